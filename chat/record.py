@@ -1,0 +1,186 @@
+"""The record: one line of history.txt, and one line on the wire.
+
+    record  = time TAB address TAB name TAB kind TAB text LF        UTF-8, no quoting, no escaping
+    time    = 2026-11-21T10:15:42.123Z      UTC, milliseconds
+    address = an IP address; "-" for the host
+    name    = 1 to 24 characters, no white space, no control or format characters, NFC, no "/" in front
+    kind    = lower-case letters; after a slash where it is direct: for one client, never in history
+    text    = no TAB, no control characters, at most 4,096 bytes; may be empty
+
+Writing is strict: what people type goes through `clean` and `clean_name`, once. Reading is liberal where
+that harms nobody: `parse` holds a line to its five fields, a true time and the shape of each field, and
+leaves a text as some editor may have made it.
+
+Everything here is pure: no input, no output, no clock of its own.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+TEXT_BYTES = 4096  # a screenful; with the other fields a record stays well inside one page of a pipe or disk
+NAME_CHARACTERS = 24  # what a column of names can hold beside the text
+RECORD_BYTES = (
+    TEXT_BYTES + 256
+)  # the longest record: time 24, address 45, name 24 of 4 bytes, kind, separators
+
+RESERVED_NAMES = frozenset({"server", "host", "everyone"})  # nobody speaks as these but the server itself
+NOBODY = "-"  # the address of the host and of the server
+
+
+class NotARecord(ValueError):
+    """The line is no record."""
+
+
+class BadName(ValueError):
+    """The name can't be taken; the message says why, in one sentence for the person who sent it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One thing that happened. `time` is UTC in ISO 8601 with milliseconds, as it stands in the file."""
+
+    time: str
+    address: str
+    name: str
+    kind: str
+    text: str
+
+    @property
+    def direct(self) -> bool:
+        """Whether it is for one client only, and so never in history."""
+        return self.kind.startswith("/")
+
+    def encode(self) -> bytes:
+        """The line, with its LF."""
+        return "\t".join((self.time, self.address, self.name, self.kind, self.text)).encode() + b"\n"
+
+
+# ------------------------------------------------------------------------------------------------ reading
+
+_RECORD = re.compile(
+    rb"(\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d\.\d{3}Z)\t"
+    rb"([0-9A-Fa-f.:]+|-)\t"
+    rb"([^\t\n\v\f\r /][^\t\n\v\f\r ]*)\t"
+    rb"(/?[a-z]+)\t"
+    rb"([^\t\n]*)"
+)
+
+
+def parse(line: bytes) -> Record:
+    """The record in a line, with or without its LF. Invalid UTF-8 reads as U+FFFD. Raises NotARecord."""
+    fields = _RECORD.fullmatch(line.removesuffix(b"\n"))
+    if fields is None:
+        raise NotARecord("a record is five fields with a TAB between them: time, address, name, kind, text")
+    time, address, name, kind, text = (field.decode(errors="replace") for field in fields.groups())
+    try:
+        datetime.fromisoformat(time)
+    except ValueError:
+        raise NotARecord(f"there is no such time: {time}") from None
+    return Record(time, address, name, kind, text)
+
+
+# ------------------------------------------------------------------------------------------------ writing
+
+
+def format_time(seconds: float) -> str:
+    """Seconds since 1970 as a record writes them; what is under a millisecond is cut off."""
+    return (
+        datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
+    )
+
+
+def draft(address: str, name: str, kind: str, text: str = "") -> bytes:
+    """A record that waits for its time, which `stamp` gives it when it is written.
+
+    Drafts can be put together: b"".join(drafts) is the draft of several records.
+    """
+    return f"\t{address}\t{name}\t{kind}\t{text}\n".encode()
+
+
+def draft_messages(address: str, name: str, lines: bytes) -> bytes:
+    """The drafts of many messages by one person: `lines` is clean texts, each ended by LF."""
+    head = f"\t{address}\t{name}\tmessage\t".encode()
+    return head + lines[:-1].replace(b"\n", b"\n" + head) + b"\n"
+
+
+def stamp(time: str, drafts: bytes) -> bytes:
+    """The records that the drafts become at this time. No text has a TAB: a draft begins at LF TAB."""
+    bare = time.encode()
+    return bare + drafts.replace(b"\n\t", b"\n" + bare + b"\t")
+
+
+# ----------------------------------------------------------------------------------------------- cleaning
+
+# A run of lines that are what most lines are: short printable ASCII, and a message, not a command. Cleaning
+# would leave them as they are, so one match does for all. Possessive: a run is never given back bit by bit.
+PLAIN_MESSAGES = re.compile(
+    rb"(?:(?! *(?:clear|exit) *\n)[ -.0-~][ -~]{0,%d}\n)++" % (TEXT_BYTES - 1),
+)
+
+_UNPRINTABLE_ASCII = re.compile(rb"[^ -~]")
+_UNWANTED = re.compile(
+    "[\x00-\x1f\x7f-\x9f"  # C0 (TAB is a space by then), DEL, C1
+    "\u2028\u2029"  # line and paragraph separator
+    "\u202a-\u202e\u2066-\u2069]"  # bidirectional embeddings, overrides and isolates
+)
+
+
+def clean(line: bytes) -> str:
+    """What a typed line says: the text of a record, save that its length is not yet checked.
+
+    A TAB becomes a space; control characters (with them a trailing CR), bidirectional overrides and line
+    separators go; invalid UTF-8 becomes U+FFFD. Emoji, combining marks and all scripts stay.
+    """
+    if not _UNPRINTABLE_ASCII.search(line):
+        return line.decode("ascii")
+    return clean_text(line.decode(errors="replace"))
+
+
+def clean_text(text: str) -> str:
+    """The same for what is text already."""
+    return _UNWANTED.sub("", text.replace("\t", " "))
+
+
+def shorten(text: str, limit: int = TEXT_BYTES) -> str:
+    """The text, cut to so many bytes of UTF-8 with an ellipsis at the cut."""
+    encoded = text.encode()
+    if len(encoded) <= limit:
+        return text
+    return encoded[: limit - len("…".encode())].decode(errors="ignore") + "…"
+
+
+# -------------------------------------------------------------------------------------------------- names
+
+# Letters and marks that show nothing, though Unicode counts them as letters and marks: with them a name
+# could look like another one, or like none.
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+
+
+def clean_name(text: str) -> str:
+    """The name as it is written: cleaned, without space around it, in NFC. Raises BadName."""
+    name = unicodedata.normalize("NFC", clean_text(text).strip())
+    if not _INVISIBLE.sub("", name):
+        raise BadName("A name needs at least one character that can be seen; try another.")
+    if len(name) > NAME_CHARACTERS:
+        raise BadName(
+            f"That name has {len(name)} characters, the most is {NAME_CHARACTERS}; try a shorter one."
+        )
+    if name.startswith("/"):
+        raise BadName("A name can't begin with a slash; try another.")
+    if any(character.isspace() for character in name):
+        raise BadName("A name can't have a space in it; try another.")
+    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in name):
+        raise BadName("A name can't have characters in it that nobody sees; try another.")
+    return name
+
+
+def name_key(name: str) -> str:
+    """What must be unique: two names with the same key look the same, or differ in case only."""
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    return _INVISIBLE.sub("", folded)

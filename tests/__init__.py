@@ -1,0 +1,1 @@
+"""The tests: `python3 -m tests` makes an environment, checks style and types, and runs them all."""
