@@ -61,13 +61,18 @@ class Record:
 
 # ------------------------------------------------------------------------------------------------ reading
 
-_RECORD = re.compile(
-    rb"(\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d\.\d{3}Z)\t"
-    rb"([0-9A-Fa-f.:]+|-)\t"
-    rb"([^\t\n\v\f\r /][^\t\n\v\f\r ]*)\t"
-    rb"(/?[a-z]+)\t"
-    rb"([^\t\n]*)"
-)
+_DAY = rb"(?:(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2\d)|(?:0[13-9]|1[0-2])-30|(?:0[13578]|1[02])-31)"
+_TIME = rb"\d{4}-" + _DAY + rb"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z"
+_ADDRESS = rb"(?:[0-9A-Fa-f.:]+|-)"
+_NAME = rb"[^\t\n\v\f\r /][^\t\n\v\f\r ]*"
+
+_RECORD = re.compile(rb"(%s)\t(%s)\t(%s)\t(/?[a-z]+)\t([^\t\n]*)" % (_TIME, _ADDRESS, _NAME))
+
+# A record of history as it may go out on the wire, and a run of them: what `parse` takes, but not direct,
+# no longer than a text may be, and without control characters that somebody's editor let in.
+_HISTORY = rb"%s\t%s\t%s\t[a-z]+\t[^\x00-\x1f\x7f]{0,%d}\n" % (_TIME, _ADDRESS, _NAME, TEXT_BYTES)
+HISTORY_RECORD = re.compile(rb"^" + _HISTORY, re.MULTILINE)
+HISTORY_RECORDS = re.compile(rb"(?:" + _HISTORY + rb")++")
 
 
 def parse(line: bytes) -> Record:
@@ -77,10 +82,17 @@ def parse(line: bytes) -> Record:
         raise NotARecord("a record is five fields with a TAB between them: time, address, name, kind, text")
     time, address, name, kind, text = (field.decode(errors="replace") for field in fields.groups())
     try:
-        datetime.fromisoformat(time)
+        datetime.fromisoformat(time)  # which knows the leap years
     except ValueError:
         raise NotARecord(f"there is no such time: {time}") from None
     return Record(time, address, name, kind, text)
+
+
+def could_begin(start: bytes) -> bool:
+    """Whether these bytes, the first of a file without an LF, are how a record begins (or nothing at all)."""
+    template = b"2026-11-21T10:15:42.123Z\t"
+    digits_as_zero = start[: len(template)].translate(bytes.maketrans(b"123456789", b"000000000"))
+    return template.translate(bytes.maketrans(b"123456789", b"000000000")).startswith(digits_as_zero)
 
 
 # ------------------------------------------------------------------------------------------------ writing

@@ -1,0 +1,443 @@
+"""The chat server: `python3 TCP_server.py`, and the others type what it prints.
+
+A socketserver.ThreadingTCPServer with a handler thread for each client. The handlers share one room
+(chat/room.py): the lock-protected list of who is here, and the broadcaster that appends to history.txt.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import logging
+import os
+import signal
+import socket
+import socketserver
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import IO, Any
+
+from chat import discovery, liveness, record
+from chat.history import History, HistoryError
+from chat.room import DONT_WAIT, Room
+from chat.session import Rules, Session, error, hang_up
+
+STACK_BYTES = (
+    512 * 1024
+)  # of a handler thread: ten thousand of them are to fit a small machine's address space
+REFUSING = 64  # connections that may be told at the same time why they are refused
+NO_FILES_SECONDS = 0.2  # between tries to accept while the system has no files left
+
+log = logging.getLogger("chat.server")
+
+
+class ChatHandler(socketserver.BaseRequestHandler):
+    """One client, in a thread of its own: a session with the room."""
+
+    server: ChatServer
+    request: socket.socket
+
+    def handle(self) -> None:
+        self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        liveness.keep_alive(self.request)
+        Session(self.request, address_of(self.client_address), self.server.room, self.server.rules).run()
+
+
+class ChatServer(socketserver.ThreadingTCPServer):
+    """Accepts clients, up to `max_clients` in all and `max_per_address` from one address (0 = any number).
+
+    Raises OSError where it can't listen.
+    """
+
+    daemon_threads = True  # a client that is still there does not keep the program from ending
+    request_queue_size = 4096  # after a restart everybody comes back at once; the default is 5
+    allow_reuse_address = os.name != "nt"  # Windows means by it that two servers may share the port
+
+    def __init__(
+        self,
+        address: tuple[str, int],
+        room: Room,
+        rules: Rules,
+        *,
+        max_clients: int = 0,
+        max_per_address: int = 0,
+    ) -> None:
+        self.room = room
+        self.rules = rules
+        self._max_clients = max_clients
+        self._max_per_address = max_per_address
+        self._count = threading.Lock()  # guards the next two
+        self._connections: Counter[str] = Counter()  # by address
+        self._refusing = 0
+        self._spare_file = _spare_file()  # given up for a moment to refuse a client when there are no files
+        host, port = address
+        self.address_family, where = _resolve(host, port)
+        super().__init__(where, ChatHandler)
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        if sys.platform == "win32":
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
+        super().server_bind()
+
+    # ----- accepting
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a client. Where there is no file left for it, refuse it rather than try without end."""
+        try:
+            return super().get_request()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                self._refuse_for_want_of_files()
+            raise
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Give the client a thread, or a sentence that says why not."""
+        address = address_of(client_address)
+        why_not = self._count_in(address)
+        if not why_not:
+            try:
+                super().process_request(request, client_address)
+            except RuntimeError:  # can't start new thread
+                self._count_out(address)
+                why_not = "The server has no thread left for one more; try again later."
+        if why_not:
+            log.warning("%s refused: %s", address, why_not)
+            self._refuse(request, why_not)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """A handler thread: it ends when its session does."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._count_out(address_of(client_address))
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log what a handler didn't expect: one line, and where it was for whoever looks for it."""
+        log.error(
+            "the session of %s ended in an error: %r (--log-level debug shows where)",
+            address_of(client_address),
+            sys.exc_info()[1],
+            exc_info=log.isEnabledFor(logging.DEBUG),
+        )
+
+    def _count_in(self, address: str) -> str:
+        """Count a new connection, or say why there is no room for it."""
+        with self._count:
+            if self._max_clients and self._connections.total() >= self._max_clients:
+                return f"The room is full ({self._max_clients} connections); try again later."
+            if self._max_per_address and self._connections[address] >= self._max_per_address:
+                return f"{address} has {self._max_per_address} connections already; close one of them first."
+            self._connections[address] += 1
+            return ""
+
+    def _count_out(self, address: str) -> None:
+        with self._count:
+            self._connections[address] -= 1
+            if not self._connections[address]:
+                del self._connections[address]
+
+    # ----- refusing
+
+    def _refuse(self, connection: socket.socket, why: str) -> None:
+        """Say why, and close: in a thread while few are being refused, so that the sentence gets there."""
+        with contextlib.suppress(OSError):  # it has gone already
+            connection.send(record.stamp(self.room.history.now(), error(why)), DONT_WAIT)
+        with self._count:
+            at_once = self._refusing >= REFUSING
+            self._refusing += not at_once
+        try:
+            if not at_once:
+                threading.Thread(
+                    target=self._see_off, args=(connection,), name="refusal", daemon=True
+                ).start()
+                return
+        except RuntimeError:  # can't start new thread
+            self._refusing_ended()
+        self.shutdown_request(connection)
+
+    def _see_off(self, connection: socket.socket) -> None:
+        hang_up(connection)
+        self.shutdown_request(connection)
+        self._refusing_ended()
+
+    def _refusing_ended(self) -> None:
+        with self._count:
+            self._refusing -= 1
+
+    def _refuse_for_want_of_files(self) -> None:
+        """Give up the spare file for as long as it takes to tell the next client; wait if that fails."""
+        log.warning("a client is refused: this system has no more open files for the server (ulimit -n)")
+        try:
+            self._spare_file.close()
+            connection, _ = self.socket.accept()
+            with connection:
+                why = "The server has no room for one more connection; try again later."
+                connection.send(record.stamp(self.room.history.now(), error(why)), DONT_WAIT)
+            self._spare_file = _spare_file()
+        except OSError:
+            time.sleep(NO_FILES_SECONDS)
+
+
+def address_of(client_address: Any) -> str:
+    """The IP address as records have it: an IPv4 one as IPv4, a link-local one without its interface."""
+    address: str = client_address[0]
+    return address.removeprefix("::ffff:").partition("%")[0]
+
+
+def _spare_file() -> IO[bytes]:
+    return Path(os.devnull).open("rb")
+
+
+def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
+    """Where to listen. No host is all addresses, IPv6 and IPv4 on one socket where the system has both."""
+    if not host:
+        family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+        return family, ("::" if family == socket.AF_INET6 else "", port)
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return found[0][0], found[0][4]
+
+
+# ------------------------------------------------------------------------------------------------ starting
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the server until it is stopped; the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=options.log_level.upper(), format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    for stop_signal in (signal.SIGINT, signal.SIGTERM):  # one orderly stop for both
+        signal.signal(stop_signal, signal.default_int_handler)
+    threading.stack_size(STACK_BYTES)
+    _raise_file_limit()
+    try:
+        _serve(options)
+    except (HistoryError, _CannotStart) as error:
+        print(f"TCP_server.py: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+class _CannotStart(Exception):
+    """The server can't start; the message says why and what to do."""
+
+
+def _serve(options: argparse.Namespace) -> None:
+    """Open the history and the port, and serve. Raises HistoryError, _CannotStart."""
+    rules = Rules(rate=options.rate, password=_password(options.password_file))
+    history = History(
+        options.history,
+        sync=options.sync,
+        forget=options.forget,
+        holder=f"process {os.getpid()}, port {options.port}",
+    )
+    for notice in history.notices:
+        log.warning("%s", notice)
+    room = Room(history)
+    try:
+        server = ChatServer(
+            (options.host, options.port),
+            room,
+            rules,
+            max_clients=options.max_clients,
+            max_per_address=options.max_per_address,
+        )
+    except OSError as error:
+        history.close()
+        raise _CannotStart(_why_not_listening(options.host, options.port, error)) from None
+    port = server.server_address[1]
+    broadcaster = threading.Thread(target=_broadcast, args=(room, server), name="broadcaster")
+    broadcaster.start()
+    room.say(None, record.draft(record.NOBODY, "server", "start", f"port {port}"))
+    if not options.no_discovery:
+        discovery.start(lambda: f"chat! {port} {socket.gethostname()}")
+    try:
+        _welcome(options.host, port, history.path, rules)
+        server.serve_forever()
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        server.server_close()
+        room.stop("The server stops; what was said is kept.")
+        broadcaster.join()
+        history.close()
+    print("Stopped; everything is in the history.")
+
+
+def _broadcast(room: Room, server: ChatServer) -> None:
+    """The broadcaster thread. Without it there is no chat: an error in it ends the server, in order."""
+    try:
+        room.run()
+    except Exception:
+        log.critical("the broadcaster failed; the server stops", exc_info=True)
+        server.shutdown()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="TCP_server.py", description="The chat server. What is said is kept in history.txt."
+    )
+    add = parser.add_argument
+    add("--host", default="", metavar="ADDRESS", help="the address to listen on (all)")
+    add("--port", type=_port, default=9999, help="the TCP port (9999)")
+    add(
+        "--history",
+        type=Path,
+        default=Path(__file__).with_name("history.txt"),
+        metavar="PATH",
+        help="where it is kept (history.txt)",
+    )
+    add(
+        "--sync",
+        choices=["always", "everysec", "no"],
+        default="everysec",
+        help="when it must be on the disk: what a power cut may cost (everysec)",
+    )
+    add(
+        "--rate",
+        type=_rate,
+        default=10.0,
+        metavar="N",
+        help="messages per second from one client after a burst; 0 = any number (10)",
+    )
+    add(
+        "--max-clients",
+        type=_count,
+        default=10_000,
+        metavar="N",
+        help="connections in all; 0 = any number (10000)",
+    )
+    add(
+        "--max-per-address",
+        type=_count,
+        default=64,
+        metavar="N",
+        help="connections from one address; 0 = any number (64)",
+    )
+    add("--password-file", type=Path, metavar="F", help="ask for the password in the first line of this file")
+    add(
+        "--forget",
+        action="store_true",
+        help="clear deletes the history instead of keeping it under another name",
+    )
+    add(
+        "--no-discovery",
+        action="store_true",
+        help="do not answer clients that look for a server on the network",
+    )
+    add(
+        "--log-level",
+        choices=["debug", "info", "warning", "error"],
+        default="info",
+        help="what the server's own log tells (info)",
+    )
+    return parser
+
+
+def _port(text: str) -> int:
+    return _number(text, 0, 65535)
+
+
+def _count(text: str) -> int:
+    return _number(text, 0, 10_000_000)
+
+
+def _number(text: str, least: int, most: int) -> int:
+    if text.isascii() and text.isdigit() and least <= int(text) <= most:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"a number from {least} to {most} is needed, not {text!r}")
+
+
+def _rate(text: str) -> float:
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = -1
+    if 0 <= rate < float("inf"):
+        return rate
+    raise argparse.ArgumentTypeError(f"messages per second are needed, 0 for any number, not {text!r}")
+
+
+def _password(path: Path | None) -> str:
+    """The first line of the file; "" without a file. Raises _CannotStart."""
+    if path is None:
+        return ""
+    try:
+        text = path.read_text("utf-8")
+        mode = path.stat().st_mode
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise _CannotStart(f"the password file {path} can't be read: {why}.") from None
+    password = record.clean_text(text.partition("\n")[0]).strip()
+    if not password:
+        raise _CannotStart(
+            f"the password file {path} has nothing in its first line; write the password there."
+        )
+    if os.name != "nt" and mode & 0o077:
+        log.warning("the password file %s can be read by others on this computer: chmod 600 %s", path, path)
+    return password
+
+
+def _raise_file_limit() -> None:
+    """Take as many open files as the system gives: each client is one."""
+    try:
+        import resource
+    except ImportError:
+        return  # Windows has no such limit
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):  # macOS says "unlimited" and then refuses it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _why_not_listening(host: str, port: int, error: OSError) -> str:
+    where = f"port {port}" + (f" of {host}" if host else "")
+    if error.errno == errno.EADDRINUSE:
+        return f"{where} is in use, perhaps by another chat server. Stop it, or choose another with --port."
+    if error.errno == errno.EACCES:
+        return f"{where} is not for everybody to use. Choose one above 1023 with --port."
+    return f"can't listen on {where}: {error.strerror}."
+
+
+def _welcome(host: str, port: int, history: Path, rules: Rules) -> None:
+    """Tell the person who started the server what the others have to type."""
+    addresses = [host] if host else _own_addresses()
+    suffix = "" if port == 9999 else f":{port}"
+    print(f"The chat is open on port {port}. What is said is kept in {history}.")
+    print("On the other computers:")
+    for address in addresses:
+        print(f"    python3 TCP_client.py {f'[{address}]' if ':' in address else address}{suffix}")
+    print(f"or, with nothing at all:  nc {addresses[0]} {port}")
+    print(
+        "A password is asked for." if rules.password else "Everybody on the network may come in.",
+        "Ctrl-C stops.",
+        flush=True,
+    )
+
+
+def _own_addresses() -> list[str]:
+    """The addresses under which others on the network find this computer. Nothing is sent to learn them."""
+    addresses = []
+    for family, elsewhere in (
+        (socket.AF_INET, "10.255.255.255"),
+        (socket.AF_INET, "172.31.255.255"),
+        (socket.AF_INET, "192.168.255.255"),
+        (socket.AF_INET, "192.0.2.1"),
+        (socket.AF_INET6, "2001:db8::1"),
+    ):
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((elsewhere, 9))  # only looks up the route
+                addresses.append(probe.getsockname()[0])
+        except OSError:
+            continue  # no route there
+    return list(dict.fromkeys(addresses)) or ["127.0.0.1"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

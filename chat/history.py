@@ -1,0 +1,392 @@
+"""The history: a file of records that only grows, read from any place in it.
+
+    history.txt    |rec|rec|rec|rec|rec|rec|rec|rec|
+                        ^ a reader is an offset     ^ end: records are appended here, whole or not at all
+
+Clearing starts a new file. A reader that has not finished the old one reads it to its end and goes on in
+the `next`; the old one is closed when its last reader has left. So a reader never has to hurry:
+
+    HistoryFile 1 (history.cleared-….txt) --next--> HistoryFile 2 (history.txt)
+
+Nothing here depends on the size of the file: opening looks at its two ends, a read costs what it reads.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from chat import record
+from chat.lock import FileLock, Locked
+from chat.record import RECORD_BYTES, NotARecord, Record
+
+Sync = Literal["always", "everysec", "no"]
+
+BLOCK = 64 * 1024  # what is read at once when looking for something in the file
+SYNC_SECONDS = 1.0  # "everysec": what a power cut may cost
+
+_PREAD = hasattr(os, "pread")  # Windows has none: there a read moves the file's one position, under a lock
+_BINARY = getattr(os, "O_BINARY", 0)  # and there a file is text unless one says otherwise
+_sync_data = getattr(os, "fdatasync", os.fsync)
+
+
+class HistoryError(Exception):
+    """The history can't be used; the message says why and what to do, in one sentence."""
+
+
+class HistoryFile:
+    """One file of records, open for reading anywhere and for appending at its end.
+
+    Readers in any thread. What is before `opened_end` was there already and may have been edited by hand;
+    what comes after it is records that this process wrote.
+    """
+
+    def __init__(self, path: Path, number: int) -> None:
+        self.path = path
+        self.number = number  # 0, 1, …: a later file is a later time
+        self.next: HistoryFile | None = None  # what took its place when the history was cleared
+        self._position = threading.Lock()  # guards the file's position, where reading has to move it
+        self._fd = -1
+        self._open()
+        self.end = self.opened_end = os.fstat(self._fd).st_size
+        self._recent = b""  # the last append, which most readers want next
+        self._recent_start = self.end
+
+    # ----- reading
+
+    def read(self, offset: int, size: int) -> bytes:
+        """The bytes from offset on, at most `size` of them, whatever they are."""
+        size = min(size, self.end - offset)
+        if _PREAD:
+            return os.pread(self._fd, size, offset)
+        with self._position:
+            os.lseek(self._fd, offset, os.SEEK_SET)
+            return os.read(self._fd, size)
+
+    def records(self, offset: int, size: int) -> tuple[int, bytes | memoryview]:
+        """Records from offset on: where they begin, and at most `size` bytes of them.
+
+        They begin behind offset where a line that is no record was passed over; then there may be no bytes
+        yet. An offset inside a record gives the rest of it. `size` is to be more than RECORD_BYTES.
+        """
+        if offset >= self._recent_start:
+            passed = offset - self._recent_start
+            return offset, self._recent if not passed else memoryview(self._recent)[passed:]
+        if offset >= self.opened_end:
+            return offset, self.read(offset, size)
+        return self._checked(offset, min(size, self.opened_end - offset))
+
+    def _checked(self, offset: int, size: int) -> tuple[int, bytes]:
+        """`records` for the part of the file that others may have written."""
+        start = max(0, offset - RECORD_BYTES)
+        block = self.read(start, offset - start + size)
+        here = offset - start
+        line = block.rfind(b"\n", 0, here) + 1  # where the line begins that offset is in
+        if line or start == 0:
+            run = record.HISTORY_RECORDS.match(block, line)
+            if run and run.end() > here:
+                return offset, block[here : run.end()]
+        return start + (block.find(b"\n", here) + 1 or len(block)), b""
+
+    def blocks_back(self, end: int) -> Iterator[tuple[int, bytes]]:
+        """The lines before `end`, newest block first: (offset of the first line, whole lines).
+
+        A line longer than BLOCK is in none of them.
+        """
+        while end > 0:
+            start = max(0, end - BLOCK)
+            block = self.read(start, end - start)
+            first = block.find(b"\n") + 1 if start else 0  # before it: the rest of a line from further up
+            last = block.rfind(b"\n") + 1
+            if first < last:
+                yield start + first, block[first:last]
+            end = start + first if first < last else start
+
+    def start_of_last(self, count: int) -> int:
+        """Where the last `count` records begin; 0 where there are not so many."""
+        if count == 0:
+            return self.end
+        for offset, lines in self.blocks_back(self.end):
+            starts = [match.start() for match in record.HISTORY_RECORD.finditer(lines)]
+            if len(starts) >= count:
+                return offset + starts[-count]
+            count -= len(starts)
+        return 0
+
+    def record_before(self, offset: int) -> Record | None:
+        """The record that ends at offset; None where none does."""
+        if not 0 < offset <= self.end:
+            return None
+        block = self.read(max(0, offset - RECORD_BYTES), min(offset, RECORD_BYTES))
+        if not block.endswith(b"\n"):
+            return None
+        try:
+            return record.parse(block[block.rfind(b"\n", 0, -1) + 1 :])
+        except NotARecord:
+            return None
+
+    def last_record(self) -> Record | None:
+        """The newest line that is a record."""
+        for _, lines in self.blocks_back(self.end):
+            for match in reversed(list(record.HISTORY_RECORD.finditer(lines))):
+                return record.parse(match.group())
+        return None
+
+    # ----- writing: one thread
+
+    def append(self, records: bytes) -> None:
+        """Write them all, or none. Raises OSError."""
+        self._cut()
+        try:
+            rest = memoryview(records)
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except OSError:
+            self._cut()
+            raise
+        self._recent_start, self._recent = self.end, records
+        self.end += len(records)
+
+    def _cut(self) -> None:
+        """Take away what a failed append left behind. Tried again before the next one if it fails."""
+        if os.fstat(self._fd).st_size > self.end:
+            os.ftruncate(self._fd, self.end)
+
+    def truncate(self, end: int) -> None:
+        """Let the file end here."""
+        os.ftruncate(self._fd, end)
+        self.end = self._recent_start = end
+        self.opened_end = min(self.opened_end, end)
+        self._recent = b""
+
+    def sync(self) -> None:
+        """Return when all that was appended is on the disk. Raises OSError."""
+        _sync_data(self._fd)
+
+    def rename(self, path: Path) -> None:
+        """Move the file; its readers don't notice. Raises OSError."""
+        if os.name != "nt":
+            self.path.rename(path)
+            self.path = path
+            return
+        with self._position:  # Windows does not move an open file
+            self.close()
+            try:
+                self.path.rename(path)
+                self.path = path
+            finally:
+                self._open()
+
+    def close(self) -> None:
+        """Let go of the file; called by itself when nobody refers to it any more."""
+        self._closing()
+
+    def _open(self) -> None:
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o644)
+        self._closing = weakref.finalize(self, os.close, self._fd)
+
+
+class History:
+    """The history that the server writes. One thread appends and clears; any thread reads `file`.
+
+    `notices` says what was found and mended at opening, a sentence each. Raises HistoryError.
+    """
+
+    def __init__(
+        self, path: Path, *, sync: Sync = "everysec", forget: bool = False, holder: str = ""
+    ) -> None:
+        self.path = Path(os.path.realpath(path))
+        self.notices: list[str] = []
+        self._sync = sync
+        self._forget = forget
+        self._new_path = self.path.with_name(self.path.name + ".new")
+        self._lock = self._acquire(holder)
+        try:
+            self._finish_clearing()
+            self.file = HistoryFile(self.path, 0)
+            self._repair()
+            last = self.file.last_record()
+        except OSError as error:
+            self._lock.release()
+            raise HistoryError(f"{self.path}: {error.strerror}. Name another file with --history.") from None
+        except HistoryError:
+            self._lock.release()
+            raise
+        self._last_time = last.time if last else ""
+        self._unsynced = threading.Event()  # set by an append, cleared by the syncer
+        self._closed = threading.Event()
+        self._syncer = threading.Thread(target=self._sync_every_second, name="syncer", daemon=True)
+        if sync == "everysec":
+            self._syncer.start()
+
+    def now(self) -> str:
+        """The time of a record made now: the clock's, but never earlier than the record before."""
+        return max(record.format_time(time.time()), self._last_time)
+
+    def append(self, drafts: bytes) -> None:
+        """Append the records that the drafts become now. All of them are in the file then, or OSError."""
+        now = self.now()
+        end = self.file.end
+        self.file.append(record.stamp(now, drafts))
+        if self._sync == "always":
+            try:
+                self.file.sync()
+            except OSError:
+                self.file.truncate(end)
+                raise
+        self._last_time = now
+        if not self._unsynced.is_set():
+            self._unsynced.set()
+
+    def clear(self, address: str, name: str) -> None:
+        """Go on in a new file that begins with a `clear` record; keep the old one, or forget it.
+
+        Raises OSError; the history is then as it was.
+        """
+        now = self.now()
+        kept = self._kept_path(now)
+        fate = "was deleted" if self._forget else f"is kept as {kept.name}"
+        new = HistoryFile(self._new_path, self.file.number + 1)
+        try:
+            new.truncate(0)
+            new.append(
+                record.stamp(now, record.draft(address, name, "clear", f"The history before this {fate}."))
+            )
+            new.sync()
+            self.file.sync()
+            self._replace(self.file, kept, new)
+        except OSError:
+            new.path.unlink()
+            raise
+        if self._forget:
+            kept.unlink()
+        self._last_time = now
+        self.file.next = new
+        self.file = new
+
+    def close(self) -> None:
+        """Bring everything to the disk and let go of the file."""
+        self._closed.set()
+        self._unsynced.set()
+        if self._syncer.is_alive():
+            self._syncer.join()
+        self.file.sync()
+        self.file.close()
+        self._lock.release()
+
+    # ----- opening
+
+    def _acquire(self, holder: str) -> FileLock:
+        if not self.path.parent.is_dir():
+            raise HistoryError(
+                f"{self.path.parent}: no such folder. Make it, or name another with --history."
+            )
+        if self.path.exists() and not self.path.is_file():
+            raise HistoryError(f"{self.path} is not a file. Name another with --history.")
+        try:
+            return FileLock(self.path.with_name(self.path.name + ".lock"), holder)
+        except Locked as locked:
+            raise HistoryError(
+                f"{self.path} is in use by {locked}. Stop that one, or name another file with --history."
+            ) from None
+        except OSError as error:
+            raise HistoryError(
+                f"{self.path.parent}: {error.strerror}. Name a folder that you may write to."
+            ) from None
+
+    def _finish_clearing(self) -> None:
+        """Mend what a crash in the middle of `clear` left: the new file is not yet where the old one was."""
+        if self._new_path.exists() and not self.path.exists():
+            self._new_path.rename(self.path)
+        self._new_path.unlink(missing_ok=True)
+
+    def _repair(self) -> None:
+        """Move a last line without LF, which was never on the wire, out of the way."""
+        whole = self._end_of_lines()
+        if not self._looks_like_history(whole):
+            raise HistoryError(f"{self.path} is no chat history. Name another file with --history.")
+        torn = self.file.end - whole
+        if torn:
+            aside = self.path.with_name(f"{self.path.stem}.torn{self.path.suffix}")
+            with aside.open("ab") as kept:
+                for offset in range(whole, self.file.end, BLOCK):
+                    kept.write(self.file.read(offset, BLOCK))
+                kept.write(b"\n")
+                kept.flush()
+                os.fsync(kept.fileno())
+            self.file.truncate(whole)
+            self.notices.append(
+                f"The last line of {self.path.name} was cut off in writing and never sent ({torn} bytes); "
+                f"it is now in {aside.name}."
+            )
+
+    def _end_of_lines(self) -> int:
+        """The offset behind the last LF."""
+        end = self.file.end
+        while end > 0:
+            start = max(0, end - BLOCK)
+            behind = self.file.read(start, end - start).rfind(b"\n") + 1
+            if behind:
+                return start + behind
+            end = start
+        return 0
+
+    def _looks_like_history(self, whole: int) -> bool:
+        """Whether there are records at either end, or nothing yet: nobody wants a chat in a photograph."""
+        if whole == 0:
+            return record.could_begin(self.file.read(0, RECORD_BYTES))
+        ends = (self.file.read(0, BLOCK), self.file.read(max(0, whole - BLOCK), BLOCK))
+        return not any(end.strip() for end in ends) or any(record.HISTORY_RECORD.search(end) for end in ends)
+
+    # ----- the disk
+
+    def _replace(self, old: HistoryFile, kept: Path, new: HistoryFile) -> None:
+        """Put the new file where the old one is, which becomes `kept`. On an OSError all is as before."""
+        old.rename(kept)
+        try:
+            new.rename(self.path)
+        except OSError:
+            old.rename(self.path)
+            raise
+        _sync_folder(self.path.parent)
+
+    def _kept_path(self, now: str) -> Path:
+        """A name for the cleared history that nothing has yet."""
+        stem = f"{self.path.stem}.cleared-{now.replace(':', '-')}"  # Windows has no colon in names
+        path = self.path.with_name(stem + self.path.suffix)
+        count = 1
+        while path.exists():
+            count += 1
+            path = self.path.with_name(f"{stem}-{count}{self.path.suffix}")
+        return path
+
+    def _sync_every_second(self) -> None:
+        """The syncer thread, for "everysec": sleeps while all is synced, ends when the history is closed."""
+        while self._unsynced.wait() and not self._closed.is_set():
+            self._unsynced.clear()
+            try:
+                self.file.sync()
+            except OSError:
+                self._unsynced.set()  # an append will tell people; here there is only another try
+            self._closed.wait(SYNC_SECONDS)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames in the folder last. Windows syncs no folders, but in time does it by itself."""
+    try:
+        fd = os.open(folder, os.O_RDONLY)
+    except OSError:
+        return
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)

@@ -1,0 +1,70 @@
+"""One server per history: a lock that the system lets go of by itself when its holder dies."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+from typing import IO
+
+if sys.platform == "win32":
+    import msvcrt
+
+    _LOCKED_BYTE = 1 << 30  # far behind the text, which stays readable: Windows' locks keep readers out
+
+    def _lock(file: IO[str]) -> None:
+        os.lseek(file.fileno(), _LOCKED_BYTE, os.SEEK_SET)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+
+else:
+    import fcntl
+
+    def _lock(file: IO[str]) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class Locked(Exception):
+    """Somebody else holds the lock; the message is what the holder says of itself."""
+
+
+class FileLock:
+    """Holds `path` locked from its making until `release`. The file holds one line that says by whom.
+
+    Raises Locked where another process has it, OSError where the file can't be made.
+    """
+
+    def __init__(self, path: Path, holder: str) -> None:
+        self._path = path
+        self._file = self._acquire()
+        self._file.seek(0)
+        self._file.truncate()
+        self._file.write(holder + "\n")
+        self._file.flush()
+
+    def release(self) -> None:
+        """Let go, and leave no file behind where the system permits that."""
+        with contextlib.suppress(OSError):  # Windows does not remove an open file
+            self._path.unlink()
+        self._file.close()
+
+    def _acquire(self) -> IO[str]:
+        while True:
+            file = self._path.open("a+", encoding="utf-8")
+            try:
+                _lock(file)
+            except OSError:
+                file.seek(0)
+                holder = file.read(200).strip()
+                file.close()
+                raise Locked(holder or "another server") from None
+            if self._is_still(file):
+                return file
+            file.close()
+
+    def _is_still(self, file: IO[str]) -> bool:
+        """Whether the path still leads to the locked file: its last holder may just have removed it."""
+        try:
+            return os.path.samestat(os.fstat(file.fileno()), self._path.stat())
+        except FileNotFoundError:
+            return False

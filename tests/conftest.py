@@ -1,0 +1,38 @@
+"""Fixtures that several test files use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness import Client, Server
+
+
+@pytest.fixture
+def history_path(tmp_path: Path) -> Path:
+    """Where a test's history is: never the project's own."""
+    return tmp_path / "history.txt"
+
+
+@pytest.fixture
+def server(history_path: Path) -> Iterator[Server]:
+    """A running server without a rate."""
+    server = Server(history_path, "--rate", "0", "--max-per-address", "0")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def join(server: Server) -> Iterator[Callable[..., Client]]:
+    """Makes clients of the server, as `join("alice", "/replay 0")` does."""
+    clients: list[Client] = []
+
+    def joined(name: str | None, *options: str) -> Client:
+        clients.append(Client(server.port, name, *options))
+        return clients[-1]
+
+    yield joined
+    for client in clients:
+        client.close()

@@ -1,0 +1,164 @@
+"""Real servers and raw clients for the tests: a process and a socket each. Every wait has a deadline."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chat import record
+from chat.record import Record
+
+ROOT = Path(__file__).parent.parent
+DEADLINE = 30.0  # seconds; no test waits so long unless something is wrong
+
+
+class Server:
+    """A server process with its own history, on a port that the system chose."""
+
+    def __init__(
+        self, history: Path, *arguments: str, port: int = 0, preexec: Callable[[], None] | None = None
+    ) -> None:
+        self.history = history
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - its standard error, until `close`
+        self.process = subprocess.Popen(
+            [
+                *(sys.executable, str(ROOT / "TCP_server.py"), "--host", "127.0.0.1", "--port", str(port)),
+                *("--history", str(history), "--no-discovery", *arguments),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            text=True,
+            preexec_fn=preexec,
+        )
+        self.welcome = self._read_welcome()
+        found = re.search(r"open on port (\d+)", self.welcome)
+        assert found, f"no server: {self.welcome}{self.errors()}"
+        self.port = int(found.group(1))
+
+    def _read_welcome(self) -> str:
+        assert self.process.stdout
+        lines = []
+        for line in self.process.stdout:
+            lines.append(line)
+            if "Ctrl-C" in line:
+                break
+        return "".join(lines)
+
+    def errors(self) -> str:
+        """What it has written to standard error."""
+        self.log.seek(0)
+        return self.log.read()
+
+    def stop(self, stop_signal: int = signal.SIGTERM) -> int:
+        """Stop it in order; its exit code."""
+        self.process.send_signal(stop_signal)
+        return self.wait()
+
+    def kill(self) -> None:
+        """As a crash would: at once."""
+        self.process.kill()
+        self.wait()
+
+    def wait(self) -> int:
+        """Wait for its end; its exit code."""
+        assert self.process.stdout
+        code = self.process.wait(DEADLINE)
+        self.process.stdout.close()
+        return code
+
+    def close(self) -> None:
+        """End it whatever its state."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.kill()
+        self.log.close()
+
+    def records(self) -> list[Record]:
+        """What is in its history."""
+        return [record.parse(line) for line in self.history.read_bytes().splitlines(keepends=True)]
+
+
+@contextmanager
+def serving(history: Path, *arguments: str, port: int = 0) -> Iterator[Server]:
+    """A server for the length of a with statement."""
+    server = Server(history, *arguments, port=port)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+class Client:
+    """A connection that speaks the protocol. What it got is in `records`, the bytes in `received`."""
+
+    def __init__(self, port: int, name: str | None = None, *options: str, source: str = "") -> None:
+        address = (source, 0) if source else None
+        self.socket = socket.create_connection(("127.0.0.1", port), DEADLINE, source_address=address)
+        self._stream = self.socket.makefile("rb")
+        self.records: list[Record] = []
+        self.received = bytearray()
+        for option in options:
+            self.send(option)
+        if name is not None:
+            self.send(name)
+            self.until("join", name=name)
+
+    def send(self, *lines: str) -> None:
+        """Send lines, all in one segment."""
+        self.socket.sendall("".join(line + "\n" for line in lines).encode())
+
+    def next(self) -> Record:
+        """The next record. Raises EOFError at the end of the stream, TimeoutError, NotARecord."""
+        line = self._stream.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError(f"the stream ended; {line!r} was left")
+        self.received += line
+        self.records.append(record.parse(line))
+        return self.records[-1]
+
+    def until(self, kind: str, text: str | None = None, name: str | None = None) -> Record:
+        """Read up to the first record like this."""
+        while True:
+            found = self.next()
+            if found.kind == kind and text in (None, found.text) and name in (None, found.name):
+                return found
+
+    def ask(self, line: str, kind: str) -> Record:
+        """Send a line and read up to an answer of the kind."""
+        self.send(line)
+        return self.until(kind)
+
+    def rest(self) -> list[Record]:
+        """Read up to the end of the stream; all that came with it."""
+        before = len(self.records)
+        try:
+            while True:
+                self.next()
+        except (EOFError, ConnectionResetError):
+            return self.records[before:]
+
+    def half_close(self) -> None:
+        """Say that nothing more comes."""
+        self.socket.shutdown(socket.SHUT_WR)
+
+    def history(self) -> list[Record]:
+        """The history records among what it got."""
+        return [found for found in self.records if not found.direct]
+
+    def close(self) -> None:
+        """Hang up."""
+        self._stream.close()
+        self.socket.close()
+
+
+def texts(records: list[Record], kind: str = "message") -> list[str]:
+    """The texts of the records of one kind."""
+    return [found.text for found in records if found.kind == kind]
