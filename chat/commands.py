@@ -96,6 +96,7 @@ def _help(room: Room, member: Member, argument: str) -> None:
 
 def _users(room: Room, member: Member, argument: str) -> None:
     del argument
+    room.settle()
     for other in room.members():
         away = "" if other.away is None else " away: " + other.away if other.away else " away"
         text = f"{other.name} {other.address} since {other.joined}{away}"

@@ -71,32 +71,42 @@ class Member:
 
     __slots__ = (
         "address",
+        "admin",
         "away",
         "connection",
         "correspondent",
         "direct_bytes",
         "directs",
+        "ended",
+        "ending",
         "file",
         "gone",
         "joined",
+        "kicked",
         "last_place",
+        "muted",
         "name",
         "offset",
         "passed_over",
         "stalled",
-        "taken_over",
         "token",
     )
 
-    def __init__(self, connection: socket.socket, address: str, name: str, token: str = "") -> None:
+    def __init__(
+        self, connection: socket.socket, address: str, name: str, token: str, ending: threading.Event
+    ) -> None:
         self.connection = connection
         self.address = address
         self.name = name
         self.token = token  # of the session, where one was asked for
-        self.joined = ""  # a record's time
+        self.joined = ""  # the time of its join record
         self.away: str | None = None
         self.correspondent = ""  # who sent the last private message
-        self.taken_over = False  # its session goes on in another connection
+        self.admin = False
+        self.muted = False
+        self.ended = ""  # why the server ends the connection, once it does
+        self.ending = ending  # and then this is set: its handler is not to sleep any more
+        self.kicked = False  # nothing more that it sent is to be heard
         self.gone = threading.Event()  # set when its leaving is in the file and nobody sends to it any more
 
         self.file: HistoryFile  # the cursor: the next byte of history to send
@@ -198,7 +208,6 @@ class Room:
             self._members[key] = member
             if member.token:
                 self._sessions[member.token] = member
-            member.joined = self.history.now()
             self._post(_Joined(member, record.draft(member.address, member.name, "join")))
 
     def rename(self, member: Member, name: str) -> None:
@@ -231,7 +240,8 @@ class Room:
     def members(self) -> list[Member]:
         """Who is here, in the order of coming."""
         with self._lock:
-            return sorted(self._members.values(), key=lambda member: member.joined)
+            here = [member for member in self._members.values() if member.joined]
+        return sorted(here, key=lambda member: member.joined)
 
     def end_session(self, token: str) -> bool:
         """End the connection that the session has now, if it has one: what it sent is in the file then.
@@ -242,13 +252,24 @@ class Room:
             member = self._sessions.get(token)
             if member is None:
                 return False
-            member.taken_over = True
-            self._relief.notify_all()  # its handler may wait there
-        with contextlib.suppress(OSError):  # it has ended by itself
-            member.connection.shutdown(socket.SHUT_RD)
+            self._end(member, "reconnecting")
         if not member.gone.wait(TAKEOVER_SECONDS):
             raise TimeoutError
         return True
+
+    def kick(self, member: Member, why: str) -> None:
+        """End the member's connection; nothing more that it sent is heard."""
+        with self._lock:
+            member.kicked = True
+            self._end(member, why)
+
+    def _end(self, member: Member, why: str) -> None:
+        """Let the member's handler come to its end. Requires holding the lock."""
+        member.ended = member.ended or why
+        member.ending.set()
+        self._relief.notify_all()
+        with contextlib.suppress(OSError):  # it has ended by itself
+            member.connection.shutdown(socket.SHUT_RD)
 
     def _check_name(self, key: str, member: Member | None) -> None:
         """Requires holding the lock."""
@@ -277,9 +298,7 @@ class Room:
         Raises Closed.
         """
         with self._lock:
-            while member.direct_bytes > DIRECT_BYTES and not (
-                self._closed or member.taken_over or member.gone.is_set()
-            ):
+            while member.direct_bytes > DIRECT_BYTES and not (self._closed or member.ending.is_set()):
                 self._relief.wait()
             self._tell(member, drafts)
 
@@ -375,7 +394,7 @@ class Room:
 
     def _write(self, batch: list[_Entry]) -> bool:
         """Do what is pending, in order. Whether the history has grown by it."""
-        before = self._end()
+        before = self._place()
         said: list[_Said] = []
         for entry in batch:
             if isinstance(entry, _Said):
@@ -390,21 +409,23 @@ class Room:
             else:
                 entry.reached.set()
         self._append(said)
-        return self._end() != before
+        return self._place() != before
 
     def _append(self, said: list[_Said]) -> None:
         """Write to the file what was said, with one write; whoever joins or leaves with it, does so."""
         if not said:
             return
         try:
-            self.history.append(b"".join([entry.drafts for entry in said]))
+            now = self.history.append(b"".join([entry.drafts for entry in said]))
         except OSError as error:
+            now = self.history.now()
             log.error("history: can't write: %s", error.strerror)
             for entry in said:
                 why = f"Not stored and not sent: {error.strerror}. Try again later."
                 self._refuse(entry.author, why, entry.drafts.count(b"\n"))
         for entry in said:
             if isinstance(entry, _Joined):
+                entry.author.joined = now
                 self._receivers.add(entry.author)
                 self._due.add(entry.author)
             elif isinstance(entry, _Left):
@@ -412,7 +433,7 @@ class Room:
 
     def _let_go(self, member: Member, at_once: bool) -> None:
         """Send the member what there is until now, and then nothing more."""
-        member.last_place = self._end()
+        member.last_place = self._place()
         if at_once or member not in self._receivers:
             self._drop(member)
         elif not member.stalled:
@@ -436,11 +457,11 @@ class Room:
 
     def _put(self, member: Member, drafts: bytes, draft_bytes: int = 0) -> None:
         """Queue direct records, to go out when the member has all of the history until now."""
-        member.directs.append(_Direct(self._end(), record.stamp(self.history.now(), drafts), draft_bytes))
+        member.directs.append(_Direct(self._place(), record.stamp(self.history.now(), drafts), draft_bytes))
         if not member.stalled and member in self._receivers:
             self._due.add(member)
 
-    def _end(self) -> Place:
+    def _place(self) -> Place:
         return self.history.file.number, self.history.file.end
 
     # ----- sending
@@ -491,7 +512,7 @@ class Room:
         member.offset += sent
         if sent < len(piece):
             self._stall(member)
-        elif member.directs or member.last_place or self._end() != (member.file.number, member.offset):
+        elif member.directs or member.last_place or self._place() != (member.file.number, member.offset):
             self._due.add(member)
 
     def _send_direct(self, member: Member) -> None:
@@ -533,14 +554,17 @@ class Room:
         self._selector.register(member.connection, selectors.EVENT_WRITE, member)
 
     def _drop(self, member: Member, *, lost: bool = False) -> None:
-        """Send nothing more to the member. A lost connection is ended, so that its handler hears of it."""
+        """Send nothing more to the member. If its connection is lost, its handler is to hear of it."""
         self._receivers.discard(member)
         self._due.discard(member)
         if member.stalled:
             member.stalled = False
             self._selector.unregister(member.connection)
+        if lost:
+            with self._lock:
+                self._end(member, "connection lost")
         with contextlib.suppress(OSError):  # it has ended by itself
-            member.connection.shutdown(socket.SHUT_RDWR if lost else socket.SHUT_WR)
+            member.connection.shutdown(socket.SHUT_WR)
         if member.last_place:
             member.gone.set()
 
@@ -568,7 +592,7 @@ class Room:
             self._selector.select(0.01 if not self._due else 0)
 
     def _is_behind(self, member: Member) -> bool:
-        return bool(member.directs) or (member.file.number, member.offset) != self._end()
+        return bool(member.directs) or (member.file.number, member.offset) != self._place()
 
     def _close(self) -> None:
         """Let everybody go who waits for the broadcaster."""

@@ -11,6 +11,7 @@ import logging
 import secrets
 import select
 import socket
+import threading
 import time
 from dataclasses import dataclass
 
@@ -89,15 +90,15 @@ class Pace:
         self._tokens = float(BURST)
         self._counted = time.monotonic()
 
-    def wait(self) -> None:
-        """Take a token; sleep until there is one."""
+    def wait(self, ending: threading.Event) -> None:
+        """Take a token; sleep until there is one, or the connection is ending."""
         if not self.rate:
             return
         now = time.monotonic()
         self._tokens = min(BURST, self._tokens + (now - self._counted) * self.rate) - 1
         self._counted = now
         if self._tokens < 0:
-            time.sleep(-self._tokens / self.rate)
+            ending.wait(-self._tokens / self.rate)
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ class Session:
         self._lines = Lines()
         self._pace = Pace(rules.rate)
         self._login_until = 0.0
+        self._ending = threading.Event()  # of the connection: the server wants it to end
         self._admitted = not rules.password
         self._replay: int | None = commands.HISTORY_RECORDS  # how many records to show, None = all
         self._wants_session = False
@@ -181,7 +183,7 @@ class Session:
         while True:
             line = self._lines.next()
             if line is not None:
-                self._pace.wait()
+                self._pace.wait(self._ending)
                 return line
             remaining = self._login_until - time.monotonic()
             if remaining <= 0:
@@ -228,7 +230,7 @@ class Session:
             raise CommandError(str(bad)) from None
         if not self._admitted:
             raise CommandError("This room has a password: send /password SECRET, then your name.")
-        member = Member(self._connection, self._address, name, self._session_token())
+        member = Member(self._connection, self._address, name, self._session_token(), self._ending)
         file, offset, first = self._beginning(member.token)
         self._connection.settimeout(None if DONT_WAIT else 0)
         try:
@@ -289,9 +291,7 @@ class Session:
             return "the server stopped", False
         except OSError:
             return "connection lost", True
-        if member.taken_over:
-            return "reconnecting", True
-        return "connection closed", False
+        return member.ended or "connection closed", bool(member.ended) and not member.kicked
 
     def _receive(self) -> bytes:
         """What has come; empty at the end of the stream. Waits. Raises OSError."""
@@ -304,15 +304,17 @@ class Session:
     def _take_lines(self, member: Member) -> None:
         """Handle the lines that have come, in order. Raises Leave, Closed."""
         while True:
-            if member.taken_over:
-                self._pace.rate = 0  # somebody waits for the last lines of this connection
-            if not self._pace.rate and (plain := self._lines.plain_messages()):
+            if member.kicked:
+                return
+            if member.ended:
+                self._pace.rate = 0  # somebody may wait for the last lines of this connection
+            if not self._pace.rate and not member.muted and (plain := self._lines.plain_messages()):
                 self._room.say(member, record.draft_messages(member.address, member.name, plain))
             try:
                 line = self._lines.next()
                 if line is None:
                     return
-                self._pace.wait()
+                self._pace.wait(self._ending)
                 self._take_line(member, record.clean(line))
             except LineTooLong:
                 self._answer_error(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -60,31 +61,37 @@ def test_the_pace_after_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     slept: list[float] = []
 
-    def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        now[0] += seconds
+    class Clock(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout
+            slept.append(timeout)
+            now[0] += timeout
+            return False
 
     monkeypatch.setattr("chat.session.time.monotonic", lambda: now[0])
-    monkeypatch.setattr("chat.session.time.sleep", sleep)
-    pace = Pace(10)
+    pace, clock = Pace(10), Clock()
     for _ in range(BURST):
-        pace.wait()
+        pace.wait(clock)
     assert not slept
     for _ in range(20):
-        pace.wait()
+        pace.wait(clock)
     assert sum(slept) == pytest.approx(2)
     now[0] += 1000
     slept.clear()
     for _ in range(BURST):
-        pace.wait()
+        pace.wait(clock)
+    assert not slept
+    pace.rate = 0
+    for _ in range(1000):
+        pace.wait(clock)
     assert not slept
 
 
-def test_no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chat.session.time.sleep", lambda seconds: pytest.fail("waited"))
-    pace = Pace(0)
-    for _ in range(1000):
-        pace.wait()
+def test_the_pace_does_not_hold_up_an_end() -> None:
+    pace, ending = Pace(0.001), threading.Event()
+    ending.set()
+    for _ in range(BURST + 10):
+        pace.wait(ending)
 
 
 def test_a_flood_is_slowed_and_nothing_is_lost(history_path: Path) -> None:
