@@ -11,6 +11,10 @@ from pathlib import Path
 import pytest
 
 from chat import session
+from chat.bans import Bans
+from chat.history import History
+from chat.house import House, Rules
+from chat.room import Room
 from chat.session import BURST, LINE_BYTES, Lines, LineTooLong, Pace
 from tests.harness import DEADLINE, Client, Server, serving, texts
 
@@ -161,20 +165,19 @@ def test_who_leaves_before_it_has_a_name_was_never_here(join: Join, server: Serv
     assert [said.kind for said in server.records()] == ["start", "join"]
 
 
-def test_the_login_takes_so_long_at_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_login_takes_so_long_at_the_most(history_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "LOGIN_SECONDS", 0.2)
     here, there = socket.socketpair()
     there.settimeout(DEADLINE)
 
-    class EmptyRoom:
-        class history:  # noqa: N801 - what a session asks of a room before the login
-            path = Path("history.txt")
-            now = staticmethod(lambda: "2026-11-21T10:15:42.123Z")
-
-    session.Session(here, "10.0.0.1", EmptyRoom(), session.Rules()).run()  # type: ignore[arg-type]
+    history = History(history_path)
+    house = House(Room(history), Rules(), Bans(history_path.with_name("bans.txt")))
+    session.Session(here, "10.0.0.1", house).run()
     assert b"No name came" in there.recv(10_000)
     here.close()
     there.close()
+    house.room._close()
+    history.close()
 
 
 def test_a_password_at_the_door(history_path: Path, tmp_path: Path) -> None:
