@@ -85,6 +85,10 @@ class ChatServer(socketserver.ThreadingTCPServer):
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_EXCLUSIVEADDRUSE, 1)
         super().server_bind()
 
+    def server_close(self) -> None:
+        super().server_close()
+        self._spare_file.close()
+
     # ----- accepting
 
     def get_request(self) -> tuple[socket.socket, Any]:

@@ -32,6 +32,7 @@ BLOCK = 64 * 1024  # what is read at once when looking for something in the file
 SYNC_SECONDS = 1.0  # "everysec": what a power cut may cost
 
 _PREAD = hasattr(os, "pread")  # Windows has none: there a read moves the file's one position, under a lock
+_MOVES_OPEN_FILES = os.name != "nt"
 _BINARY = getattr(os, "O_BINARY", 0)  # and there a file is text unless one says otherwise
 _sync_data = getattr(os, "fdatasync", os.fsync)
 
@@ -171,11 +172,11 @@ class HistoryFile:
 
     def rename(self, path: Path) -> None:
         """Move the file; its readers don't notice. Raises OSError."""
-        if os.name != "nt":
+        if _MOVES_OPEN_FILES:
             self.path.rename(path)
             self.path = path
             return
-        with self._position:  # Windows does not move an open file
+        with self._position:
             self.close()
             try:
                 self.path.rename(path)

@@ -108,9 +108,11 @@ def serving(history: Path, *arguments: str, port: int = 0) -> Iterator[Server]:
 class Client:
     """A connection that speaks the protocol. What it got is in `records`, the bytes in `received`."""
 
-    def __init__(self, port: int, name: str | None = None, *options: str, source: str = "") -> None:
+    def __init__(
+        self, port: int, name: str | None = None, *options: str, host: str = "127.0.0.1", source: str = ""
+    ) -> None:
         address = (source, 0) if source else None
-        self.socket = socket.create_connection(("127.0.0.1", port), DEADLINE, source_address=address)
+        self.socket = socket.create_connection((host, port), DEADLINE, source_address=address)
         self._stream = self.socket.makefile("rb")
         self.records: list[Record] = []
         self.received = bytearray()
