@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from chat import record
 from chat.record import Record
-from chat.room import Full, Member, NameTaken, Room
+from chat.room import Full, Member, NameTaken, NotStored, Room
 
 BARE_WORDS = ("clear", "exit")  # commands without a slash: that is what the user asked for
 HISTORY_RECORDS = 20  # what /history shows if no number is given, and a newcomer if none is asked for
@@ -113,6 +113,8 @@ def _nick(room: Room, member: Member, argument: str) -> None:
         room.rename(member, name)
     except NameTaken:
         raise CommandError(f"The name {name} is taken; try another.") from None
+    except NotStored as failure:
+        raise CommandError(str(failure)) from None
 
 
 def _me(room: Room, member: Member, argument: str) -> None:

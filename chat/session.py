@@ -18,7 +18,7 @@ from chat import commands, record
 from chat.commands import CommandError, Leave
 from chat.history import HistoryFile
 from chat.record import BadName
-from chat.room import DONT_WAIT, Closed, Member, NameTaken, Room, session_record
+from chat.room import DONT_WAIT, Closed, Member, NameTaken, NotStored, Room, session_record
 
 LOGIN_SECONDS = (
     30  # for a person to think of a name, and too short to hold many connections open with nothing
@@ -235,6 +235,8 @@ class Session:
             self._room.join(member, file, offset, first)
         except NameTaken:
             raise CommandError(f"The name {name} is taken; send another.") from None
+        except NotStored as failure:
+            raise CommandError(str(failure)) from None
         log.info("%s (%s) joined", name, self._address)
         return member
 
