@@ -264,14 +264,16 @@ class Room:
     def end_session(self, token: str) -> bool:
         """End the connection that the session has now, if it has one: what it sent is in the file then.
 
-        Whether the token was known. Raises TimeoutError.
+        Whether the token was known. Raises TimeoutError, Closed.
         """
         with self._lock:
             member = self._sessions.get(token)
-            if member is None:
-                return False
-            member.taken_over = True
-            self._relief.notify_all()  # its handler may wait there
+            if member:
+                member.taken_over = True
+                self._relief.notify_all()  # its handler may wait there
+        if member is None:
+            self.settle()  # the connection may have ended a moment ago, with its last lines still pending
+            return False
         with contextlib.suppress(OSError):  # it has ended by itself
             member.connection.shutdown(socket.SHUT_RD)
         if not member.gone.wait(TAKEOVER_SECONDS):

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import socket
 import struct
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from chat import record
+from chat.history import History
+from chat.room import Member, Room
 from tests.faults.checker import check
 from tests.faults.server import FaultyServer, disk
 from tests.harness import DEADLINE, Client
@@ -102,4 +106,63 @@ def test_each_line_that_is_not_stored_is_told_so(faulty: FaultyServer) -> None:
     faulty.fail()
     alice.send("y")
     assert alice.next().text == "y"
+    alice.close()
+
+
+# ------------------------------------------------------------------------------------- connections that end
+
+
+def test_a_session_that_goes_on_finds_what_was_pending_when_its_connection_ended(history_path: Path) -> None:
+    """The earlier connection has ended by itself, and its last line waits for the broadcaster."""
+    history = History(history_path)
+    room = Room(history)
+    broadcaster = threading.Thread(target=room.run)
+    broadcaster.start()
+    here, there = socket.socketpair()
+    alice = Member(here, "10.0.0.1", "alice", "TOKEN")
+    room.join(alice, history.file, 0)
+    append, busy, disk_is_free = history.append, threading.Event(), threading.Event()
+
+    def append_slowly(drafts: bytes) -> None:
+        busy.set()
+        disk_is_free.wait(DEADLINE)
+        append(drafts)
+
+    history.append = append_slowly  # type: ignore[method-assign]
+    room.say(None, record.draft("-", "host", "notice", "the disk is slow"))
+    busy.wait(DEADLINE)
+    room.say(alice, record.draft("10.0.0.1", "alice", "message", "said and not answered"))
+    leaving = threading.Thread(target=room.leave, args=(alice, "connection lost"), kwargs={"at_once": True})
+    leaving.start()
+    wait_until(lambda: room.find("alice") is None)
+    found: list[bytes] = []
+
+    def resume() -> None:
+        room.end_session("TOKEN")
+        found.append(history_path.read_bytes())
+
+    resuming = threading.Thread(target=resume)
+    resuming.start()
+    resuming.join(0.3)  # too long, if it does not wait as it should
+    disk_is_free.set()
+    resuming.join(DEADLINE)
+    leaving.join(DEADLINE)
+    room.stop("")
+    broadcaster.join(DEADLINE)
+    history.close()
+    here.close()
+    there.close()
+    assert b"said and not answered" in found[0]
+
+
+def test_who_is_lost_while_answers_wait_for_it_is_out(faulty: FaultyServer) -> None:
+    ghost, alice = Client(faulty.port, "ghost"), Client(faulty.port, "alice")
+    ghost.socket.settimeout(0.5)
+    with pytest.raises(TimeoutError):  # its handler waits for it, and so it can't send any more
+        while True:
+            ghost.send(*["/help"] * 1000)
+    reset(ghost)
+    wait_until(lambda: "ghost" not in _users(alice))
+    left = [found.text for found in alice.records if (found.kind, found.name) == ("leave", "ghost")]
+    assert left == ["connection lost"]
     alice.close()
