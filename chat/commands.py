@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from chat import moderation, record
 from chat.house import CommandError, House, Leave, Speaker
 from chat.record import Record
-from chat.room import Full, Member, NameTaken
+from chat.room import Full, Member, NameTaken, NotStored
 
 BARE_WORDS = ("clear", "exit")  # commands without a slash: that is what the user asked for
 HISTORY_RECORDS = 20  # what /history shows if no number is given, and a newcomer if none is asked for
@@ -113,7 +113,6 @@ def _help(house: House, speaker: Speaker, argument: str) -> None:
 
 
 def _users(house: House, speaker: Speaker, argument: str) -> None:
-    house.room.settle()
     for other in house.room.members():
         away = "" if other.away is None else f" away: {other.away}".removesuffix(": ")
         muted = " muted" if other.muted and speaker.admin else ""
@@ -138,6 +137,8 @@ def _nick(house: House, speaker: Speaker, argument: str) -> None:
         house.room.rename(member, name)
     except NameTaken:
         raise CommandError(f"The name {name} is taken; try another.") from None
+    except NotStored as failure:
+        raise CommandError(str(failure)) from None
 
 
 def _me(house: House, speaker: Speaker, argument: str) -> None:

@@ -22,7 +22,7 @@ import selectors
 import socket
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chat import liveness, record
 from chat.history import History, HistoryFile
@@ -55,6 +55,10 @@ class Full(Exception):
 
 class Closed(Exception):
     """The room is closed: nothing more is written."""
+
+
+class NotStored(Exception):
+    """It could not be written to the history, and so it is not so; the message says why."""
 
 
 @dataclass(slots=True)
@@ -135,10 +139,24 @@ class _Told:
 
 
 @dataclass(slots=True)
-class _Joined(_Said):
-    """The author hears from now on."""
+class _Awaited(_Said):
+    """Something that is so only if it is in the history: the author's handler waits to hear that."""
 
     author: Member
+    done: threading.Event = field(default_factory=threading.Event)
+    why_not: str = ""
+
+
+@dataclass(slots=True)
+class _Joined(_Awaited):
+    """The author is in the room."""
+
+
+@dataclass(slots=True)
+class _Renamed(_Awaited):
+    """The author has another name, which it holds beside its old one until then."""
+
+    name: str = ""
 
 
 @dataclass(slots=True)
@@ -183,6 +201,8 @@ class Room:
         self._closed = False
 
         # The broadcaster's own.
+        self._owed = b""  # what could not be written and nobody would say again: who left, a start
+        self._failure = ""  # why nothing can be written
         self._receivers: set[Member] = set()  # the members, and those who have left but not yet heard it all
         self._due: set[Member] = set()  # those who may have something to get, and whose sockets aren't full
         self._selector = selectors.DefaultSelector()  # sockets that are full
@@ -197,7 +217,7 @@ class Room:
     def join(self, member: Member, file: HistoryFile, offset: int, first: bytes = b"") -> None:
         """Let the member in, to hear the direct records `first` and then what is in the file from offset on.
 
-        Raises NameTaken, Closed.
+        Raises NameTaken, NotStored, Closed.
         """
         member.file, member.offset = file, offset
         if first:
@@ -208,17 +228,25 @@ class Room:
             self._members[key] = member
             if member.token:
                 self._sessions[member.token] = member
-            self._post(_Joined(member, record.draft(member.address, member.name, "join")))
+            joined = _Joined(member, record.draft(member.address, member.name, "join"))
+            self._post(joined)
+        self._await(joined)
 
     def rename(self, member: Member, name: str) -> None:
-        """Give the member another name. Raises NameTaken."""
+        """Give the member another name. Raises NameTaken, NotStored, Closed."""
         key = record.name_key(name)
         with self._lock:
             self._check_name(key, member)
-            del self._members[record.name_key(member.name)]
             self._members[key] = member
-            self._post(_Said(member, record.draft(member.address, member.name, "rename", name)))
-            member.name = name
+            renamed = _Renamed(member, record.draft(member.address, member.name, "rename", name), name=name)
+            self._post(renamed)
+        self._await(renamed)
+
+    @staticmethod
+    def _await(entry: _Awaited) -> None:
+        entry.done.wait()
+        if entry.why_not:
+            raise NotStored(entry.why_not)
 
     def leave(self, member: Member, why: str, *, at_once: bool = False) -> None:
         """Take the member out, and return when its connection may be closed.
@@ -240,19 +268,21 @@ class Room:
     def members(self) -> list[Member]:
         """Who is here, in the order of coming."""
         with self._lock:
-            here = [member for member in self._members.values() if member.joined]
+            here = {member for member in self._members.values() if member.joined}
         return sorted(here, key=lambda member: member.joined)
 
     def end_session(self, token: str) -> bool:
         """End the connection that the session has now, if it has one: what it sent is in the file then.
 
-        Whether the token was known. Raises TimeoutError.
+        Whether the token was known. Raises TimeoutError, Closed.
         """
         with self._lock:
             member = self._sessions.get(token)
-            if member is None:
-                return False
-            self._end(member, "reconnecting")
+            if member:
+                self._end(member, "reconnecting")
+        if member is None:
+            self.settle()  # the connection may have ended a moment ago, with its last lines still pending
+            return False
         if not member.gone.wait(TAKEOVER_SECONDS):
             raise TimeoutError
         return True
@@ -283,10 +313,13 @@ class Room:
     def say(self, author: Member | None, drafts: bytes) -> None:
         """Append records to the history, and so send them to everybody. Waits while too much is pending.
 
-        Raises Closed.
+        Also while the author has not taken what it was told before: that the history can't be written, for
+        instance. Raises Closed.
         """
         with self._lock:
-            while self._pending_bytes > PENDING_BYTES and not self._closed:
+            while not self._closed and (
+                self._pending_bytes > PENDING_BYTES or (author and self._is_deaf(author))
+            ):
                 self._relief.wait()
             if self._closed:
                 raise Closed
@@ -298,7 +331,7 @@ class Room:
         Raises Closed.
         """
         with self._lock:
-            while member.direct_bytes > DIRECT_BYTES and not (self._closed or member.ending.is_set()):
+            while self._is_deaf(member) and not self._closed:
                 self._relief.wait()
             self._tell(member, drafts)
 
@@ -322,6 +355,11 @@ class Room:
                 raise Closed
             self._post(mark)
         mark.reached.wait()
+
+    @staticmethod
+    def _is_deaf(member: Member) -> bool:
+        """Whether its handler is to wait for it to take direct records. Requires holding the lock."""
+        return member.direct_bytes > DIRECT_BYTES and not member.ending.is_set()
 
     def _tell(self, member: Member, drafts: bytes) -> None:
         """Requires holding the lock."""
@@ -416,20 +454,51 @@ class Room:
         if not said:
             return
         try:
-            now = self.history.append(b"".join([entry.drafts for entry in said]))
+            now = self.history.append(self._owed + b"".join([entry.drafts for entry in said]))
+            self._owed = b""
+            why_not = self._failure_is("")
         except OSError as error:
-            now = self.history.now()
-            log.error("history: can't write: %s", error.strerror)
-            for entry in said:
-                why = f"Not stored and not sent: {error.strerror}. Try again later."
-                self._refuse(entry.author, why, entry.drafts.count(b"\n"))
+            now = ""
+            why_not = self._failure_is(f"Not stored and not sent: {error.strerror}. Try again later.")
         for entry in said:
-            if isinstance(entry, _Joined):
-                entry.author.joined = now
-                self._receivers.add(entry.author)
-                self._due.add(entry.author)
-            elif isinstance(entry, _Left):
+            if isinstance(entry, _Awaited):
+                self._take_effect(entry, now, why_not)
+            elif why_not and (entry.author is None or isinstance(entry, _Left)):
+                self._owed += entry.drafts
+            elif why_not:
+                self._refuse(entry.author, why_not, entry.drafts.count(b"\n"))
+            if isinstance(entry, _Left):
                 self._let_go(entry.author, entry.at_once)
+
+    def _take_effect(self, entry: _Awaited, now: str, why_not: str) -> None:
+        """Let what is in the history now be so, or not; its handler goes on."""
+        member = entry.author
+        with self._lock:
+            if isinstance(entry, _Renamed):
+                old, new = record.name_key(member.name), record.name_key(entry.name)
+                if old != new:
+                    del self._members[new if why_not else old]
+                if not why_not:
+                    member.name = entry.name
+            elif why_not:
+                del self._members[record.name_key(member.name)]
+                self._sessions.pop(member.token, None)
+        if isinstance(entry, _Joined):
+            if why_not:
+                member.gone.set()
+            else:
+                member.joined = now
+                self._receivers.add(member)
+                self._due.add(member)
+        entry.why_not = why_not
+        entry.done.set()
+
+    def _failure_is(self, why_not: str) -> str:
+        """Tell the host when writing begins to fail and when it works again, not each time between."""
+        if why_not != self._failure:
+            log.error("history: %s", why_not or "writing works again.")
+            self._failure = why_not
+        return why_not
 
     def _let_go(self, member: Member, at_once: bool) -> None:
         """Send the member what there is until now, and then nothing more."""
@@ -452,8 +521,10 @@ class Room:
     def _refuse(self, author: Member | None, why: str, times: int) -> None:
         """Tell the author of so many records that they are not in the history: each line has its answer."""
         if author:
-            error = record.draft(record.NOBODY, "server", "/error", why)
-            self._put(author, error * min(times, DIRECT_BYTES // len(error)))
+            errors = record.draft(record.NOBODY, "server", "/error", why) * times
+            with self._lock:
+                author.direct_bytes += len(errors)
+            self._put(author, errors, len(errors))
 
     def _put(self, member: Member, drafts: bytes, draft_bytes: int = 0) -> None:
         """Queue direct records, to go out when the member has all of the history until now."""
@@ -600,6 +671,13 @@ class Room:
             self._closed = True
             self._relief.notify_all()
             everybody = self._receivers.union(self._members.values())
+            unheard, self._pending = self._pending, []
+        for entry in unheard:  # only where the broadcaster has failed
+            if isinstance(entry, _Awaited):
+                entry.why_not = "The server has failed."
+                entry.done.set()
+            elif isinstance(entry, _Mark):
+                entry.reached.set()
         for member in everybody:
             member.last_place = (0, 0)
             self._drop(member)

@@ -19,7 +19,7 @@ from chat import commands, moderation, record
 from chat.history import HistoryFile
 from chat.house import CommandError, Expelled, House, Leave
 from chat.record import BadName
-from chat.room import DONT_WAIT, Closed, Member, NameTaken, session_record
+from chat.room import DONT_WAIT, Closed, Member, NameTaken, NotStored, session_record
 
 LOGIN_SECONDS = (
     30  # for a person to think of a name, and too short to hold many connections open with nothing
@@ -256,6 +256,8 @@ class Session:
             self._room.join(member, file, offset, first)
         except NameTaken:
             raise CommandError(f"The name {name} is taken; send another.") from None
+        except NotStored as failure:
+            raise CommandError(str(failure)) from None
         member.muted = record.name_key(name) in self._house.muted
         log.info("%s (%s) joined", name, self._address)
         return member

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,12 +24,19 @@ class Server:
     """A server process with its own history, on a port that the system chose."""
 
     def __init__(
-        self, history: Path, *arguments: str, port: int = 0, preexec: Callable[[], None] | None = None
+        self,
+        history: Path,
+        *arguments: str,
+        port: int = 0,
+        preexec: Callable[[], None] | None = None,
+        prefix: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.history = history
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - its standard error, until `close`
         self.process = subprocess.Popen(
             [
+                *prefix,
                 *(sys.executable, str(ROOT / "TCP_server.py"), "--host", "127.0.0.1", "--port", str(port)),
                 *("--history", str(history), "--no-discovery", *arguments),
             ],
@@ -37,6 +45,7 @@ class Server:
             stderr=self.log,
             text=True,
             preexec_fn=preexec,
+            env={**os.environ, **(environment or {})},
         )
         self.welcome = self._read_welcome()
         found = re.search(r"open on port (\d+)", self.welcome)
