@@ -148,14 +148,13 @@ class Answer(NamedTuple):
 
 def answer_to(line: str) -> Answer:
     """The answer that a line will get if nothing goes wrong."""
-    bare = line.strip(" ")
-    if bare in ("clear", "exit"):
-        bare = "/" + bare
-    if bare.startswith("/") and line.startswith("//"):
+    if line.strip(" ") in ("clear", "exit"):
+        line = "/" + line.strip(" ")
+    if line.startswith("//"):
         return Answer("message", line[1:])
-    if not bare.startswith("/") or line.startswith(" /"):
+    if not line.startswith("/"):
         return Answer("message", line)
-    word, _, argument = bare[1:].partition(" ")
+    word, _, argument = line[1:].partition(" ")
     word, argument = word.casefold(), argument.strip(" ")
     in_history = {
         "say": Answer("message", argument),

@@ -21,6 +21,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+TIME_BYTES = len("2026-11-21T10:15:42.123Z")
 TEXT_BYTES = 4096  # a screenful; with the other fields a record stays well inside one page of a pipe or disk
 NAME_CHARACTERS = 24  # what a column of names can hold beside the text
 RECORD_BYTES = (
@@ -132,6 +133,11 @@ def stamp(time: str, drafts: bytes) -> bytes:
     """The records that the drafts become at this time. No text has a TAB: a draft begins at LF TAB."""
     bare = time.encode()
     return bare + drafts.replace(b"\n\t", b"\n" + bare + b"\t")
+
+
+def stamped_size(drafts: bytes) -> int:
+    """How many bytes `stamp` makes of the drafts."""
+    return len(drafts) + TIME_BYTES * drafts.count(b"\n")
 
 
 # ----------------------------------------------------------------------------------------------- cleaning
