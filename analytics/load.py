@@ -16,9 +16,10 @@ Records end at LF only, so a bare CR or U+2028 is text. A last line without LF i
 
 from __future__ import annotations
 
+import ipaddress
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import lru_cache
 from itertools import chain
@@ -49,6 +50,9 @@ Bytes = NDArray[np.uint8]
 Words = NDArray[np.uint64]  # eight bytes of text each, the first one lowest
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
+
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class History(NamedTuple):
@@ -87,6 +91,43 @@ def load_history(
         skipped.append(pd.DataFrame({"file": str(path), "line": np.concatenate(numbers)}))
     records = _frame(blocks, list(heads), texts)
     return History(records, pd.concat(skipped, ignore_index=True))
+
+
+def select(
+    records: pd.DataFrame,
+    since: pd.Timestamp | None = None,
+    until: pd.Timestamp | None = None,
+    names: Sequence[str] = (),
+    networks: Sequence[Network] = (),
+) -> pd.DataFrame:
+    """The records from `since` on and before `until`, by one of the names, from one of the networks.
+
+    What is not given does not restrict. Names are compared as the chat does, whatever their case.
+    """
+    chosen = np.ones(len(records), bool)
+    if since is not None:
+        chosen &= (records["time"] >= since).to_numpy()
+    if until is not None:
+        chosen &= (records["time"] < until).to_numpy()
+    return of(records[chosen], names, networks)
+
+
+def of(table: pd.DataFrame, names: Sequence[str] = (), networks: Sequence[Network] = ()) -> pd.DataFrame:
+    """The rows of any table with name and address that belong to one of the names and of the networks."""
+    if names:
+        keys = {record.name_key(name) for name in names}
+        table = table[table["name"].map(lambda name: record.name_key(name) in keys).to_numpy(bool)]
+    if networks:
+        table = table[table["address"].map(lambda address: _is_in(address, networks)).to_numpy(bool)]
+    return table
+
+
+def _is_in(address: str, networks: Sequence[Network]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:  # the host's "-", and what looks like an address only
+        return False
+    return any(parsed in network for network in networks)
 
 
 def _frame(blocks: list[_Block], heads: list[Record], texts: bool) -> pd.DataFrame:
