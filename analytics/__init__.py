@@ -1,10 +1,10 @@
 """What the history says: history.txt as a DataFrame, tables, pictures and a page.
 
-    from analytics import load_history
-    from analytics.tables import messages_per_minute
+from analytics import load_history
+from analytics.tables import messages_per_minute
 
-    records, skipped = load_history("history.txt")
-    messages_per_minute(records)
+records, skipped = load_history("history.txt")
+messages_per_minute(records)
 """
 
 from __future__ import annotations

@@ -6,8 +6,9 @@ import argparse
 import ipaddress
 import json
 import sys
-from datetime import datetime, tzinfo
 from contextlib import suppress
+from datetime import datetime, tzinfo
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -46,25 +47,50 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python3 -m analytics", description=(__doc__ or "").partition(": ")[2])
-    parser.add_argument(
-        "history", nargs="*", type=Path, default=[HISTORY], help="history files, put together in the order of time"
+    parser = argparse.ArgumentParser(
+        prog="python3 -m analytics", description=(__doc__ or "").partition(": ")[2]
     )
     parser.add_argument(
-        "--out", type=Path, default=Path("history-report"), metavar="FOLDER", help="where the page goes (%(default)s)"
+        "history",
+        nargs="*",
+        type=Path,
+        default=[HISTORY],
+        help="history files, put together in the order of time",
     )
-    parser.add_argument("--json", action="store_true", help="print the numbers as one JSON object and write no page")
-    parser.add_argument("--tz", type=_zone, metavar="ZONE", help="time zone such as Europe/Berlin (this machine's)")
-    parser.add_argument("--since", type=_time, metavar="T", help="only what was at T, as 2026-11-21T10:15, or later")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        default=Path("history-report"),
+        metavar="FOLDER",
+        help="where the page goes (%(default)s)",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print the numbers as one JSON object and write no page"
+    )
+    parser.add_argument(
+        "--tz", type=_zone, metavar="ZONE", help="time zone such as Europe/Berlin (this machine's)"
+    )
+    parser.add_argument(
+        "--since", type=_time, metavar="T", help="only what was at T, as 2026-11-21T10:15, or later"
+    )
     parser.add_argument("--until", type=_time, metavar="T", help="only what was before T")
     parser.add_argument(
-        "--per", choices=("minute", "hour", "day"), default="minute", help="the bins of the main picture (%(default)s)"
+        "--per",
+        choices=("minute", "hour", "day"),
+        default="minute",
+        help="the bins of the main picture (%(default)s)",
     )
     parser.add_argument("--name", nargs="+", default=[], help="only these names")
     parser.add_argument(
-        "--address", nargs="+", type=_network, default=[], help="only these addresses or networks, as 192.168.1.0/24"
+        "--address",
+        nargs="+",
+        type=_network,
+        default=[],
+        help="only these addresses or networks, as 192.168.1.0/24",
     )
-    parser.add_argument("--export", type=_table_file, metavar="FILE", help="write the records to a .parquet or .csv file")
+    parser.add_argument(
+        "--export", type=_table_file, metavar="FILE", help="write the records to a .parquet or .csv file"
+    )
     parser.add_argument("--resolve", action="store_true", help="ask the name service for the hosts' names")
     return parser
 
@@ -163,8 +189,7 @@ def _export(records: pd.DataFrame, path: Path) -> None:
     if path.suffix == ".csv":
         records.to_csv(path, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
     else:
-        import pyarrow as _  # said to be missing like anything else
-
+        import_module("pyarrow")  # where it is missing, that is said as of anything else
         records.to_parquet(path, index=False)
 
 

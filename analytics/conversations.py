@@ -77,7 +77,9 @@ def mentions(records: pd.DataFrame) -> pd.DataFrame:
     for name, text in zip(said["name"], said["text"], strict=True):
         if "@" in text or ":" in text or "," in text:
             for at, front in _MENTION.findall(text):
-                mentioned = people.get((at or front).casefold()) or people.get(at.rstrip(_AFTER_NAME).casefold())
+                mentioned = people.get((at or front).casefold()) or people.get(
+                    at.rstrip(_AFTER_NAME).casefold()
+                )
                 if mentioned:
                     found.append((name, mentioned))
     table = pd.DataFrame(found, columns=["name", "mentioned"]).value_counts().rename("times").reset_index()

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
 UNKNOWN = "unknown"
-CANDIDATES = (
-    "ar bg bn ca cs da de el en es et fa fi fr he hi hr hu id it ja ko lt lv nl no pl pt ro ru sk sl sr sv "
-    "sw ta te th tl tr uk ur vi zh"
-).split()
+CANDIDATES = tuple(
+    "ar bg bn ca cs da de el en es et fa fi fr he hi hr hu id it ja ko lt lv nl no pl pt ro ru sk sl sr sv "  # noqa: SIM905
+    "sw ta te th tl tr uk ur vi zh".split()
+)
 SHORTEST = 6  # bytes of letters: six in Latin script, three in Cyrillic, two in Chinese; fewer say nothing
 SURE = 0.45  # of 1: below it, guesses at short texts are wrong more often than they help
 LOOKED_AT = 60_000  # different texts, about a second's work; of more, evenly chosen ones stand for all

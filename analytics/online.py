@@ -9,6 +9,7 @@ leaves or is renamed without having joined was there since the `clear`.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -42,9 +43,7 @@ def within(
     if until is not None:
         table = table[table["joined"] < until]
         later = ~(table["left"] < until)
-        table = table.assign(
-            left=table["left"].mask(later), left_row=table["left_row"].mask(later, _NONE)
-        )
+        table = table.assign(left=table["left"].mask(later), left_row=table["left_row"].mask(later, _NONE))
     if since is not None:
         table = table[~(table["left"] < since)]
         table = table.assign(joined=table["joined"].clip(lower=since))
@@ -113,7 +112,7 @@ def _rows_of_interest(records: pd.DataFrame) -> tuple[set[int], pd.DataFrame]:
     ends = [*records.index[kinds.isin(["start", "clear"])], len(records)]
     people = records["address"] != "-"
     signs: set[int] = set()
-    for start, stop in zip(ends, ends[1:], strict=False):
+    for start, stop in pairwise(ends):
         if kinds[start] == "clear":
             names = records["name"][start:stop][people[start:stop]]
             signs.update(names.index[~names.duplicated()])

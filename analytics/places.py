@@ -20,7 +20,7 @@ from analytics.tables import most_first, spoken
 try:
     from iptocc import country_code
 except ImportError:  # countries then stay unknown
-    country_code = None
+    country_code = None  # type: ignore[assignment]
 
 NETWORK_BITS = {4: 24, 6: 64}  # what one house or office usually has
 ASKED_AT_ONCE = 16  # a name server that does not answer keeps each asker waiting for seconds

@@ -26,19 +26,24 @@ from numpy.typing import NDArray
 
 from analytics.tables import Per
 
-INK, MUTED, GRID, ACCENT, PALE, SECOND = "#1f2933", "#66727f", "#dfe4ea", "#2563c9", "#b5caef", "#d9601a"
+INK, MUTED, GRID, ACCENT, PALE, SECOND = "#1f2933", "#66727f", "#dfe4ea", "#2563c9", "#9dbaf0", "#d9601a"
 COLOURS = {"ink": INK, "muted": MUTED, "grid": GRID, "accent": ACCENT, "pale": PALE, "second": SECOND}
 
-WIDTH = 9.6  # inches: what a page's column holds
-COLUMNS = 900  # more points than this side by side can't be told apart
+WIDTH = 8.0  # inches: what a page's column holds
+COLUMNS = 800  # more points than this side by side can't be told apart
 BARS = 15  # as many names as one picture takes; the tables have more
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-AVERAGED = {"minute": (60, "hour"), "hour": (24, "day"), "day": (7, "week")}  # bins, and what they make
+# Over how many bins an average goes: the first that can still be seen as a curve.
+AVERAGED: dict[Per, tuple[tuple[int, str], ...]] = {
+    "minute": ((15, "15 minutes"), (60, "an hour"), (1440, "a day"), (10_080, "a week"), (43_200, "30 days")),
+    "hour": ((24, "a day"), (168, "a week"), (720, "30 days")),
+    "day": ((7, "a week"), (30, "30 days")),
+}
 CALENDAR_YEARS = 3  # the last ones; older days are in the picture of all days
 
 # For what the first one lacks, the next ones are asked, where they are installed.
 FONTS = (
-    *("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans", "Noto Emoji", "Segoe UI", "Segoe UI Emoji"),
+    *("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans", "Noto Emoji", "Symbola", "Segoe UI", "Segoe UI Emoji"),
     *("Microsoft YaHei", "Malgun Gothic", "PingFang SC", "Hiragino Sans", "Arial Unicode MS"),
 )
 
@@ -109,30 +114,34 @@ def messages(counts: pd.Series[int], axes: Axes | None = None) -> Axes:
 
     What can't be told apart is put together: then a column reaches up to the busiest of its bins.
     """
-    axes = axes or _new_axes(3.4)
-    per: Per = counts.index.name  # type: ignore[assignment]
-    window, name = AVERAGED[per]
-    if len(counts) > COLUMNS:
-        times, columns = _thinned(counts, np.maximum)
-        axes.set_title(f"Messages per {per}, each column up to its busiest {per}")
-    else:
-        times, columns = _moments(counts.index), counts.to_numpy()
-        axes.set_title(f"Messages per {per}")
-    axes.fill_between(times, columns, step="mid", color=PALE, linewidth=0, label=f"in a {per}")
+    axes = axes or _new_axes(3.0)
+    per: Per = counts.index.name
+    axes.set_title(f"Messages per {per}")
+    step = _step(counts)
+    times, columns = _thinned(counts, np.maximum)
+    every = f"busiest {per} of {step}" if step > 1 else f"in a {per}"
+    axes.fill_between(times, columns, step="mid", color=PALE, linewidth=0, label=every)
+    window, name = next(each for each in AVERAGED[per] if each[0] > 2 * step or each is AVERAGED[per][-1])
     if len(counts) > 2 * window:
         average = counts.rolling(window, center=True, min_periods=1).mean()
-        axes.plot(*_thinned(average, np.add), color=ACCENT, label=f"average over {window} {per}s")
-        axes.legend(loc="upper right", ncols=2, borderaxespad=0, bbox_to_anchor=(1, 1.1))
+        axes.plot(*_thinned(average, np.add), color=ACCENT, label=f"average over {name}")
+    axes.legend(loc="lower right", ncols=2, borderaxespad=0, bbox_to_anchor=(1, 1.02))
     axes.set_ylim(0)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     _time_axis(axes, counts.index)
     return axes
 
 
-def _thinned(series: pd.Series[float], combine: np.ufunc) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
-    """At most COLUMNS points: the sum's mean, or whatever else, of as many neighbours as it takes."""
-    step = -(-len(series) // COLUMNS)
-    starts = np.arange(0, len(series), max(step, 1))
+def _step(series: pd.Series[float]) -> int:
+    """How many neighbours make one point, so that there are no more than COLUMNS."""
+    return max(1, -(-len(series) // COLUMNS))
+
+
+def _thinned(
+    series: pd.Series[float], combine: np.ufunc
+) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
+    """At most COLUMNS points: of as many neighbours as it takes the biggest, or with np.add the mean."""
+    starts = np.arange(0, len(series), _step(series))
     values = combine.reduceat(series.to_numpy(float), starts)
     if combine is np.add:
         values /= np.diff(starts, append=len(series))
@@ -142,21 +151,31 @@ def _thinned(series: pd.Series[float], combine: np.ufunc) -> tuple[NDArray[np.da
 def _moments(index: pd.Index[pd.Timestamp]) -> NDArray[np.datetime64]:
     """The times as matplotlib takes them: UTC, or dates as they are."""
     times = pd.DatetimeIndex(index)
-    return (times.tz_convert(None) if times.tz else times).to_numpy()
+    moments: NDArray[np.datetime64] = (times.tz_convert(None) if times.tz else times).to_numpy()
+    return moments
 
 
 def _time_axis(axes: Axes, index: pd.Index[pd.Timestamp]) -> None:
     zone = pd.DatetimeIndex(index).tz
-    locator = dates.AutoDateLocator(tz=zone, minticks=4, maxticks=9)
+    locator = dates.AutoDateLocator(tz=zone, minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
-    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, tz=zone))
+    formatter = dates.ConciseDateFormatter(locator, tz=zone)  # type: ignore[no-untyped-call]
+    formatter.offset_formats = [
+        "",
+        "%Y",
+        "%Y",
+        "%d %b %Y",
+        "%d %b %Y",
+        "%d %b %Y, %H:%M",
+    ]  # day before month, as elsewhere
+    axes.xaxis.set_major_formatter(formatter)
     axes.margins(x=0.01)
 
 
 @_styled
 def online(curve: pd.Series[int], axes: Axes | None = None) -> Axes:
     """How many were connected (as `online` gives it, in UTC or a zone), with the peak marked."""
-    axes = axes or _new_axes(2.6)
+    axes = axes or _new_axes(2.3)
     axes.set_title("Connected")
     shown = _peaks(curve)
     times = _moments(shown.index)
@@ -190,8 +209,8 @@ def _peaks(curve: pd.Series[int]) -> pd.Series[int]:
 @_styled
 def weekday_by_hour(table: pd.DataFrame, axes: Axes | None = None) -> Axes:
     """On which weekdays and in which hours people talk: the darker, the more."""
-    axes = axes or _new_axes(2.9)
-    axes.set_title("When people talk")
+    axes = axes or _new_axes(2.5)
+    axes.set_title("Weekday by hour")
     _cells(axes, table.to_numpy(), np.arange(24), np.arange(7))
     axes.set_yticks(range(7), WEEKDAYS)
     axes.set_xticks(range(0, 24, 3), [f"{hour}:00" for hour in range(0, 24, 3)])
@@ -203,8 +222,8 @@ def calendar(per_day: pd.Series[int], axes: Axes | None = None) -> Axes:
     """Every day of the last years as a cell: a row of weeks each year, Monday on top."""
     days = pd.DatetimeIndex(per_day.index)
     years = sorted(set(days.year))[-CALENDAR_YEARS:]
-    axes = axes or _new_axes(0.7 + 1.35 * max(len(years), 1))
-    axes.set_title("Messages per day")
+    axes = axes or _new_axes(0.7 + 1.15 * max(len(years), 1))
+    axes.set_title("Calendar")
     for place, year in enumerate(years):
         chosen = days.year == year
         january = pd.Timestamp(year=year, month=1, day=1)
@@ -215,7 +234,9 @@ def calendar(per_day: pd.Series[int], axes: Axes | None = None) -> Axes:
         _cells(axes, table, np.arange(54), top + np.arange(7), of=per_day.max())
     axes.set_yticks([8 * place + 3 for place in range(len(years))], [str(year) for year in years])
     months = pd.date_range("2024-01-01", periods=12, freq="MS")
-    axes.set_xticks([(month.dayofyear - 1) / 7 + 1.5 for month in months], [month.strftime("%b") for month in months])
+    axes.set_xticks(
+        [(month.dayofyear - 1) / 7 + 1.5 for month in months], [month.strftime("%b") for month in months]
+    )
     axes.set_aspect("equal")
     return axes
 
@@ -257,7 +278,12 @@ def bars(numbers: pd.Series[float], title: str, unit: str = "", axes: Axes | Non
     axes.barh(places, shown.to_numpy(float), height=0.7, color=ACCENT, alpha=0.85)
     for place, number in zip(places, shown, strict=True):
         axes.annotate(
-            f"{number:,.0f}{unit}", (number, place), (4, 0), textcoords="offset points", va="center", color=MUTED
+            f"{number:,.0f}{unit}",
+            (number, place),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            color=MUTED,
         )
     axes.set_yticks(places, [str(name) for name in shown.index], color=INK)
     axes.set_ylim(max(len(shown), 1) - 0.4, -0.6)

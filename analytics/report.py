@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import tzinfo
 from pathlib import Path
@@ -19,12 +19,12 @@ import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from analytics import conversations, online, places, plots, tables, words, wording
+from analytics import conversations, online, places, plots, tables, wording, words
 from analytics.languages import UNKNOWN
 from analytics.summary import Summary
 from analytics.tables import Per
 
-LISTED = 25  # rows of a list on the page; in a notebook a table has them all
+LISTED = 15  # rows of a list on the page; in a notebook a table has them all
 PNG_DOTS = 150  # an inch: sharp on a phone
 LANGUAGE_SHARE = 0.03  # of the messages: rarer ones are as likely a mistake, and their stop words too
 
@@ -91,7 +91,9 @@ def write_report(findings: Findings, folder: Path, progress: Callable[[], None] 
 
 def _render(findings: Findings, parts: list[tuple[Section, list[tuple[Picture, Markup]]]]) -> str:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
     )
     return environment.get_template("report.html").render(
         facts=wording.facts(findings.summary, findings.zone),
@@ -111,19 +113,18 @@ def _messages(findings: Findings) -> Section:
     summary, zone, counts = findings.summary, findings.zone, findings.counts
     rate = summary.rate
     asked = counts.index.name
-    pictures = [
-        Picture(
-            f"messages-per-{asked}",
-            lambda: plots.messages(counts),
-            f"Messages per {asked} over time; at most {counts.max():,}, on average {counts.mean():.3g}.",
-        )
-    ]
-    for per, minutes in (("hour", 12 * 60), ("day", 3 * 24 * 60)):
+    pictures = [_messages_picture(counts)]
+    coarser: tuple[tuple[Per, int], ...] = (("hour", 12 * 60), ("day", 3 * 24 * 60))
+    for per, minutes in coarser:
         if per != asked and rate.minutes > minutes:
-            coarse = tables.messages_per(findings.records, per, zone)
-            alternative = f"Messages per {per} over time; at most {coarse.max():,}."
-            pictures.append(Picture(f"messages-per-{per}", lambda coarse=coarse: plots.messages(coarse), alternative))
-    return Section(f"Messages per {asked}", pictures=pictures)
+            pictures.append(_messages_picture(tables.messages_per(findings.records, per, zone)))
+    return Section("How much is said", pictures=pictures)
+
+
+def _messages_picture(counts: pd.Series[int]) -> Picture:
+    per = counts.index.name
+    alternative = f"Messages per {per} over time; at most {counts.max():,}, on average {counts.mean():.3g}."
+    return Picture(f"messages-per-{per}", lambda: plots.messages(counts), alternative)
 
 
 def _online(findings: Findings) -> Section:
@@ -155,7 +156,9 @@ def _rhythm(findings: Findings) -> Section:
     ]
     days = tables.messages_per(findings.records, "day", findings.zone)
     if len(days) > 14:
-        alternative = f"A calendar in which each day is darker the more was said; the most was {days.max():,}."
+        alternative = (
+            f"A calendar in which each day is darker the more was said; the most was {days.max():,}."
+        )
         pictures.append(Picture("calendar", lambda: plots.calendar(days), alternative))
     return Section("When people talk", f"{busiest[0].upper()}{busiest[1:]}.", pictures)
 
@@ -192,9 +195,9 @@ def _talk(findings: Findings) -> Section:
     answered = conversations.answers(findings.records)
     length = (talks["end"] - talks["start"]).median()
     sentence = (
-        f"{wording.counted(len(talks), 'conversation')}, half of them longer than {wording.span(length)} and with "
-        f"more than {talks['messages'].median():,.0f} messages. A silence of "
-        f"{wording.span(conversations.SILENCE)} ends one."
+        f"{wording.counted(len(talks), 'conversation')}, half of them longer than {wording.span(length)} "
+        f"and with more than {talks['messages'].median():,.0f} messages. "
+        f"A silence of {wording.span(conversations.SILENCE)} ends one."
     )
     matrix = conversations.who_answers_whom(answered)
     starters = tables.most_first(talks["starter"].value_counts())
@@ -265,7 +268,9 @@ def _languages(findings: Findings) -> Section:
             Picture(
                 "languages",
                 lambda: plots.bars(found, "Messages by language"),
-                "Messages by language: " + ", ".join(f"{code} {number:,}" for code, number in found.items()) + ".",
+                "Messages by language: "
+                + ", ".join(f"{code} {number:,}" for code, number in found.items())
+                + ".",
             )
         ],
     )
@@ -275,8 +280,8 @@ def _places(findings: Findings) -> Section:
     table = places.places(findings.records, findings.resolve)
     networks = places.networks(table)
     shares = tables.by_address(findings.records)["share"].reindex(table.index, fill_value=0.0)
-    addresses = [
-        (str(address), row.host, row.range, row.country, f"{row.names:,}", f"{row.messages:,}", f"{share:.1%}")
+    addresses: list[tuple[str, ...]] = [
+        (address, row.host, row.range, row.country, f"{row.names:,}", f"{row.messages:,}", f"{share:.1%}")
         for address, share, row in zip(table.index, shares, table.head(LISTED).itertuples(), strict=False)
     ]
     return Section(
@@ -312,12 +317,13 @@ SECTIONS = (_messages, _online, _rhythm, _people, _talk, _words, _languages, _pl
 
 def _drawn(picture: Picture, folder: Path) -> Markup:
     """Draws it into the folder as PNG; returns it as SVG for the page, which has a heading already."""
-    axes = picture.draw()
+    figure = picture.draw().get_figure(root=True)
+    assert figure is not None
     svg = io.StringIO()
     with plots.style():
-        axes.figure.savefig(folder / f"{picture.name}.png", dpi=PNG_DOTS, metadata={"Title": picture.alternative})
+        figure.savefig(folder / f"{picture.name}.png", dpi=PNG_DOTS, metadata={"Title": picture.alternative})
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
-        axes.figure.savefig(svg, format="svg", transparent=True, metadata=nothing)
+        figure.savefig(svg, format="svg", transparent=True, metadata=nothing)
     return _in_page(svg.getvalue(), picture)
 
 

@@ -53,9 +53,7 @@ class Summary:
         }
 
 
-def summarize(
-    records: pd.DataFrame, connected: pd.DataFrame, skipped: pd.DataFrame, zone: tzinfo
-) -> Summary:
+def summarize(records: pd.DataFrame, connected: pd.DataFrame, skipped: pd.DataFrame, zone: tzinfo) -> Summary:
     """The summary of records, of the connections among them, and of the lines that were skipped."""
     said = tables.spoken(records)
     times = records["time"]
@@ -85,4 +83,4 @@ def _counts(column: pd.Series[str]) -> pd.Series[int]:
 
 def _time(time: pd.Timestamp | None) -> str | None:
     """As a record writes it."""
-    return time and time.tz_localize(None).isoformat(timespec="milliseconds") + "Z"
+    return None if time is None else time.tz_localize(None).isoformat(timespec="milliseconds") + "Z"

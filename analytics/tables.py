@@ -33,7 +33,8 @@ def _is_spoken(records: pd.DataFrame) -> NDArray[np.bool_]:
 
 def _milliseconds(times: pd.Series[pd.Timestamp]) -> NDArray[np.int64]:
     """Milliseconds since 1970, without copying."""
-    return times.to_numpy("M8[ms]").view(np.int64)
+    moments: NDArray[np.datetime64] = times.to_numpy("M8[ms]")
+    return moments.view(np.int64)
 
 
 # ------------------------------------------------------------------------------------------- how much, when

@@ -38,7 +38,9 @@ def progress(doing: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: bar.advance(task, done)
 
 
-def show(summary: Summary, counts: pd.Series[int], skipped: pd.DataFrame, zone: tzinfo, console: Console) -> None:
+def show(
+    summary: Summary, counts: pd.Series[int], skipped: pd.DataFrame, zone: tzinfo, console: Console
+) -> None:
     """Prints the summary with a plot of the counts (messages per minute, hour or day)."""
     console.print(Text(wording.period(summary, zone)))
     console.print()
@@ -62,7 +64,9 @@ def _people(by_name: pd.Series[int]) -> Table:
     table.add_column()
     table.add_column(justify="right")
     for name, messages in by_name.head(MOST_NAMES).items():
-        table.add_row(Text(printable(str(name))), f"{messages:,}", Text(f"{messages / by_name.sum():.1%}", "dim"))
+        table.add_row(
+            Text(printable(str(name))), f"{messages:,}", Text(f"{messages / by_name.sum():.1%}", "dim")
+        )
     if len(by_name) > MOST_NAMES:
         table.add_row(Text(f"and {len(by_name) - MOST_NAMES:,} more", "dim"))
     return table
@@ -80,4 +84,7 @@ def small_plot(counts: pd.Series[int], columns: int) -> list[str]:
 
 def printable(text: str) -> str:
     """The text without what could steer a terminal: an edited history may hold anything."""
-    return "".join(character if character.isprintable() or character == ZERO_WIDTH_JOINER else "\ufffd" for character in text)
+    return "".join(
+        character if character.isprintable() or character == ZERO_WIDTH_JOINER else "\ufffd"
+        for character in text
+    )

@@ -23,15 +23,27 @@ def facts(summary: Summary, zone: tzinfo) -> list[Fact]:
     rate = summary.rate
     found = [
         Fact("Messages", f"{summary.messages:,}", f"{summary.records:,} records"),
-        Fact("People", f"{len(summary.by_name):,}", f"from {counted(len(summary.by_address), 'address', 'es')}"),
+        Fact(
+            "People", f"{len(summary.by_name):,}", f"from {counted(len(summary.by_address), 'address', 'es')}"
+        ),
     ]
     if rate.busiest:
         found += [
-            Fact("Messages per minute", f"{rate.mean:.3g}", f"mean of {counted(rate.minutes, 'minute')}; median {rate.median:g}"),
+            Fact(
+                "Messages per minute",
+                f"{rate.mean:.3g}",
+                f"mean of {counted(rate.minutes, 'minute')}; median {rate.median:g}",
+            ),
             Fact("Busiest minute", f"{rate.max:,}", moment(rate.busiest, zone)),
         ]
     if summary.busiest_hour:
-        found.append(Fact("Busiest hour", f"{summary.busiest_hour[1]:,}", f"from {moment(summary.busiest_hour[0], zone)}"))
+        found.append(
+            Fact(
+                "Busiest hour",
+                f"{summary.busiest_hour[1]:,}",
+                f"from {moment(summary.busiest_hour[0], zone)}",
+            )
+        )
     if summary.busiest_day:
         found.append(Fact("Busiest day", f"{summary.busiest_day[1]:,}", day(summary.busiest_day[0])))
     if summary.silence:
@@ -74,7 +86,7 @@ def span(length: pd.Timedelta) -> str:
     rest = int(length.total_seconds())
     if rest < 1:
         return f"{length.total_seconds():.1f} s"
-    parts = []
+    parts: list[str] = []
     for unit, seconds in (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1)):
         number, rest = divmod(rest, seconds)
         if number or parts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ HELLO = NOON + b"\t10.0.0.1\talice\tmessage\thello\n"
 def _text_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "numpy alone":
         monkeypatch.setattr(load, "pa", None)
-    elif load.pa is None:
+    elif find_spec("pyarrow") is None:
         pytest.skip("pyarrow is not installed")
 
 
@@ -80,14 +81,18 @@ times = st.one_of(
 )
 addresses = st.sampled_from([b"-", b"10.0.0.1", b"fe80::1", b"", b"10.0.0.1 ", b"host", b"::ffff:1.2.3.4"])
 names = st.one_of(
-    st.sampled_from([b"alice", "李雷".encode(), b"NA", b"null", b"007", b'"al', b"a b", b"/a", b"", b"\xff\xfe"]),
+    st.sampled_from(
+        [b"alice", "李雷".encode(), b"NA", b"null", b"007", b'"al', b"a b", b"/a", b"", b"\xff\xfe"]
+    ),
     st.binary(max_size=200),
 )
 kinds = st.sampled_from([b"message", b"action", b"join", b"/msg", b"//", b"Message", b"", b"a1"])
 texts = st.one_of(st.binary(max_size=12), st.text(max_size=12).map(str.encode), st.just(b"x" * 5000))
 lines = st.one_of(
     st.tuples(times, addresses, names, kinds, texts).map(b"\t".join),
-    st.tuples(st.just(NOON), st.just(b"10.0.0.1"), st.just(b"bob"), st.just(b"message"), texts).map(b"\t".join),
+    st.tuples(st.just(NOON), st.just(b"10.0.0.1"), st.just(b"bob"), st.just(b"message"), texts).map(
+        b"\t".join
+    ),
     st.binary(max_size=40),
 )
 
