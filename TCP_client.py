@@ -836,6 +836,7 @@ class Link:
         self._hurry = False
         self._pause = FIRST_PAUSE
         self._refusals = 0
+        self._last_break = ""
         self._code: int | None = None
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
@@ -944,7 +945,7 @@ class Link:
         self._heard_at = time.monotonic()
         for event in events:
             if isinstance(event, Joined):
-                self._met, self._pause, self._refusals = True, FIRST_PAUSE, 0
+                self._met, self._pause, self._refusals, self._last_break = True, FIRST_PAUSE, 0, ""
                 self._set_state("connected")
             elif isinstance(event, Refused):
                 self._refused(clean(event.record.text))
@@ -988,8 +989,9 @@ class Link:
             self._end(1, why)
         elif self._conversation.leaving and not (self._patient and self._conversation.waiting):
             self._end(1 if self._conversation.waiting else 0)
-        else:
+        elif why != self._last_break:  # told once, and not at every try
             self._owner.note(why)
+        self._last_break = why
 
     def _wait(self) -> None:
         """Wait before the next try; Enter ends the wait."""
@@ -1313,7 +1315,7 @@ class Chat(Owner):
         record = heard.record
         self._people.hear(record)
         ignored = record.kind in _SAID and name_key(record.name) in map(name_key, self._settings.ignore)
-        if heard.quiet or ignored:
+        if heard.quiet or ignored or (record.kind == "/hello" and self._joined_before):
             return
         said = record.kind in _SAID and not heard.mine and not heard.replayed
         wanted = record.kind == "/msg" or self._view.mentions(record, self.link.name)
@@ -1446,25 +1448,10 @@ _COMMANDS = {
     "unignore": Command("NAME", "show it again", Chat.unignore),
     "color": Command("NAME COLOUR", "show a name in another colour", Chat.set_color),
 }
-_SERVER_COMMANDS = tuple(
-    f"/{name}"
-    for name in [
-        "help",
-        "users",
-        "nick",
-        "me",
-        "msg",
-        "reply",
-        "history",
-        "search",
-        "stats",
-        "away",
-        "back",
-        "say",
-        "clear",
-        "exit",
-    ]
-)
+_SERVER_COMMANDS = [
+    *("/help", "/users", "/nick", "/me", "/msg", "/reply", "/history", "/search", "/stats"),
+    *("/away", "/back", "/say", "/clear", "/exit"),
+]
 _SECRETS = ("/password", "/admin")  # what stands behind these is not kept in the input history
 
 
@@ -1687,7 +1674,7 @@ class PromptScreen(Screen):
     def _message(self) -> StyleAndTextTuples:
         """The lines that are not stored yet, and the prompt."""
         waiting = self._chat.link.waiting[-3:]
-        return [("italic", f"… {line}\n") for line in waiting] + [("", "> ")]
+        return [*(("italic", f"… {line}\n") for line in waiting), ("", "> ")]
 
     def _toolbar(self) -> str:
         if self._pasted:
