@@ -1038,6 +1038,7 @@ class Link:
             if why:
                 self._owner.note(why)
             if code:
+                self._take_orders()
                 self._tell_unanswered()
 
     def _tell_unanswered(self) -> None:

@@ -64,6 +64,7 @@ def test_what_is_typed_stays_whole_while_500_messages_arrive(
     assert bob.until("message", name="alice").text == "half a line, and the other half é 李雷"
     alice.shows("alice: half a line, and the other half")
     alice.prompts()
+    assert alice.text.count("and the other half") == 1, "what was typed is seen once: as the record it became"
 
 
 def test_works_without_readline_too(start: Start, join: Join) -> None:
@@ -114,6 +115,7 @@ def test_the_status_tells_where_we_stand(start: Start, join: Join, server: Serve
     alice.shows("2 here")
     alice.type("/nick carol" + ENTER)
     alice.shows("· carol · 2 here")
+    assert "since" not in alice.text, "how the client knows is not shown"
     server.kill()
     alice.shows("reconnecting in")
 
@@ -265,6 +267,7 @@ def test_no_colour_means_none(start: Start, join: Join, screen: tuple[str, ...])
 
 def test_goes_to_another_server(start: Start, join: Join, tmp_path: Path) -> None:
     alice, bob = start("alice"), join("bob")
+    alice.shows("2 here")
     with serving(tmp_path / "other.txt") as other:
         alice.type(f"/connect 127.0.0.1:{other.port}" + ENTER)
         alice.shows(f"127.0.0.1:{other.port} · alice · 1 here")
