@@ -28,8 +28,10 @@ import queue
 import random
 import re
 import select
+import shutil
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -40,7 +42,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date, datetime
 from pathlib import Path
-from typing import NamedTuple, TypeVar, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Union
+
+if TYPE_CHECKING:
+    from prompt_toolkit.formatted_text import StyleAndTextTuples
 
 PORT = 9999
 LINE_BYTES = 16 * 1024  # no record is a third as long; what is longer is skipped and never held
@@ -830,6 +835,7 @@ class Link:
         self._hurry = False
         self._pause = FIRST_PAUSE
         self._refusals = 0
+        self._last_break = ""
         self._code: int | None = None
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
@@ -938,7 +944,7 @@ class Link:
         self._heard_at = time.monotonic()
         for event in events:
             if isinstance(event, Joined):
-                self._met, self._pause, self._refusals = True, FIRST_PAUSE, 0
+                self._met, self._pause, self._refusals, self._last_break = True, FIRST_PAUSE, 0, ""
                 self._set_state("connected")
             elif isinstance(event, Refused):
                 self._refused(clean(event.record.text))
@@ -982,8 +988,9 @@ class Link:
             self._end(1, why)
         elif self._conversation.leaving and not (self._patient and self._conversation.waiting):
             self._end(1 if self._conversation.waiting else 0)
-        else:
+        elif why != self._last_break:  # told once, and not at every try
             self._owner.note(why)
+        self._last_break = why
 
     def _wait(self) -> None:
         """Wait before the next try; Enter ends the wait."""
@@ -1030,6 +1037,7 @@ class Link:
             if why:
                 self._owner.note(why)
             if code:
+                self._take_orders()
                 self._tell_unanswered()
 
     def _tell_unanswered(self) -> None:
@@ -1066,6 +1074,116 @@ def _receive(connection: socket.socket) -> bytes | None:
         return connection.recv(256 * 1024)
     except BlockingIOError:
         return None
+
+
+# --------------------------------------------------------------------------------- finding a server, --doctor
+
+
+class Found(NamedTuple):
+    """A server that answered; the title is its own."""
+
+    address: Address
+    title: str
+
+
+def find_servers(port: int = PORT) -> list[Found]:
+    """Ask every network that this computer is in, and the computer itself, for DISCOVERY_SECONDS."""
+    found: dict[Address, str] = {}
+    with contextlib.ExitStack() as closing:
+        askers = []
+        for source, broadcast in _networks():
+            asker = closing.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            with contextlib.suppress(OSError):  # a network that is down
+                asker.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+                asker.bind((source, 0))
+                asker.sendto(b"chat?", (broadcast, port))
+                askers.append(asker)
+        until = time.monotonic() + DISCOVERY_SECONDS
+        while askers and (remaining := until - time.monotonic()) > 0 and len(found) < 50:
+            for asker in select.select(askers, [], [], remaining)[0]:
+                with contextlib.suppress(OSError, ValueError):  # ValueError: it is no answer
+                    answer, (host, _) = asker.recvfrom(1024)
+                    server = _understand_answer(answer, host)
+                    found[server.address] = server.title
+    return [Found(address, title) for address, title in found.items()]
+
+
+def _understand_answer(answer: bytes, host: str) -> Found:
+    """Raises ValueError."""
+    word, port, title = (clean_bytes(answer) + "  ").split(" ", 2)
+    if word != "chat!":
+        raise ValueError(word)
+    return Found(Address(host, parse_port(port)), title.strip()[:60])
+
+
+def _networks() -> list[tuple[str, str]]:
+    """(source address, broadcast address) for each IPv4 network, and for this computer itself.
+
+    A datagram to 255.255.255.255 takes one network card only, so each is asked at its own address.
+    """
+    networks = [("", "127.0.0.1")]
+    try:
+        import fcntl
+    except ImportError:  # Windows: there the source chooses the card
+        own = socket.gethostbyname_ex(socket.gethostname())[2]
+        return networks + [(address, "255.255.255.255") for address in own]
+    broadcast_of = 0x8919 if sys.platform == "linux" else 0xC0206923  # SIOCGIFBRDADDR
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        for _, card in socket.if_nameindex():
+            with contextlib.suppress(OSError):  # it has no IPv4 address, or no broadcast
+                answer = fcntl.ioctl(asking.fileno(), broadcast_of, struct.pack("256s", card.encode()[:15]))
+                networks.append(("", socket.inet_ntoa(answer[20:24])))
+    return [network for network in dict.fromkeys(networks) if network[1] != "0.0.0.0"]
+
+
+NOTHING_FOUND = """No server answered. Check, in this order:
+  1. Is the server running? On its computer: python3 TCP_server.py
+  2. Are both computers in the same network, and not in a guest Wi-Fi that keeps its devices apart?
+  3. Does the server's firewall let TCP and UDP port 9999 in?
+  4. Type the address that the server printed when it started; --doctor with it tells what is wrong."""
+
+
+def examine(address: Address) -> bool:
+    """Print what works on the way to a server and what does not, step by step; whether all does."""
+
+    def passed(what: str, why_not: str = "") -> bool:
+        print(f"  {'FAILED' if why_not else 'ok':7}{what}{': ' + why_not if why_not else ''}")
+        return not why_not
+
+    print(f"The way to {address}:")
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        return passed("the name resolves", f"{error}. Is it spelled right? Try the IP address.")
+    passed(f"the name resolves: {', '.join(dict.fromkeys(str(entry[4][0]) for entry in found))}")
+    try:
+        connection = connect(address)
+    except ConnectionRefusedError:
+        passed("the host answers")
+        return passed(
+            f"port {address.port} is open", "nothing listens there. Is the server running, on this port?"
+        )
+    except OSError as error:
+        return passed("the host answers", f"{reason(error)}. Same network? A firewall?")
+    passed("the host answers")
+    passed(f"port {address.port} is open")
+    with connection:
+        connection.settimeout(CONNECT_SECONDS)
+        try:
+            greeting = connection.recv(LINE_BYTES)
+        except OSError:
+            greeting = b""
+    record = parse(greeting.partition(b"\n")[0])
+    if record is None:
+        said = f"it says {clean_bytes(greeting[:40])!r}" if greeting else "it says nothing"
+        return passed("a chat server is there", f"{said}. Another program has this port.")
+    if record.kind == "/error":
+        return passed("it lets us in", clean(record.text))
+    passed("a chat server is there")
+    apart = time.time() - local_time(record.time).timestamp()
+    if abs(apart) > 60:
+        return passed("the clocks agree", f"they are {abs(apart):.0f} s apart; times will look wrong.")
+    return passed(f"the clocks agree ({apart:+.1f} s)")
 
 
 # ------------------------------------------------------------------------------------- a pipe, and --plain
@@ -1136,6 +1254,512 @@ def quit_now(code: int) -> None:
     os._exit(code)
 
 
+# ------------------------------------------------------------------------------------------- a conversation
+#                                                                                             with a person
+
+
+class CommandError(Exception):
+    """A command of the client's own can't be done; the message is one sentence."""
+
+
+class Command(NamedTuple):
+    """A command that the client does itself; /help tells of it, Tab completes it."""
+
+    arguments: str
+    help: str
+    run: Callable[[Chat, str], str]  # what stands behind the command's name -> what to tell
+
+
+class Chat(Owner):
+    """What stands between the link and a person's screen: whom to show, what to ring for, what is meant."""
+
+    def __init__(self, address: Address, conversation: Conversation, display: Display) -> None:
+        self.link = Link(address, conversation, self, patient=False)
+        self.code = 0
+        self.display = display
+        self._settings = display.settings
+        self._view = View(display.settings)
+        self._people = People()
+        self._screen: Screen = Screen()
+        self._joined_before = False
+
+    def run_on(self, screen: Screen) -> int:
+        """Talk on this screen until somebody leaves; the exit code."""
+        self._screen = screen
+        leave_on_signal(self.link)
+        screen.run()
+        return self.code
+
+    # ----- from the link
+
+    def hear(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Heard):
+                self._hear(event)
+            elif isinstance(event, Refused):
+                self._show(event.record)
+                if not self._joined_before:
+                    self.note("Type another name, or /password SECRET.")
+            elif isinstance(event, Unsure):
+                self.note(unsure_sentence(event))
+            elif isinstance(event, Joined):
+                self._people.forget()
+                self.link.say("/users", quiet=True)
+                self._settings.name, self._settings.server = self.link.name, str(self.link.address)
+                self.display.save()
+                if self._joined_before:
+                    self.note("Connected again.")
+                self._joined_before = True
+
+    def _hear(self, heard: Heard) -> None:
+        record = heard.record
+        self._people.hear(record)
+        ignored = record.kind in _SAID and name_key(record.name) in map(name_key, self._settings.ignore)
+        if heard.quiet or ignored or (record.kind == "/hello" and self._joined_before):
+            return
+        said = record.kind in _SAID and not heard.mine and not heard.replayed
+        wanted = record.kind == "/msg" or self._view.mentions(record, self.link.name)
+        self._show(
+            record, bell=said and (self._settings.bell == "all" or (self._settings.bell != "off" and wanted))
+        )
+
+    def _show(self, record: Record, *, bell: bool = False) -> None:
+        day = self._view.day_line(record)
+        if day:
+            self._screen.show(self.display.text([Span(DIM, day)]))
+        self._screen.show(self.display.text(self._view.line(record, self.link.name)) + "\a" * bell)
+
+    def note(self, sentence: str) -> None:
+        self._screen.show(self.display.text([Span(DIM, "-- " + clean(sentence))]))
+
+    def changed(self) -> None:
+        self._screen.refresh()
+
+    def ended(self, code: int) -> None:
+        self.code = code
+        self._screen.close(code)
+
+    # ----- from the screen
+
+    def enter(self, text: str) -> None:
+        """A line was typed. An empty one means: try to connect at once."""
+        word, _, argument = text.strip()[1:].partition(" ")
+        if not text.strip():
+            self.link.hurry()
+        elif text.startswith("/") and word in _COMMANDS:
+            try:
+                self.note(_COMMANDS[word].run(self, argument.strip()))
+            except CommandError as failure:
+                self.note(str(failure))
+        else:
+            if text.strip() == "/help":
+                for name, command in _COMMANDS.items():
+                    self.note(f"/{name} {command.arguments} - {command.help}")
+            self.link.say(text)
+
+    def completions(self, before: str) -> list[str]:
+        """What the last word of `before` can become, best first, with what belongs behind it."""
+        word = before.rpartition(" ")[2]
+        if word == before and word.startswith("/"):
+            return [
+                f"{command} "
+                for command in (*_SERVER_COMMANDS, *(f"/{name}" for name in _COMMANDS))
+                if command.startswith(word)
+            ]
+        names = [name for name in self._people.latest_first() if name != self.link.name]
+        behind = ": " if word == before else " "
+        return [name + behind for name in names if name_key(name).startswith(name_key(word))]
+
+    def status(self) -> str:
+        """Where we are, who we are, how many are here, and how it stands with the connection."""
+        link = self.link
+        parts = [str(link.address), link.name]
+        if self._people.counted and link.state == "connected":
+            parts.append(f"{len(self._people)} here")
+        if link.state == "waiting":
+            seconds = max(0, round(link.next_try - time.monotonic()))
+            parts.append(f"reconnecting in {seconds} s, Enter tries now")
+        else:
+            parts.append("another name?" if link.state == "refused" else link.state)
+        if link.waiting:
+            parts.append(f"{len(link.waiting)} not stored yet")
+        return " · ".join(parts)
+
+    # ----- the client's own commands
+
+    def connect_to(self, argument: str) -> str:
+        try:
+            address = parse_address(argument)
+        except ValueError as wrong:
+            raise CommandError(str(wrong)) from None
+        self._people.forget()
+        self._joined_before = False
+        self.link.move(address)
+        return f"Going to {address}."
+
+    def highlight(self, argument: str) -> str:
+        words = self._settings.highlight
+        if argument in words:
+            words.remove(argument)
+        elif argument:
+            words.append(argument)
+        return self._saved(f"Words that stand out beside your name: {', '.join(words) or 'none'}.")
+
+    def set_bell(self, argument: str) -> str:
+        if argument not in BELLS:
+            raise CommandError("/bell off, /bell mention or /bell all: when it is to ring.")
+        self._settings.bell = argument
+        return self._saved(f"The bell is set to {argument}.")
+
+    def ignore(self, argument: str) -> str:
+        if argument:
+            self._forget_ignored(argument)
+            self._settings.ignore.append(argument)
+        return self._saved(f"Not shown is what these say: {', '.join(self._settings.ignore) or 'nobody'}.")
+
+    def unignore(self, argument: str) -> str:
+        if not self._forget_ignored(argument):
+            raise CommandError(f"{argument or 'Nobody'} is not ignored.")
+        return self._saved(f"{argument} is shown again.")
+
+    def _forget_ignored(self, name: str) -> bool:
+        kept = [other for other in self._settings.ignore if name_key(other) != name_key(name)]
+        found = len(kept) < len(self._settings.ignore)
+        self._settings.ignore[:] = kept
+        return found
+
+    def set_color(self, argument: str) -> str:
+        name, _, colour = argument.partition(" ")
+        if colour.strip() not in COLOURS:
+            raise CommandError(f"/color NAME COLOUR, with one of {', '.join(COLOURS)}.")
+        self._settings.color[name_key(name)] = colour.strip()
+        return self._saved(f"{name} is {colour.strip()} from now on.")
+
+    def _saved(self, sentence: str) -> str:
+        self.display.save()
+        return sentence
+
+
+_COMMANDS = {
+    "connect": Command("HOST[:PORT]", "go to another server", Chat.connect_to),
+    "highlight": Command("WORD", "make a word stand out, or no longer", Chat.highlight),
+    "bell": Command("off|mention|all", "when to ring", Chat.set_bell),
+    "ignore": Command("NAME", "do not show what somebody says", Chat.ignore),
+    "unignore": Command("NAME", "show it again", Chat.unignore),
+    "color": Command("NAME COLOUR", "show a name in another colour", Chat.set_color),
+}
+_SERVER_COMMANDS = [
+    *("/help", "/users", "/nick", "/me", "/msg", "/reply", "/history", "/search", "/stats"),
+    *("/away", "/back", "/say", "/clear", "/exit"),
+]
+_SECRETS = ("/password", "/admin")  # what stands behind these is not kept in the input history
+
+
+class Display:
+    """How lines are drawn on this terminal, and where the settings are kept."""
+
+    def __init__(self, settings: Settings, folder: Path, *, colours: bool) -> None:
+        self.settings = settings
+        self.folder = folder
+        self.text = coloured if colours else plain
+        self.colours = colours
+
+    def save(self) -> None:
+        """Keep the settings; where that can't be, they hold until the end of the program."""
+        with contextlib.suppress(OSError):
+            self.settings.save(self.folder / SETTINGS_FILE)
+
+
+SETTINGS_FILE = "settings.json"
+
+
+class Screen:
+    """Where a person types and reads. `show`, `refresh` and `close` are called from any thread."""
+
+    def run(self) -> None:
+        """Until the end."""
+
+    def show(self, text: str) -> None:
+        """A finished line, above the one that is being typed."""
+
+    def refresh(self) -> None:
+        """The status is another."""
+
+    def close(self, code: int) -> None:
+        """The end."""
+
+
+class LineScreen(Screen):
+    """A terminal without prompt_toolkit. With readline the typed line is put back after what arrives."""
+
+    _PROMPT = "> "
+
+    def __init__(self, chat: Chat, history: Path) -> None:
+        self._chat = chat
+        self._history = history
+        self._drawing = threading.Lock()  # guards the order of what is written to the terminal
+        self._typing = False
+        self._modes = _terminal_modes()
+        try:
+            import readline
+        except ImportError:  # Windows
+            self._readline: Any = None
+        else:
+            self._readline = readline
+            self._set_up_readline()
+
+    def _set_up_readline(self) -> None:
+        self._readline.set_auto_history(False)
+        self._readline.set_history_length(1000)
+        self._readline.set_completer_delims(" ")
+        self._readline.set_completer(self._complete)
+        libedit = "libedit" in (self._readline.__doc__ or "")
+        self._readline.parse_and_bind("bind ^I rl_complete" if libedit else "tab: menu-complete")
+        with contextlib.suppress(OSError):
+            self._readline.read_history_file(self._history)
+
+    def run(self) -> None:
+        self._chat.link.start()
+        while True:
+            try:
+                with self._drawing:
+                    self._typing = True
+                text = input(self._PROMPT)
+            except (EOFError, KeyboardInterrupt, OSError):
+                break
+            self._entered(text)
+        self._typing = False
+        self._chat.link.leave()
+        self._chat.link.wait_until_ended()
+
+    def _entered(self, text: str) -> None:
+        with self._drawing:
+            self._typing = False
+            if self._readline:
+                self._erase(text)  # it comes back as a record, or as a note
+                if text.strip() and not text.startswith(_SECRETS):
+                    self._readline.add_history(text)
+        if self._chat.link.state != "connected" and text.strip():
+            self.show(f"-- waits for the connection: {clean(text)}")
+        self._chat.enter(text)
+
+    def _erase(self, typed: str, *, below: int = 1) -> None:
+        rows = cells(self._PROMPT + typed) // max(1, shutil.get_terminal_size().columns) + below
+        sys.stdout.write("\r" + "\x1b[A" * rows + "\x1b[J" if rows else "\r\x1b[J")
+
+    def show(self, text: str) -> None:
+        with self._drawing, contextlib.suppress(OSError):
+            if self._readline and self._typing:
+                typed = self._readline.get_line_buffer()
+                self._erase(typed, below=0)
+                sys.stdout.write(f"{text}\n{self._PROMPT}{clean(typed)}")
+            else:
+                sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+
+    def close(self, code: int) -> None:
+        with self._drawing, contextlib.suppress(OSError):
+            if self._readline:
+                self._readline.write_history_file(self._history)
+            if self._typing:
+                sys.stdout.write("\n")
+        if self._modes:
+            _restore_terminal(self._modes)
+        quit_now(code)
+
+    def _complete(self, _: str, state: int) -> str | None:
+        before = self._readline.get_line_buffer()[: self._readline.get_endidx()]
+        found = self._chat.completions(before)
+        return found[state] if state < len(found) else None
+
+
+def cells(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(unicodedata.combining(character) != 0 for character in text)
+
+
+def _terminal_modes() -> list[Any] | None:
+    try:
+        import termios
+    except ImportError:  # Windows, where a read leaves the console as it was
+        return None
+    return termios.tcgetattr(sys.stdin)
+
+
+def _restore_terminal(modes: list[Any]) -> None:
+    import termios
+
+    with contextlib.suppress(OSError, termios.error):
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, modes)
+
+
+class PromptScreen(Screen):
+    """A terminal with prompt_toolkit: one prompt for the whole session, what arrives is printed above it.
+
+    Raises ImportError where prompt_toolkit is not installed.
+    """
+
+    def __init__(self, chat: Chat, history: Path, *, colours: bool) -> None:
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.history import FileHistory
+        from prompt_toolkit.output import ColorDepth
+
+        history.parent.mkdir(parents=True, exist_ok=True)
+        self._chat = chat
+        self._pasted: list[str] = []  # lines that wait for a yes
+        self._completed: tuple[str, str, list[str]] = (
+            "",
+            "",
+            [],
+        )  # Tab's result, its start, the next choices
+        self._lock = threading.Lock()  # guards the next two
+        self._unprinted: list[str] = []
+        self._printing = False
+        self._printed = threading.Condition(self._lock)
+        self._session: PromptSession[None] = PromptSession(
+            message=self._message,
+            bottom_toolbar=self._toolbar,
+            key_bindings=self._keys(),
+            history=FileHistory(str(history)),
+            refresh_interval=1,  # for the seconds to the next try
+            reserve_space_for_menu=0,
+            erase_when_done=True,
+            color_depth=None if colours else ColorDepth.DEPTH_1_BIT,
+        )
+
+    def run(self) -> None:
+        with contextlib.suppress(EOFError, KeyboardInterrupt):
+            self._session.prompt(pre_run=self._chat.link.start)
+        self._chat.link.leave()  # the terminal may be gone; else this was the end already
+        self._chat.link.wait_until_ended()
+        self._print_rest()
+
+    def show(self, text: str) -> None:
+        app = self._session.app
+        with self._lock:
+            self._unprinted.append(text + "\n")
+            if not app.is_running or not app.loop:
+                return
+            if not self._printing:
+                self._printing = True
+                app.loop.call_soon_threadsafe(lambda: app.create_background_task(self._print()))
+            self._printed.wait_for(lambda: len(self._unprinted) < 1000, timeout=5)
+
+    async def _print(self) -> None:
+        """Print what there is above the prompt, which is drawn anew below it."""
+        from prompt_toolkit.application.run_in_terminal import in_terminal
+
+        async with in_terminal():
+            self._print_rest()
+
+    def _print_rest(self) -> None:
+        with self._lock:
+            text, self._unprinted = "".join(self._unprinted), []
+            self._printing = False
+            self._printed.notify_all()
+        with contextlib.suppress(OSError):
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+    def refresh(self) -> None:
+        self._session.app.invalidate()
+
+    def close(self, code: int) -> None:
+        app = self._session.app
+        if app.loop:
+            with contextlib.suppress(RuntimeError):  # it has ended already
+                app.loop.call_soon_threadsafe(lambda: app.is_running and not app.is_done and app.exit())
+
+    def _message(self) -> StyleAndTextTuples:
+        """The lines that are not stored yet, and the prompt."""
+        waiting = self._chat.link.waiting[-3:]
+        return [*(("italic", f"… {line}\n") for line in waiting), ("", "> ")]
+
+    def _toolbar(self) -> str:
+        if self._pasted:
+            return f"Send {len(self._pasted)} pasted lines? Enter sends them, Escape does not."
+        return self._chat.status()
+
+    def _keys(self) -> Any:
+        from prompt_toolkit.filters import Condition
+        from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+        from prompt_toolkit.keys import Keys
+
+        keys = KeyBindings()
+        asking = Condition(lambda: bool(self._pasted))
+
+        @keys.add("enter")
+        def _enter(event: KeyPressEvent) -> None:
+            buffer = event.current_buffer
+            text = buffer.text
+            if text.strip() and not text.startswith(_SECRETS):
+                buffer.append_to_history()
+            buffer.reset()
+            self._chat.enter(text)
+
+        @keys.add("tab")
+        def _tab(event: KeyPressEvent) -> None:
+            self._complete(event.current_buffer)
+
+        @keys.add("c-c")
+        def _interrupt(event: KeyPressEvent) -> None:
+            if event.current_buffer.text:
+                event.current_buffer.reset()
+            else:
+                self._leave()
+
+        @keys.add("c-d", filter=Condition(lambda: not self._session.default_buffer.text))
+        def _end_of_input(_: KeyPressEvent) -> None:
+            self._leave()
+
+        @keys.add(Keys.BracketedPaste)
+        def _paste(event: KeyPressEvent) -> None:
+            self._paste(event.current_buffer, event.data.replace("\r\n", "\n").replace("\r", "\n"))
+
+        @keys.add("enter", filter=asking)
+        def _send_pasted(_: KeyPressEvent) -> None:
+            lines, self._pasted = self._pasted, []
+            for line in lines:
+                self._chat.link.say(line)
+
+        @keys.add("escape", filter=asking, eager=True)
+        @keys.add("c-c", filter=asking)
+        def _drop_pasted(_: KeyPressEvent) -> None:
+            self._pasted = []
+
+        return keys
+
+    def _leave(self) -> None:
+        self._chat.link.leave()
+
+    def _paste(self, buffer: Any, text: str) -> None:
+        """Few lines are typed as they stand: each but the last is sent. Many are asked for first."""
+        *lines, rest = (buffer.document.text_before_cursor + text).split("\n")
+        if len(lines) + bool(rest) >= PASTE_LINES:
+            self._pasted = [line for line in (*lines, rest) if line]
+            buffer.reset()
+        elif lines:
+            buffer.reset()
+            for line in lines:
+                self._chat.enter(line)
+            buffer.insert_text(rest)
+        else:
+            buffer.insert_text(clean(text))
+
+    def _complete(self, buffer: Any) -> None:
+        """Complete the last word; Tab again takes the next that fits."""
+        before = buffer.document.text_before_cursor
+        result, start, choices = self._completed
+        if before != result:
+            start, choices = before[: before.rfind(" ") + 1], self._chat.completions(before)
+        if choices:
+            result = start + choices[0]
+            buffer.delete_before_cursor(len(before))
+            buffer.insert_text(result)
+            self._completed = (result, start, choices[1:] + choices[:1])
+
+
 # ---------------------------------------------------------------------------------------------- the start
 
 
@@ -1146,8 +1770,10 @@ def main(arguments: list[str] | None = None) -> int:
         reconfigure = getattr(stream, "reconfigure", None)  # a test's stream may have none
         if reconfigure:
             reconfigure(errors="replace", **({} if stream.isatty() else {"encoding": "utf-8"}))
-    settings_path = settings_folder() / "settings.json"
-    settings = _load_settings(settings_path)
+    if options.doctor:
+        return 0 if examine(options.server or parse_address("127.0.0.1")) else 1
+    folder = settings_folder()
+    settings = _load_settings(folder / SETTINGS_FILE)
     try:
         password = _password(options.password_file)
         address, name = _who_and_where(options, settings)
@@ -1157,9 +1783,34 @@ def main(arguments: list[str] | None = None) -> int:
     except _CannotStart as why:
         print(f"TCP_client.py: {why}", file=sys.stderr)
         return 2
-    settings.name, settings.server = name, str(address)
     conversation = Conversation(name, password, options.replay or "")
-    return PlainScreen(address, conversation, sys.stdin.buffer).run()
+    if options.plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return PlainScreen(address, conversation, sys.stdin.buffer).run()
+    return _talk(Chat(address, conversation, Display(settings, folder, colours=_colours(options.no_color))))
+
+
+def _talk(chat: Chat) -> int:
+    """Talk on the best screen that this terminal and this Python can have."""
+    try:
+        return chat.run_on(
+            PromptScreen(chat, chat.display.folder / "input-history", colours=chat.display.colours)
+        )
+    except ImportError:
+        return chat.run_on(LineScreen(chat, chat.display.folder / "input-history.txt"))
+
+
+def _colours(unwanted: bool) -> bool:
+    """Whether to use colours; makes Windows' console understand them where that can be."""
+    if unwanted or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    if os.name != "nt":
+        return True
+    try:
+        import colorama
+    except ImportError:
+        return "WT_SESSION" in os.environ  # Windows Terminal understands them by itself
+    colorama.just_fix_windows_console()
+    return True
 
 
 _Answer = TypeVar("_Answer")
@@ -1195,12 +1846,21 @@ def _who_and_where(options: argparse.Namespace, settings: Settings) -> tuple[Add
 
 
 def _ask_address(settings: Settings) -> Address:
-    last = parse_address(settings.server or "127.0.0.1")
-    text = _ask("Server", last.host, _checked_host)
-    if parse_address(text) != parse_address(text, 1):  # it came without a port
-        port = last.port if text == last.host else PORT
-        return Address(parse_address(text).host, _ask("Port", str(port), parse_port))
-    return parse_address(text)
+    """Look for servers, and let the person choose one of them or type an address."""
+    print("Looking for servers on the network ...", file=sys.stderr)
+    found = find_servers()
+    for number, server in enumerate(found, 1):
+        print(f"  {number}  {server.title or 'a chat'}, {server.address}", file=sys.stderr)
+    if not found:
+        print(NOTHING_FOUND, file=sys.stderr)
+    first = found[0].address if found else parse_address(settings.server or "127.0.0.1")
+    text = _ask("Server", first.host, _checked_host)
+    if text.isdigit() and 1 <= int(text) <= len(found):
+        return found[int(text) - 1].address
+    address = parse_address(text)
+    if parse_address(text, PORT + 1) == address:  # it was typed with its port
+        return address
+    return Address(address.host, _ask("Port", str(first.port if text == first.host else PORT), parse_port))
 
 
 def _checked_host(text: str) -> str:
@@ -1299,6 +1959,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="one record a line and nothing else: for programs and screen readers",
     )
+    add("--doctor", action="store_true", help="tell what works on the way to the server and what does not")
     add("--no-color", action="store_true", help="no colours (NO_COLOR means the same)")
     return parser
 
