@@ -84,6 +84,7 @@ class Member:
         "gone",
         "joined",
         "last_place",
+        "lost",
         "name",
         "offset",
         "passed_over",
@@ -101,6 +102,7 @@ class Member:
         self.away: str | None = None
         self.correspondent = ""  # who sent the last private message
         self.taken_over = False  # its session goes on in another connection
+        self.lost = False  # its connection failed when something was sent
         self.gone = threading.Event()  # set when its leaving is in the file and nobody sends to it any more
 
         self.file: HistoryFile  # the cursor: the next byte of history to send
@@ -338,7 +340,8 @@ class Room:
     @staticmethod
     def _is_deaf(member: Member) -> bool:
         """Whether its handler is to wait for it to take direct records. Requires holding the lock."""
-        return member.direct_bytes > DIRECT_BYTES and not (member.taken_over or member.gone.is_set())
+        takes_no_more = member.taken_over or member.lost or member.gone.is_set()
+        return member.direct_bytes > DIRECT_BYTES and not takes_no_more
 
     def _tell(self, member: Member, drafts: bytes) -> None:
         """Requires holding the lock."""
@@ -610,6 +613,10 @@ class Room:
             self._selector.unregister(member.connection)
         with contextlib.suppress(OSError):  # it has ended by itself
             member.connection.shutdown(socket.SHUT_RDWR if lost else socket.SHUT_WR)
+        if lost:
+            with self._lock:
+                member.lost = True
+                self._relief.notify_all()  # its handler may wait there
         if member.last_place:
             member.gone.set()
 

@@ -293,6 +293,8 @@ class Session:
             return "connection lost", True
         if member.taken_over:
             return "reconnecting", True
+        if member.lost:
+            return "connection lost", True
         return "connection closed", False
 
     def _receive(self) -> bytes:
