@@ -193,5 +193,6 @@ def clean_name(text: str) -> str:
 
 def name_key(name: str) -> str:
     """What must be unique: two names with the same key look the same, or differ in case only."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    return _INVISIBLE.sub("", folded)
+    seen = _INVISIBLE.sub("", unicodedata.normalize("NFKD", name))  # taken apart, for one may stand between
+    folded = unicodedata.normalize("NFKC", seen).casefold()
+    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", folded))
