@@ -16,6 +16,7 @@ from chat import record
 from chat.history import History
 from chat.room import Member, Room
 from tests.faults.checker import check
+from tests.faults.run import run
 from tests.faults.server import FaultyServer, disk
 from tests.harness import DEADLINE, Client
 
@@ -167,3 +168,11 @@ def test_who_is_lost_while_answers_wait_for_it_is_out(faulty: FaultyServer) -> N
     left = [found.text for found in alice.records if (found.kind, found.name) == ("leave", "ghost")]
     assert left == ["connection lost"]
     alice.close()
+
+
+# ------------------------------------------------------------------------------------------------ everything
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_nothing_is_lost_whatever_fails(seed: int, tmp_path: Path) -> None:
+    run(seed, 8, tmp_path)
