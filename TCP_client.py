@@ -163,8 +163,10 @@ def answer_to(line: str) -> Answer:
     """The answer that a line will get if nothing goes wrong."""
     if line.strip(" ") in ("clear", "exit"):
         line = "/" + line.strip(" ")
-    if not line.startswith("/") or line.startswith("//"):
-        return Answer("message", line[1:] if line.startswith("//") else line)
+    if line.startswith("//"):
+        return Answer("message", line[1:])
+    if not line.startswith("/"):
+        return Answer("message", line)
     word, _, argument = line[1:].partition(" ")
     word, argument = word.casefold(), argument.strip(" ")
     in_history = {

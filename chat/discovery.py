@@ -15,10 +15,11 @@ log = logging.getLogger("chat.discovery")
 
 def start(answer: Callable[[], str]) -> None:
     """Answer from now on, in a thread that ends with the program. A port that is taken is only logged."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         listener.bind(("", DISCOVERY_PORT))
     except OSError as error:
+        listener.close()
         log.warning(
             "clients can't find this server by themselves: UDP port %d: %s (another server has it?)",
             DISCOVERY_PORT,

@@ -32,6 +32,7 @@ BLOCK = 64 * 1024  # what is read at once when looking for something in the file
 SYNC_SECONDS = 1.0  # "everysec": what a power cut may cost
 
 _PREAD = hasattr(os, "pread")  # Windows has none: there a read moves the file's one position, under a lock
+_MOVES_OPEN_FILES = os.name != "nt"
 _BINARY = getattr(os, "O_BINARY", 0)  # and there a file is text unless one says otherwise
 _sync_data = getattr(os, "fdatasync", os.fsync)
 
@@ -171,11 +172,11 @@ class HistoryFile:
 
     def rename(self, path: Path) -> None:
         """Move the file; its readers don't notice. Raises OSError."""
-        if os.name != "nt":
+        if _MOVES_OPEN_FILES:
             self.path.rename(path)
             self.path = path
             return
-        with self._position:  # Windows does not move an open file
+        with self._position:
             self.close()
             try:
                 self.path.rename(path)
@@ -229,8 +230,8 @@ class History:
         """The time of a record made now: the clock's, but never earlier than the record before."""
         return max(record.format_time(time.time()), self._last_time)
 
-    def append(self, drafts: bytes) -> None:
-        """Append the records that the drafts become now. All of them are in the file then, or OSError."""
+    def append(self, drafts: bytes) -> str:
+        """Append the records that the drafts become now, and return their time. All of them, or OSError."""
         now = self.now()
         end = self.file.end
         self.file.append(record.stamp(now, drafts))
@@ -243,6 +244,7 @@ class History:
         self._last_time = now
         if not self._unsynced.is_set():
             self._unsynced.set()
+        return now
 
     def clear(self, address: str, name: str) -> None:
         """Go on in a new file that begins with a `clear` record; keep the old one, or forget it.

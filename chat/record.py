@@ -21,6 +21,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+TIME_BYTES = len("2026-11-21T10:15:42.123Z")
 TEXT_BYTES = 4096  # a screenful; with the other fields a record stays well inside one page of a pipe or disk
 NAME_CHARACTERS = 24  # what a column of names can hold beside the text
 RECORD_BYTES = (
@@ -75,16 +76,25 @@ HISTORY_RECORD = re.compile(rb"^" + _HISTORY, re.MULTILINE)
 HISTORY_RECORDS = re.compile(rb"(?:" + _HISTORY + rb")++")
 
 
+def is_time(text: str) -> bool:
+    """Whether this is a time as a record has it."""
+    if not re.fullmatch(_TIME, text.encode(errors="replace")):
+        return False
+    try:
+        datetime.fromisoformat(text)  # which knows the leap years
+    except ValueError:
+        return False
+    return True
+
+
 def parse(line: bytes) -> Record:
     """The record in a line, with or without its LF. Invalid UTF-8 reads as U+FFFD. Raises NotARecord."""
     fields = _RECORD.fullmatch(line.removesuffix(b"\n"))
     if fields is None:
         raise NotARecord("a record is five fields with a TAB between them: time, address, name, kind, text")
     time, address, name, kind, text = (field.decode(errors="replace") for field in fields.groups())
-    try:
-        datetime.fromisoformat(time)  # which knows the leap years
-    except ValueError:
-        raise NotARecord(f"there is no such time: {time}") from None
+    if time[5:10] == "02-29" and not is_time(time):
+        raise NotARecord(f"there is no such day: {time}")
     return Record(time, address, name, kind, text)
 
 
@@ -123,6 +133,11 @@ def stamp(time: str, drafts: bytes) -> bytes:
     """The records that the drafts become at this time. No text has a TAB: a draft begins at LF TAB."""
     bare = time.encode()
     return bare + drafts.replace(b"\n\t", b"\n" + bare + b"\t")
+
+
+def stamped_size(drafts: bytes) -> int:
+    """How many bytes `stamp` makes of the drafts."""
+    return len(drafts) + TIME_BYTES * drafts.count(b"\n")
 
 
 # ----------------------------------------------------------------------------------------------- cleaning

@@ -22,7 +22,7 @@ import selectors
 import socket
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chat import liveness, record
 from chat.history import History, HistoryFile
@@ -57,6 +57,10 @@ class Closed(Exception):
     """The room is closed: nothing more is written."""
 
 
+class NotStored(Exception):
+    """It could not be written to the history, and so it is not so; the message says why."""
+
+
 @dataclass(slots=True)
 class _Direct:
     """Direct records on their way to a member, from `place` in the history."""
@@ -71,32 +75,42 @@ class Member:
 
     __slots__ = (
         "address",
+        "admin",
         "away",
         "connection",
         "correspondent",
         "direct_bytes",
         "directs",
+        "ended",
+        "ending",
         "file",
         "gone",
         "joined",
+        "kicked",
         "last_place",
+        "muted",
         "name",
         "offset",
         "passed_over",
         "stalled",
-        "taken_over",
         "token",
     )
 
-    def __init__(self, connection: socket.socket, address: str, name: str, token: str = "") -> None:
+    def __init__(
+        self, connection: socket.socket, address: str, name: str, token: str, ending: threading.Event
+    ) -> None:
         self.connection = connection
         self.address = address
         self.name = name
         self.token = token  # of the session, where one was asked for
-        self.joined = ""  # a record's time
+        self.joined = ""  # the time of its join record
         self.away: str | None = None
         self.correspondent = ""  # who sent the last private message
-        self.taken_over = False  # its session goes on in another connection
+        self.admin = False
+        self.muted = False
+        self.ended = ""  # why the server ends the connection, once it does
+        self.ending = ending  # and then this is set: its handler is not to sleep any more
+        self.kicked = False  # nothing more that it sent is to be heard
         self.gone = threading.Event()  # set when its leaving is in the file and nobody sends to it any more
 
         self.file: HistoryFile  # the cursor: the next byte of history to send
@@ -125,10 +139,24 @@ class _Told:
 
 
 @dataclass(slots=True)
-class _Joined(_Said):
-    """The author hears from now on."""
+class _Awaited(_Said):
+    """Something that is so only if it is in the history: the author's handler waits to hear that."""
 
     author: Member
+    done: threading.Event = field(default_factory=threading.Event)
+    why_not: str = ""
+
+
+@dataclass(slots=True)
+class _Joined(_Awaited):
+    """The author is in the room."""
+
+
+@dataclass(slots=True)
+class _Renamed(_Awaited):
+    """The author has another name, which it holds beside its old one until then."""
+
+    name: str = ""
 
 
 @dataclass(slots=True)
@@ -173,6 +201,8 @@ class Room:
         self._closed = False
 
         # The broadcaster's own.
+        self._owed = b""  # what could not be written and nobody would say again: who left, a start
+        self._failure = ""  # why nothing can be written
         self._receivers: set[Member] = set()  # the members, and those who have left but not yet heard it all
         self._due: set[Member] = set()  # those who may have something to get, and whose sockets aren't full
         self._selector = selectors.DefaultSelector()  # sockets that are full
@@ -187,7 +217,7 @@ class Room:
     def join(self, member: Member, file: HistoryFile, offset: int, first: bytes = b"") -> None:
         """Let the member in, to hear the direct records `first` and then what is in the file from offset on.
 
-        Raises NameTaken, Closed.
+        Raises NameTaken, NotStored, Closed.
         """
         member.file, member.offset = file, offset
         if first:
@@ -198,18 +228,25 @@ class Room:
             self._members[key] = member
             if member.token:
                 self._sessions[member.token] = member
-            member.joined = self.history.now()
-            self._post(_Joined(member, record.draft(member.address, member.name, "join")))
+            joined = _Joined(member, record.draft(member.address, member.name, "join"))
+            self._post(joined)
+        self._await(joined)
 
     def rename(self, member: Member, name: str) -> None:
-        """Give the member another name. Raises NameTaken."""
+        """Give the member another name. Raises NameTaken, NotStored, Closed."""
         key = record.name_key(name)
         with self._lock:
             self._check_name(key, member)
-            del self._members[record.name_key(member.name)]
             self._members[key] = member
-            self._post(_Said(member, record.draft(member.address, member.name, "rename", name)))
-            member.name = name
+            renamed = _Renamed(member, record.draft(member.address, member.name, "rename", name), name=name)
+            self._post(renamed)
+        self._await(renamed)
+
+    @staticmethod
+    def _await(entry: _Awaited) -> None:
+        entry.done.wait()
+        if entry.why_not:
+            raise NotStored(entry.why_not)
 
     def leave(self, member: Member, why: str, *, at_once: bool = False) -> None:
         """Take the member out, and return when its connection may be closed.
@@ -231,24 +268,38 @@ class Room:
     def members(self) -> list[Member]:
         """Who is here, in the order of coming."""
         with self._lock:
-            return sorted(self._members.values(), key=lambda member: member.joined)
+            here = {member for member in self._members.values() if member.joined}
+        return sorted(here, key=lambda member: member.joined)
 
     def end_session(self, token: str) -> bool:
         """End the connection that the session has now, if it has one: what it sent is in the file then.
 
-        Whether the token was known. Raises TimeoutError.
+        Whether the token was known. Raises TimeoutError, Closed.
         """
         with self._lock:
             member = self._sessions.get(token)
-            if member is None:
-                return False
-            member.taken_over = True
-            self._relief.notify_all()  # its handler may wait there
-        with contextlib.suppress(OSError):  # it has ended by itself
-            member.connection.shutdown(socket.SHUT_RD)
+            if member:
+                self._end(member, "reconnecting")
+        if member is None:
+            self.settle()  # the connection may have ended a moment ago, with its last lines still pending
+            return False
         if not member.gone.wait(TAKEOVER_SECONDS):
             raise TimeoutError
         return True
+
+    def kick(self, member: Member, why: str) -> None:
+        """End the member's connection; nothing more that it sent is heard."""
+        with self._lock:
+            member.kicked = True
+            self._end(member, why)
+
+    def _end(self, member: Member, why: str) -> None:
+        """Let the member's handler come to its end. Requires holding the lock."""
+        member.ended = member.ended or why
+        member.ending.set()
+        self._relief.notify_all()
+        with contextlib.suppress(OSError):  # it has ended by itself
+            member.connection.shutdown(socket.SHUT_RD)
 
     def _check_name(self, key: str, member: Member | None) -> None:
         """Requires holding the lock."""
@@ -262,10 +313,13 @@ class Room:
     def say(self, author: Member | None, drafts: bytes) -> None:
         """Append records to the history, and so send them to everybody. Waits while too much is pending.
 
-        Raises Closed.
+        Also while the author has not taken what it was told before: that the history can't be written, for
+        instance. Raises Closed.
         """
         with self._lock:
-            while self._pending_bytes > PENDING_BYTES and not self._closed:
+            while not self._closed and (
+                self._pending_bytes > PENDING_BYTES or (author and self._is_deaf(author))
+            ):
                 self._relief.wait()
             if self._closed:
                 raise Closed
@@ -277,9 +331,7 @@ class Room:
         Raises Closed.
         """
         with self._lock:
-            while member.direct_bytes > DIRECT_BYTES and not (
-                self._closed or member.taken_over or member.gone.is_set()
-            ):
+            while self._is_deaf(member) and not self._closed:
                 self._relief.wait()
             self._tell(member, drafts)
 
@@ -303,6 +355,11 @@ class Room:
                 raise Closed
             self._post(mark)
         mark.reached.wait()
+
+    @staticmethod
+    def _is_deaf(member: Member) -> bool:
+        """Whether its handler is to wait for it to take direct records. Requires holding the lock."""
+        return member.direct_bytes > DIRECT_BYTES and not member.ending.is_set()
 
     def _tell(self, member: Member, drafts: bytes) -> None:
         """Requires holding the lock."""
@@ -375,7 +432,7 @@ class Room:
 
     def _write(self, batch: list[_Entry]) -> bool:
         """Do what is pending, in order. Whether the history has grown by it."""
-        before = self._end()
+        before = self._place()
         said: list[_Said] = []
         for entry in batch:
             if isinstance(entry, _Said):
@@ -390,30 +447,68 @@ class Room:
             else:
                 entry.reached.set()
         self._append(said)
-        return self._end() != before
+        return self._place() != before
 
     def _append(self, said: list[_Said]) -> None:
         """Write to the file what was said, with one write; whoever joins or leaves with it, does so."""
         if not said:
             return
+        file, end = self._place()
         try:
-            self.history.append(b"".join([entry.drafts for entry in said]))
+            now = self.history.append(self._owed + b"".join([entry.drafts for entry in said]))
+            end += record.stamped_size(self._owed)
+            self._owed = b""
+            why_not = self._failure_is("")
         except OSError as error:
-            log.error("history: can't write: %s", error.strerror)
-            for entry in said:
-                why = f"Not stored and not sent: {error.strerror}. Try again later."
-                self._refuse(entry.author, why, entry.drafts.count(b"\n"))
+            now = ""
+            why_not = self._failure_is(f"Not stored and not sent: {error.strerror}. Try again later.")
         for entry in said:
-            if isinstance(entry, _Joined):
-                self._receivers.add(entry.author)
-                self._due.add(entry.author)
-            elif isinstance(entry, _Left):
-                self._let_go(entry.author, entry.at_once)
+            if isinstance(entry, _Awaited):
+                self._take_effect(entry, now, why_not)
+            elif why_not and (entry.author is None or isinstance(entry, _Left)):
+                self._owed += entry.drafts
+            elif why_not:
+                self._refuse(entry.author, why_not, entry.drafts.count(b"\n"))
+            if not why_not:
+                end += record.stamped_size(entry.drafts)
+            if isinstance(entry, _Left):
+                self._let_go(entry, (file, end))
 
-    def _let_go(self, member: Member, at_once: bool) -> None:
-        """Send the member what there is until now, and then nothing more."""
-        member.last_place = self._end()
-        if at_once or member not in self._receivers:
+    def _take_effect(self, entry: _Awaited, now: str, why_not: str) -> None:
+        """Let what is in the history now be so, or not; its handler goes on."""
+        member = entry.author
+        with self._lock:
+            if isinstance(entry, _Renamed):
+                old, new = record.name_key(member.name), record.name_key(entry.name)
+                if old != new:
+                    del self._members[new if why_not else old]
+                if not why_not:
+                    member.name = entry.name
+            elif why_not:
+                del self._members[record.name_key(member.name)]
+                self._sessions.pop(member.token, None)
+        if isinstance(entry, _Joined):
+            if why_not:
+                member.gone.set()
+            else:
+                member.joined = now
+                self._receivers.add(member)
+                self._due.add(member)
+        entry.why_not = why_not
+        entry.done.set()
+
+    def _failure_is(self, why_not: str) -> str:
+        """Tell the host when writing begins to fail and when it works again, not each time between."""
+        if why_not != self._failure:
+            log.error("history: %s", why_not or "writing works again.")
+            self._failure = why_not
+        return why_not
+
+    def _let_go(self, left: _Left, place: Place) -> None:
+        """Send the author what there is up to its own leaving, and then nothing more."""
+        member = left.author
+        member.last_place = place
+        if left.at_once or member not in self._receivers:
             self._drop(member)
         elif not member.stalled:
             self._due.add(member)
@@ -431,16 +526,18 @@ class Room:
     def _refuse(self, author: Member | None, why: str, times: int) -> None:
         """Tell the author of so many records that they are not in the history: each line has its answer."""
         if author:
-            error = record.draft(record.NOBODY, "server", "/error", why)
-            self._put(author, error * min(times, DIRECT_BYTES // len(error)))
+            errors = record.draft(record.NOBODY, "server", "/error", why) * times
+            with self._lock:
+                author.direct_bytes += len(errors)
+            self._put(author, errors, len(errors))
 
     def _put(self, member: Member, drafts: bytes, draft_bytes: int = 0) -> None:
         """Queue direct records, to go out when the member has all of the history until now."""
-        member.directs.append(_Direct(self._end(), record.stamp(self.history.now(), drafts), draft_bytes))
+        member.directs.append(_Direct(self._place(), record.stamp(self.history.now(), drafts), draft_bytes))
         if not member.stalled and member in self._receivers:
             self._due.add(member)
 
-    def _end(self) -> Place:
+    def _place(self) -> Place:
         return self.history.file.number, self.history.file.end
 
     # ----- sending
@@ -470,6 +567,9 @@ class Room:
         if member.directs and member.directs[0].place <= place:
             self._send_direct(member)
             return
+        if member.last_place and member.last_place <= place:
+            self._drop(member)
+            return
         if place not in pieces:
             pieces[place] = member.file.records(member.offset, PIECE_BYTES)
         start, piece = pieces[place]
@@ -484,14 +584,15 @@ class Room:
             self._send_history(member, piece)
 
     def _send_history(self, member: Member, piece: bytes | memoryview) -> None:
-        """Send records up to the place of the next direct one, which goes between whole records."""
-        if member.directs and member.directs[0].place[0] == member.file.number:
-            piece = piece[: member.directs[0].place[1] - member.offset]
+        """Send records up to where a direct one goes in between, or to the last that the member is to get."""
+        for place in (member.directs[0].place if member.directs else None, member.last_place):
+            if place and place[0] == member.file.number:
+                piece = piece[: place[1] - member.offset]
         sent = member.connection.send(piece, DONT_WAIT)
         member.offset += sent
         if sent < len(piece):
             self._stall(member)
-        elif member.directs or member.last_place or self._end() != (member.file.number, member.offset):
+        elif member.directs or member.last_place or self._place() != (member.file.number, member.offset):
             self._due.add(member)
 
     def _send_direct(self, member: Member) -> None:
@@ -510,14 +611,12 @@ class Room:
                 self._relief.notify_all()
 
     def _go_on(self, member: Member) -> None:
-        """The member has all of its file: it goes on to the next one, or has all it is to get, or waits."""
+        """The member has all of its file: it goes on to the next one, or waits."""
         if member.offset < member.file.end:
             self._due.add(member)  # something was passed over, and there is more
         elif member.file.next:
             member.file, member.offset = member.file.next, 0
             self._due.add(member)
-        elif member.last_place and member.last_place <= (member.file.number, member.offset):
-            self._drop(member)
 
     def _announce(self, member: Member) -> None:
         """Say where the next record comes from: something was not sent, and an offset would go wrong."""
@@ -533,14 +632,17 @@ class Room:
         self._selector.register(member.connection, selectors.EVENT_WRITE, member)
 
     def _drop(self, member: Member, *, lost: bool = False) -> None:
-        """Send nothing more to the member. A lost connection is ended, so that its handler hears of it."""
+        """Send nothing more to the member. If its connection is lost, its handler is to hear of it."""
         self._receivers.discard(member)
         self._due.discard(member)
         if member.stalled:
             member.stalled = False
             self._selector.unregister(member.connection)
+        if lost:
+            with self._lock:
+                self._end(member, "connection lost")
         with contextlib.suppress(OSError):  # it has ended by itself
-            member.connection.shutdown(socket.SHUT_RDWR if lost else socket.SHUT_WR)
+            member.connection.shutdown(socket.SHUT_WR)
         if member.last_place:
             member.gone.set()
 
@@ -568,7 +670,7 @@ class Room:
             self._selector.select(0.01 if not self._due else 0)
 
     def _is_behind(self, member: Member) -> bool:
-        return bool(member.directs) or (member.file.number, member.offset) != self._end()
+        return bool(member.directs) or (member.file.number, member.offset) != self._place()
 
     def _close(self) -> None:
         """Let everybody go who waits for the broadcaster."""
@@ -576,6 +678,13 @@ class Room:
             self._closed = True
             self._relief.notify_all()
             everybody = self._receivers.union(self._members.values())
+            unheard, self._pending = self._pending, []
+        for entry in unheard:  # only where the broadcaster has failed
+            if isinstance(entry, _Awaited):
+                entry.why_not = "The server has failed."
+                entry.done.set()
+            elif isinstance(entry, _Mark):
+                entry.reached.set()
         for member in everybody:
             member.last_place = (0, 0)
             self._drop(member)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -23,12 +24,19 @@ class Server:
     """A server process with its own history, on a port that the system chose."""
 
     def __init__(
-        self, history: Path, *arguments: str, port: int = 0, preexec: Callable[[], None] | None = None
+        self,
+        history: Path,
+        *arguments: str,
+        port: int = 0,
+        preexec: Callable[[], None] | None = None,
+        prefix: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.history = history
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - its standard error, until `close`
         self.process = subprocess.Popen(
             [
+                *prefix,
                 *(sys.executable, str(ROOT / "TCP_server.py"), "--host", "127.0.0.1", "--port", str(port)),
                 *("--history", str(history), "--no-discovery", *arguments),
             ],
@@ -37,6 +45,7 @@ class Server:
             stderr=self.log,
             text=True,
             preexec_fn=preexec,
+            env={**os.environ, **(environment or {})},
         )
         self.welcome = self._read_welcome()
         found = re.search(r"open on port (\d+)", self.welcome)
@@ -99,9 +108,11 @@ def serving(history: Path, *arguments: str, port: int = 0) -> Iterator[Server]:
 class Client:
     """A connection that speaks the protocol. What it got is in `records`, the bytes in `received`."""
 
-    def __init__(self, port: int, name: str | None = None, *options: str, source: str = "") -> None:
+    def __init__(
+        self, port: int, name: str | None = None, *options: str, host: str = "127.0.0.1", source: str = ""
+    ) -> None:
         address = (source, 0) if source else None
-        self.socket = socket.create_connection(("127.0.0.1", port), DEADLINE, source_address=address)
+        self.socket = socket.create_connection((host, port), DEADLINE, source_address=address)
         self._stream = self.socket.makefile("rb")
         self.records: list[Record] = []
         self.received = bytearray()

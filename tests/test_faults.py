@@ -1,0 +1,169 @@
+"""The fault harness for a short time, and what it found, each by itself."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from chat import record
+from chat.history import History
+from chat.room import Member, Room
+from tests.faults.checker import check
+from tests.faults.server import FaultyServer, disk
+from tests.harness import DEADLINE, Client
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Iterator[FaultyServer]:
+    """A server without a rate whose surroundings can fail."""
+    with disk(tmp_path) as folder:
+        server = FaultyServer(folder, "--rate", "0", "--max-per-address", "0")
+        yield server
+        server.close()
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Return when it is so."""
+    until = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < until, "it has not come about"
+        time.sleep(0.01)
+
+
+def reset(client: Client) -> None:
+    """End the connection with a RST, as a system does that has lost its memory of it."""
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+
+
+# ----------------------------------------------------------------------------------------- writing that fails
+
+
+def test_who_leaves_while_nothing_can_be_written_has_left_all_the_same(faulty: FaultyServer) -> None:
+    alice, bob = Client(faulty.port, "alice"), Client(faulty.port, "bob")
+    faulty.fail("write")
+    bob.close()
+    wait_until(lambda: "bob" not in _users(alice))
+    faulty.fail()
+    again = Client(faulty.port, "bob")
+    alice.send("hello")
+    again.until("message", "hello")
+    faulty.stop()
+    check(faulty.history, [], [])
+    alice.close()
+    again.close()
+
+
+def _users(client: Client) -> list[str]:
+    """Who is here."""
+    before = len(client.records)
+    client.send("/users", "/away")  # which is answered last
+    client.until("/away")
+    return [found.text.split()[0] for found in client.records[before:] if found.kind == "/users"]
+
+
+def test_nobody_is_in_the_room_whose_joining_is_not_in_the_history(faulty: FaultyServer) -> None:
+    alice = Client(faulty.port, "alice")
+    faulty.fail("write")
+    bob = Client(faulty.port)
+    assert "Not stored" in bob.ask("bob", "/error").text
+    assert "Nobody here is called bob" in alice.ask("/msg bob psst", "/error").text
+    faulty.fail()
+    bob.send("bob", "hello")
+    alice.until("message", "hello", name="bob")
+    faulty.stop()
+    check(faulty.history, [], [])
+    alice.close()
+    bob.close()
+
+
+def test_a_name_that_is_not_in_the_history_is_not_taken(faulty: FaultyServer) -> None:
+    alice = Client(faulty.port, "alice")
+    faulty.fail("write")
+    assert "Not stored" in alice.ask("/nick alicia", "/error").text
+    faulty.fail()
+    alice.send("hello")
+    assert alice.until("message").name == "alice"
+    alicia = Client(faulty.port, "alicia")
+    faulty.stop()
+    check(faulty.history, [], [])
+    alice.close()
+    alicia.close()
+
+
+def test_each_line_that_is_not_stored_is_told_so(faulty: FaultyServer) -> None:
+    alice = Client(faulty.port, "alice")
+    faulty.fail("write")
+    alice.send(*["x"] * 30_000)
+    for _ in range(30_000):
+        assert alice.next().kind == "/error"
+    faulty.fail()
+    alice.send("y")
+    assert alice.next().text == "y"
+    alice.close()
+
+
+# ------------------------------------------------------------------------------------- connections that end
+
+
+def test_a_session_that_goes_on_finds_what_was_pending_when_its_connection_ended(history_path: Path) -> None:
+    """The earlier connection has ended by itself, and its last line waits for the broadcaster."""
+    history = History(history_path)
+    room = Room(history)
+    broadcaster = threading.Thread(target=room.run)
+    broadcaster.start()
+    here, there = socket.socketpair()
+    alice = Member(here, "10.0.0.1", "alice", "TOKEN", threading.Event())
+    room.join(alice, history.file, 0)
+    append, busy, disk_is_free = history.append, threading.Event(), threading.Event()
+
+    def append_slowly(drafts: bytes) -> str:
+        busy.set()
+        disk_is_free.wait(DEADLINE)
+        return append(drafts)
+
+    history.append = append_slowly  # type: ignore[method-assign]
+    room.say(None, record.draft("-", "host", "notice", "the disk is slow"))
+    busy.wait(DEADLINE)
+    room.say(alice, record.draft("10.0.0.1", "alice", "message", "said and not answered"))
+    leaving = threading.Thread(target=room.leave, args=(alice, "connection lost"), kwargs={"at_once": True})
+    leaving.start()
+    wait_until(lambda: room.find("alice") is None)
+    found: list[bytes] = []
+
+    def resume() -> None:
+        room.end_session("TOKEN")
+        found.append(history_path.read_bytes())
+
+    resuming = threading.Thread(target=resume)
+    resuming.start()
+    resuming.join(0.3)  # too long, if it does not wait as it should
+    disk_is_free.set()
+    resuming.join(DEADLINE)
+    leaving.join(DEADLINE)
+    room.stop("")
+    broadcaster.join(DEADLINE)
+    history.close()
+    here.close()
+    there.close()
+    assert b"said and not answered" in found[0]
+
+
+def test_who_is_lost_while_answers_wait_for_it_is_out(faulty: FaultyServer) -> None:
+    ghost, alice = Client(faulty.port, "ghost"), Client(faulty.port, "alice")
+    ghost.socket.settimeout(0.5)
+    with contextlib.suppress(TimeoutError):  # its handler waits for it, and so it can't send any more
+        while True:
+            ghost.send(*["/help"] * 1000)
+    reset(ghost)
+    wait_until(lambda: "ghost" not in _users(alice))
+    left = [found.text for found in alice.records if (found.kind, found.name) == ("leave", "ghost")]
+    assert left == ["connection lost"]
+    alice.close()
