@@ -42,7 +42,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar, Union
 
 if TYPE_CHECKING:
     from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -113,6 +113,14 @@ def clean_bytes(line: bytes) -> str:
 def written_name(text: str) -> str:
     """A name as the server will write it, if it takes it."""
     return unicodedata.normalize("NFC", clean(text).strip())
+
+
+def checked_name(text: str) -> str:
+    """A name that the server may take. Raises ValueError with a sentence."""
+    name = written_name(text)
+    if not 1 <= len(name) <= 24 or name.startswith("/") or re.search(r"\s", name):
+        raise ValueError("A name has 1 to 24 characters, no space and no slash in front.")
+    return name
 
 
 def name_key(name: str) -> str:
@@ -246,7 +254,7 @@ class Conversation:
     """
 
     def __init__(self, name: str, password: str = "", replay: str = "") -> None:
-        self.name = written_name(name)
+        self.name = name
         self.password = password
         self.joined = False  # in the room, on this connection
         self.refused = False  # the server waits for another name
@@ -291,6 +299,11 @@ class Conversation:
         """Whether all is sent, the /exit too."""
         return self._exit_sent
 
+    @property
+    def was_in(self) -> bool:
+        """Whether we have been in this room, so that our name was good once."""
+        return bool(self._shown_name)
+
     # ----- out
 
     def connected(self) -> None:
@@ -298,8 +311,9 @@ class Conversation:
         self.joined = self.refused = self._exit_sent = False
         self._greeted = self._admitted = False
         self._lines = Lines()
-        self._still_there = bool(self._shown_name)
+        self._still_there = self.was_in
         self._break_time = self._time
+        self._exact = not self._time
         options = ["/password " + self.password] if self.password else []
         if self._token and self._time:
             options.append(f"/session {self._token} {self._offset} {self._time}")
@@ -318,7 +332,7 @@ class Conversation:
         if self.leaving or not text:
             return
         line = Line(text, quiet)
-        if self.refused and not self._shown_name:
+        if self.refused and not self.was_in:
             self._try_again(text)
         elif line.answer.kind == "leave":
             self.leave()
@@ -386,10 +400,9 @@ class Conversation:
         match = re.fullmatch(r"(\S{1,200}) (\d{1,18}) (\d{1,18})", text, re.ASCII)
         if match:
             start = int(match.group(2))
-            if not self.joined:
-                self._admitted = True
-                self.refused = False
-                self._exact = start == self._offset or not self._break_time
+            if not self._admitted:
+                self._exact = self._exact or start == self._offset
+                self._admitted, self.refused = True, False
             self._token, self._offset, self._end = match.group(1), start, int(match.group(3))
 
     def _take_answer(self, kind: str) -> bool:
@@ -503,33 +516,29 @@ class Settings:
     color: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, path: Path) -> Settings:
-        """Read the file; what is missing or makes no sense in it is as in a new one.
-
-        Raises OSError, ValueError.
-        """
+    def load(cls) -> Settings:
+        """Read the file; what is missing in it is as in a new one. Raises OSError, ValueError."""
         settings = cls()
-        if not path.exists():
+        if not settings_path().exists():
             return settings
-        stored = json.loads(path.read_text("utf-8"))
+        stored = json.loads(settings_path().read_text("utf-8"))
         if not isinstance(stored, dict):
             raise ValueError("it holds no settings")
         for known in fields(cls):
             value = stored.get(known.name)
             if isinstance(value, type(getattr(settings, known.name))):
                 setattr(settings, known.name, value)
+        settings.name = settings.name and checked_name(settings.name)
+        settings.server = settings.server and str(parse_address(settings.server))
         settings.bell = settings.bell if settings.bell in BELLS else "mention"
         settings.highlight = [word for word in settings.highlight if isinstance(word, str) and word]
         settings.ignore = [name for name in settings.ignore if isinstance(name, str)]
         settings.color = {name: colour for name, colour in settings.color.items() if colour in COLOURS}
         return settings
 
-    def save(self, path: Path) -> None:
-        """Write the file, whole or not at all. Raises OSError."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f"{path.name}.{os.getpid()}")
-        new.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", "utf-8")
-        new.replace(path)
+    def save(self) -> None:
+        """Write the file. Raises OSError."""
+        _write(settings_path(), json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
 
 
 def settings_folder() -> Path:
@@ -541,17 +550,24 @@ def settings_folder() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "tcp-chat"
 
 
+def settings_path() -> Path:
+    """The one file of settings."""
+    return settings_folder() / "settings.json"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file, whole or not at all, for nobody else's eyes. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    new.touch(0o600)
+    new.write_text(text, "utf-8")
+    new.replace(path)
+
+
 # ----------------------------------------------------------------------------------------------------- view
 
 
-class Span(NamedTuple):
-    """A piece of a line. `style` holds the parameters of a terminal's SGR sequence; "" is plain."""
-
-    style: str
-    text: str
-
-
-DIM, BOLD, REVERSE = "2", "1", "7"
+DIM, BOLD, BOLD_REVERSE = "2", "1", "1;7"
 
 # How each kind is shown. No name has a space in it, so whoever is called "->" still can't forge a join.
 _SHAPES = {
@@ -575,8 +591,9 @@ _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 class View:
     """Records as lines for people. It knows the settings, and the day of the line that it made last."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, colours: bool) -> None:
         self._settings = settings
+        self._colours = colours
         self._day = date.today()
 
     def day_line(self, record: Record) -> str:
@@ -587,7 +604,7 @@ class View:
         self._day = day
         return f"--- {day.strftime('%A')}, {day.day} {day.strftime('%B %Y')} ---"
 
-    def line(self, record: Record, own_name: str = "") -> list[Span]:
+    def line(self, record: Record, own_name: str = "") -> str:
         """The record as one line, without escapes or line ends, whatever the server put into it.
 
         With our name, what mentions us is marked.
@@ -600,16 +617,17 @@ class View:
             text = _ISO_TIME.sub(lambda found: _short(found.group()), text, count=1)
         style = self._style(record)
         pieces = {
-            "{name}": [Span(self._colour(name), name)],
-            "{kind}": [Span(style, record.kind)],
-            "{text}": self._marked(text, style, own_name) if own_name else [Span(style, text)],
+            "{name}": self.paint(self._colour(name), name),
+            "{kind}": self.paint(style, record.kind),
+            "{text}": self._marked(text, style, own_name) if own_name else self.paint(style, text),
         }
-        line = [Span(DIM, clock(record.time) + " ")]
-        if own_name and self.mentions(record, own_name):
-            line.append(Span(BOLD, "> "))
-        for part in re.split(r"(\{\w+\})", shape):
-            line += pieces.get(part, [Span(style, part)])
-        return [span for span in line if span.text]
+        parts = [pieces.get(part) or self.paint(style, part) for part in re.split(r"(\{\w+\})", shape)]
+        mark = self.paint(BOLD, "> ") if own_name and self.mentions(record, own_name) else ""
+        return self.paint(DIM, clock(record.time) + " ") + mark + "".join(parts)
+
+    def paint(self, style: str, text: str) -> str:
+        """The text with a style: the parameters of a terminal's SGR sequence, or none."""
+        return f"\x1b[{style}m{text}\x1b[0m" if self._colours and style and text else text
 
     def mentions(self, record: Record, own_name: str) -> bool:
         """Whether our name or a word of interest stands in what somebody else said."""
@@ -619,9 +637,9 @@ class View:
             and self._words(own_name).search(record.text) is not None
         )
 
-    def _marked(self, text: str, style: str, own_name: str) -> list[Span]:
+    def _marked(self, text: str, style: str, own_name: str) -> str:
         parts = self._words(own_name).split(text)
-        return [Span(BOLD + ";" + REVERSE if odd % 2 else style, part) for odd, part in enumerate(parts)]
+        return "".join(self.paint(BOLD_REVERSE if odd % 2 else style, part) for odd, part in enumerate(parts))
 
     def _words(self, own_name: str) -> re.Pattern[str]:
         words = "|".join(re.escape(word) for word in (own_name, *self._settings.highlight))
@@ -662,16 +680,6 @@ def _short(time_: str) -> str:
     return moment.strftime("%H:%M" if moment.date() == date.today() else "%Y-%m-%d %H:%M")
 
 
-def plain(spans: Iterable[Span]) -> str:
-    """The text alone."""
-    return "".join(span.text for span in spans)
-
-
-def coloured(spans: Iterable[Span]) -> str:
-    """The text with the terminal's sequences for its styles."""
-    return "".join(f"\x1b[{span.style}m{span.text}\x1b[0m" if span.style else span.text for span in spans)
-
-
 class People:
     """Who is here, as far as we have heard, and in which order they spoke last."""
 
@@ -710,7 +718,8 @@ class People:
 
     def latest_first(self) -> list[str]:
         """The names of those who are here, whoever spoke last first."""
-        return sorted(self._here.values(), key=lambda name: -self._spoke.get(name_key(name), -1))
+        here = list(self._here.values())  # at once: the link's thread goes on hearing
+        return sorted(here, key=lambda name: -self._spoke.get(name_key(name), -1))
 
 
 # ------------------------------------------------------------------------------------------------- network
@@ -866,10 +875,11 @@ class Link:
         while self._inbox.qsize() + len(self.waiting) > BACKLOG and self._thread.is_alive():
             time.sleep(0.02)
 
-    def wait_until_ended(self) -> None:
-        """Wait for the end of the link."""
-        while self._thread.is_alive():  # with a timeout, or Windows would not let Ctrl-C through
-            self._thread.join(0.2)
+    def wait_until_ended(self, seconds: float = float("inf")) -> None:
+        """Wait for the end of the link, or so long."""
+        until = time.monotonic() + seconds
+        while self._thread.is_alive() and time.monotonic() < until:
+            self._thread.join(0.2)  # without a timeout Windows would not let Ctrl-C through
 
     def _order(self, order: Callable[[], None]) -> None:
         self._inbox.put(order)
@@ -889,7 +899,7 @@ class Link:
     def _try(self) -> None:
         """One connection, from connecting to its end."""
         self._set_state("connecting")
-        self._moved = self._hurry = False
+        self._moved = False
         try:
             connection = connect(self.address)
         except (OSError, UnicodeError) as error:  # UnicodeError: a host name that no DNS could carry
@@ -933,11 +943,11 @@ class Link:
                 with contextlib.suppress(BlockingIOError):
                     out = out[connection.send(out) :]
             if connection in readable:
-                received = _receive(connection)
-                if received == b"":
+                received = connection.recv(256 * 1024)  # select said that this does not wait
+                if not received:
                     self._hung_up()
                     return
-                self._hear(conversation.receive(received or b""))
+                self._hear(conversation.receive(received))
             self._check_silence()
 
     def _hear(self, events: list[Event]) -> None:
@@ -946,22 +956,23 @@ class Link:
             if isinstance(event, Joined):
                 self._met, self._pause, self._refusals, self._last_break = True, FIRST_PAUSE, 0, ""
                 self._set_state("connected")
-            elif isinstance(event, Refused):
-                self._refused(clean(event.record.text))
         self._publish()
         self._owner.hear(events)
         for event in events:
             if isinstance(event, Left) and event.why not in _COMES_BACK:
                 self._end(0 if self._conversation.leaving else 1)
+            elif isinstance(event, Refused):
+                self._refused(clean(event.record.text))
 
     def _refused(self, why: str) -> None:
-        """Raises _TurnedAway where there is nobody to try another name, or this name worked before."""
+        """A person may try another name, a program can't. Raises _TurnedAway where it was good before."""
         self._refusals += 1
-        if self._patient and self._refusals > (TURNED_AWAY_TRIES if self._met else 0):
+        if self._patient and self._refusals > (TURNED_AWAY_TRIES if self._conversation.was_in else 0):
             self._end(1, f"Turned away: {why}")
-        elif self._met:
+        elif self._conversation.was_in:
             raise _TurnedAway(why)
-        self._set_state("refused")
+        else:
+            self._set_state("refused")
 
     def _hung_up(self) -> None:
         """The server closed the connection."""
@@ -999,10 +1010,11 @@ class Link:
         pause = self._pause * random.uniform(0.8, 1.2)  # so that not everybody comes back at the same moment
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
         self.next_try = time.monotonic() + pause
+        self._hurry = False
         self._set_state("waiting")
         while (remaining := self.next_try - time.monotonic()) > 0 and not (self._hurry or self._moved):
             if self._conversation.leaving and not self._patient:
-                self._lost("")
+                self._end(1 if self._conversation.waiting else 0)
                 return
             select.select([self._bell.socket], [], [], remaining)
             self._bell.silence()
@@ -1066,14 +1078,6 @@ class _TurnedAway(Exception):
 
 class _Silent(Exception):
     """Something is due, and nothing comes."""
-
-
-def _receive(connection: socket.socket) -> bytes | None:
-    """What has come: None is nothing yet, b"" the end. Raises OSError."""
-    try:
-        return connection.recv(256 * 1024)
-    except BlockingIOError:
-        return None
 
 
 # --------------------------------------------------------------------------------- finding a server, --doctor
@@ -1198,11 +1202,11 @@ class PlainScreen(Owner):
 
     def __init__(self, address: Address, conversation: Conversation, input_lines: Iterable[bytes]) -> None:
         self._input = input_lines
-        self._view = View(Settings())
+        self._view = View(Settings(), colours=False)
         self._link = Link(address, conversation, self, patient=True)
 
-    def run(self) -> int:
-        """Say what comes in, until it ends; the exit code."""
+    def run(self) -> NoReturn:
+        """Say what comes in, until it ends, and end the program."""
         leave_on_signal(self._link)
         self._link.start()
         try:
@@ -1213,24 +1217,27 @@ class PlainScreen(Owner):
             pass
         self._link.leave()
         self._link.wait_until_ended()
-        return 0  # not reached: `ended` quits
+        quit_now(1)  # not reached: `ended` quits first
 
     def hear(self, events: list[Event]) -> None:
         lines = []
         for event in events:
             if isinstance(event, (Heard, Refused)):
-                lines.append(plain(self._view.line(event.record)) + "\n")
+                lines.append(self._view.line(event.record) + "\n")
             elif isinstance(event, Unsure):
                 self.note(unsure_sentence(event))
         try:
             sys.stdout.write("".join(lines))
             sys.stdout.flush()
-        except OSError:  # whoever read it has gone, like head does
+        except BrokenPipeError:  # whoever read it has gone, like head does
             os._exit(0)
+        except OSError as error:
+            self.note(f"can't write what comes: {reason(error)}.")
+            os._exit(1)
 
     def note(self, sentence: str) -> None:
         with contextlib.suppress(OSError):
-            print(f"TCP_client.py: {clean(sentence)}", file=sys.stderr, flush=True)
+            _complain(sentence)
 
     def ended(self, code: int) -> None:
         quit_now(code)
@@ -1246,7 +1253,7 @@ def leave_on_signal(link: Link) -> None:
     signal.signal(signal.SIGTERM, lambda *_: link.leave())
 
 
-def quit_now(code: int) -> None:
+def quit_now(code: int) -> NoReturn:
     """End the program from any thread. The main one may sit in a read that nothing can interrupt."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
@@ -1254,8 +1261,7 @@ def quit_now(code: int) -> None:
     os._exit(code)
 
 
-# ------------------------------------------------------------------------------------------- a conversation
-#                                                                                             with a person
+# ----------------------------------------------------------------------------------------- a person's chat
 
 
 class CommandError(Exception):
@@ -1273,14 +1279,13 @@ class Command(NamedTuple):
 class Chat(Owner):
     """What stands between the link and a person's screen: whom to show, what to ring for, what is meant."""
 
-    def __init__(self, address: Address, conversation: Conversation, display: Display) -> None:
+    def __init__(self, address: Address, conversation: Conversation, settings: Settings, view: View) -> None:
         self.link = Link(address, conversation, self, patient=False)
-        self.code = 0
-        self.display = display
-        self._settings = display.settings
-        self._view = View(display.settings)
+        self._code = 1
+        self._settings = settings
+        self._view = view
         self._people = People()
-        self._screen: Screen = Screen()
+        self._screen = Screen()
         self._joined_before = False
 
     def run_on(self, screen: Screen) -> int:
@@ -1288,7 +1293,7 @@ class Chat(Owner):
         self._screen = screen
         leave_on_signal(self.link)
         screen.run()
-        return self.code
+        return self._code
 
     # ----- from the link
 
@@ -1306,7 +1311,7 @@ class Chat(Owner):
                 self._people.forget()
                 self.link.say("/users", quiet=True)
                 self._settings.name, self._settings.server = self.link.name, str(self.link.address)
-                self.display.save()
+                self._save()
                 if self._joined_before:
                     self.note("Connected again.")
                 self._joined_before = True
@@ -1319,24 +1324,22 @@ class Chat(Owner):
             return
         said = record.kind in _SAID and not heard.mine and not heard.replayed
         wanted = record.kind == "/msg" or self._view.mentions(record, self.link.name)
-        self._show(
-            record, bell=said and (self._settings.bell == "all" or (self._settings.bell != "off" and wanted))
-        )
+        self._show(record, bell=said and self._settings.bell in ("all", "mention" if wanted else "all"))
 
     def _show(self, record: Record, *, bell: bool = False) -> None:
         day = self._view.day_line(record)
         if day:
-            self._screen.show(self.display.text([Span(DIM, day)]))
-        self._screen.show(self.display.text(self._view.line(record, self.link.name)) + "\a" * bell)
+            self._screen.show(self._view.paint(DIM, day))
+        self._screen.show(self._view.line(record, self.link.name) + "\a" * bell)
 
     def note(self, sentence: str) -> None:
-        self._screen.show(self.display.text([Span(DIM, "-- " + clean(sentence))]))
+        self._screen.show(self._view.paint(DIM, "-- " + clean(sentence)))
 
     def changed(self) -> None:
         self._screen.refresh()
 
     def ended(self, code: int) -> None:
-        self.code = code
+        self._code = code
         self._screen.close(code)
 
     # ----- from the screen
@@ -1361,11 +1364,8 @@ class Chat(Owner):
         """What the last word of `before` can become, best first, with what belongs behind it."""
         word = before.rpartition(" ")[2]
         if word == before and word.startswith("/"):
-            return [
-                f"{command} "
-                for command in (*_SERVER_COMMANDS, *(f"/{name}" for name in _COMMANDS))
-                if command.startswith(word)
-            ]
+            commands = [*_SERVER_COMMANDS, *(f"/{name}" for name in _COMMANDS)]
+            return [command + " " for command in commands if command.startswith(word)]
         names = [name for name in self._people.latest_first() if name != self.link.name]
         behind = ": " if word == before else " "
         return [name + behind for name in names if name_key(name).startswith(name_key(word))]
@@ -1397,47 +1397,55 @@ class Chat(Owner):
         self.link.move(address)
         return f"Going to {address}."
 
-    def highlight(self, argument: str) -> str:
+    def highlight(self, word: str) -> str:
         words = self._settings.highlight
-        if argument in words:
-            words.remove(argument)
-        elif argument:
-            words.append(argument)
-        return self._saved(f"Words that stand out beside your name: {', '.join(words) or 'none'}.")
+        if word:
+            self._settings.highlight = [other for other in words if other != word] + [word] * (
+                word not in words
+            )
+        return self._saved(f"Words that stand out beside your name: {_listed(self._settings.highlight)}.")
 
-    def set_bell(self, argument: str) -> str:
-        if argument not in BELLS:
+    def set_bell(self, when: str) -> str:
+        if when not in BELLS:
             raise CommandError("/bell off, /bell mention or /bell all: when it is to ring.")
-        self._settings.bell = argument
-        return self._saved(f"The bell is set to {argument}.")
+        self._settings.bell = when
+        return self._saved(f"The bell is set to {when}.")
 
-    def ignore(self, argument: str) -> str:
-        if argument:
-            self._forget_ignored(argument)
-            self._settings.ignore.append(argument)
-        return self._saved(f"Not shown is what these say: {', '.join(self._settings.ignore) or 'nobody'}.")
+    def ignore(self, name: str) -> str:
+        self._settings.ignore = [*self._others(name), name] if name else self._settings.ignore
+        return self._saved(f"Not shown is what these say: {_listed(self._settings.ignore)}.")
 
-    def unignore(self, argument: str) -> str:
-        if not self._forget_ignored(argument):
-            raise CommandError(f"{argument or 'Nobody'} is not ignored.")
-        return self._saved(f"{argument} is shown again.")
+    def unignore(self, name: str) -> str:
+        if self._others(name) == self._settings.ignore:
+            raise CommandError(f"{name or 'Nobody'} is not ignored.")
+        self._settings.ignore = self._others(name)
+        return self._saved(f"{name} is shown again.")
 
-    def _forget_ignored(self, name: str) -> bool:
-        kept = [other for other in self._settings.ignore if name_key(other) != name_key(name)]
-        found = len(kept) < len(self._settings.ignore)
-        self._settings.ignore[:] = kept
-        return found
+    def _others(self, name: str) -> list[str]:
+        return [other for other in self._settings.ignore if name_key(other) != name_key(name)]
 
     def set_color(self, argument: str) -> str:
         name, _, colour = argument.partition(" ")
         if colour.strip() not in COLOURS:
-            raise CommandError(f"/color NAME COLOUR, with one of {', '.join(COLOURS)}.")
-        self._settings.color[name_key(name)] = colour.strip()
+            raise CommandError(f"/color NAME COLOUR, with one of {_listed(COLOURS)}.")
+        self._settings.color = {**self._settings.color, name_key(name): colour.strip()}
         return self._saved(f"{name} is {colour.strip()} from now on.")
 
     def _saved(self, sentence: str) -> str:
-        self.display.save()
-        return sentence
+        why_not = self._save()
+        return f"{sentence} That holds until you leave: {why_not}." if why_not else sentence
+
+    def _save(self) -> str:
+        """Keep the settings; why that can't be, or ""."""
+        try:
+            self._settings.save()
+        except OSError as error:
+            return f"{settings_folder()}: {reason(error)}"
+        return ""
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words) or "none"
 
 
 _COMMANDS = {
@@ -1453,24 +1461,26 @@ _SERVER_COMMANDS = [
     *("/away", "/back", "/say", "/clear", "/exit"),
 ]
 _SECRETS = ("/password", "/admin")  # what stands behind these is not kept in the input history
+INPUT_LINES = 500  # as many can be found with the arrow keys, and rewriting them all is no work
 
 
-class Display:
-    """How lines are drawn on this terminal, and where the settings are kept."""
+class InputHistory:
+    """The lines that were typed, oldest first, in a file of their own; they go where there can be none."""
 
-    def __init__(self, settings: Settings, folder: Path, *, colours: bool) -> None:
-        self.settings = settings
-        self.folder = folder
-        self.text = coloured if colours else plain
-        self.colours = colours
+    def __init__(self) -> None:
+        self._path = settings_folder() / "input-history.txt"
+        self.lines: list[str] = []
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            self.lines = self._path.read_text("utf-8").split("\n")[-INPUT_LINES - 1 : -1]
 
-    def save(self) -> None:
-        """Keep the settings; where that can't be, they hold until the end of the program."""
-        with contextlib.suppress(OSError):
-            self.settings.save(self.folder / SETTINGS_FILE)
-
-
-SETTINGS_FILE = "settings.json"
+    def add(self, line: str) -> bool:
+        """Keep a line, if it is one to be kept: no secret, and something."""
+        wanted = bool(line.strip()) and not line.startswith(_SECRETS)
+        if wanted:
+            self.lines = [*self.lines[1 - INPUT_LINES :], line]
+            with contextlib.suppress(OSError):
+                _write(self._path, "".join(kept + "\n" for kept in self.lines))
+        return wanted
 
 
 class Screen:
@@ -1494,51 +1504,61 @@ class LineScreen(Screen):
 
     _PROMPT = "> "
 
-    def __init__(self, chat: Chat, history: Path) -> None:
+    def __init__(self, chat: Chat) -> None:
         self._chat = chat
-        self._history = history
+        self._history = InputHistory()
         self._drawing = threading.Lock()  # guards the order of what is written to the terminal
         self._typing = False
         self._modes = _terminal_modes()
-        try:
+        self._readline: Any = None
+        with contextlib.suppress(ImportError):  # Windows has none
             import readline
-        except ImportError:  # Windows
-            self._readline: Any = None
-        else:
-            self._readline = readline
-            self._set_up_readline()
+
+            if hasattr(readline, "set_pre_input_hook"):
+                self._readline = readline
+                self._set_up_readline()
 
     def _set_up_readline(self) -> None:
         self._readline.set_auto_history(False)
-        self._readline.set_history_length(1000)
+        for line in self._history.lines:
+            self._readline.add_history(line)
         self._readline.set_completer_delims(" ")
         self._readline.set_completer(self._complete)
         libedit = "libedit" in (self._readline.__doc__ or "")
         self._readline.parse_and_bind("bind ^I rl_complete" if libedit else "tab: menu-complete")
-        with contextlib.suppress(OSError):
-            self._readline.read_history_file(self._history)
+        self._readline.set_pre_input_hook(self._begin_typing)
 
     def run(self) -> None:
         self._chat.link.start()
-        while True:
-            try:
-                with self._drawing:
-                    self._typing = True
-                text = input(self._PROMPT)
-            except (EOFError, KeyboardInterrupt, OSError):
-                break
-            self._entered(text)
-        self._typing = False
+        with contextlib.suppress(EOFError, KeyboardInterrupt, OSError):
+            while True:
+                self._enter(self._input())
         self._chat.link.leave()
         self._chat.link.wait_until_ended()
 
-    def _entered(self, text: str) -> None:
-        with self._drawing:
+    def _input(self) -> str:
+        if not self._readline:
+            return input(self._PROMPT)
+        self._drawing.acquire()  # so that nothing comes between the prompt and _begin_typing
+        try:
+            return input(self._PROMPT)
+        finally:
+            if self._typing:
+                self._drawing.acquire()
             self._typing = False
-            if self._readline:
+            self._drawing.release()
+
+    def _begin_typing(self) -> None:
+        """The prompt is there; from now on what arrives goes above it."""
+        self._typing = True
+        self._drawing.release()
+
+    def _enter(self, text: str) -> None:
+        if self._readline:
+            with self._drawing:
                 self._erase(text)  # it comes back as a record, or as a note
-                if text.strip() and not text.startswith(_SECRETS):
-                    self._readline.add_history(text)
+            if self._history.add(text):
+                self._readline.add_history(text)
         if self._chat.link.state != "connected" and text.strip():
             self.show(f"-- waits for the connection: {clean(text)}")
         self._chat.enter(text)
@@ -1559,10 +1579,8 @@ class LineScreen(Screen):
 
     def close(self, code: int) -> None:
         with self._drawing, contextlib.suppress(OSError):
-            if self._readline:
-                self._readline.write_history_file(self._history)
             if self._typing:
-                sys.stdout.write("\n")
+                self._erase(self._readline.get_line_buffer(), below=0)
         if self._modes:
             _restore_terminal(self._modes)
         quit_now(code)
@@ -1600,19 +1618,17 @@ class PromptScreen(Screen):
     Raises ImportError where prompt_toolkit is not installed.
     """
 
-    def __init__(self, chat: Chat, history: Path, *, colours: bool) -> None:
+    def __init__(self, chat: Chat, *, colours: bool) -> None:
         from prompt_toolkit import PromptSession
-        from prompt_toolkit.history import FileHistory
+        from prompt_toolkit.history import InMemoryHistory
         from prompt_toolkit.output import ColorDepth
 
-        history.parent.mkdir(parents=True, exist_ok=True)
         self._chat = chat
+        self._history = InputHistory()
+        self._leaving = False
         self._pasted: list[str] = []  # lines that wait for a yes
-        self._completed: tuple[str, str, list[str]] = (
-            "",
-            "",
-            [],
-        )  # Tab's result, its start, the next choices
+        # Tab's last result, what of it stood before the word, and the choices that come next.
+        self._completed: tuple[str, str, list[str]] = ("", "", [])
         self._lock = threading.Lock()  # guards the next two
         self._unprinted: list[str] = []
         self._printing = False
@@ -1621,7 +1637,7 @@ class PromptScreen(Screen):
             message=self._message,
             bottom_toolbar=self._toolbar,
             key_bindings=self._keys(),
-            history=FileHistory(str(history)),
+            history=InMemoryHistory(self._history.lines),
             refresh_interval=1,  # for the seconds to the next try
             reserve_space_for_menu=0,
             erase_when_done=True,
@@ -1632,7 +1648,7 @@ class PromptScreen(Screen):
         with contextlib.suppress(EOFError, KeyboardInterrupt):
             self._session.prompt(pre_run=self._chat.link.start)
         self._chat.link.leave()  # the terminal may be gone; else this was the end already
-        self._chat.link.wait_until_ended()
+        self._chat.link.wait_until_ended(LEAVE_SECONDS)
         self._print_rest()
 
     def show(self, text: str) -> None:
@@ -1693,7 +1709,7 @@ class PromptScreen(Screen):
         def _enter(event: KeyPressEvent) -> None:
             buffer = event.current_buffer
             text = buffer.text
-            if text.strip() and not text.startswith(_SECRETS):
+            if self._history.add(text):
                 buffer.append_to_history()
             buffer.reset()
             self._chat.enter(text)
@@ -1731,6 +1747,10 @@ class PromptScreen(Screen):
         return keys
 
     def _leave(self) -> None:
+        """Leave in order; the second time, at once."""
+        if self._leaving:
+            self._session.app.exit()
+        self._leaving = True
         self._chat.link.leave()
 
     def _paste(self, buffer: Any, text: str) -> None:
@@ -1770,10 +1790,9 @@ def main(arguments: list[str] | None = None) -> int:
         reconfigure = getattr(stream, "reconfigure", None)  # a test's stream may have none
         if reconfigure:
             reconfigure(errors="replace", **({} if stream.isatty() else {"encoding": "utf-8"}))
+    settings = _load_settings()
     if options.doctor:
-        return 0 if examine(options.server or parse_address("127.0.0.1")) else 1
-    folder = settings_folder()
-    settings = _load_settings(folder / SETTINGS_FILE)
+        return 0 if examine(options.server or parse_address(settings.server or "127.0.0.1")) else 1
     try:
         password = _password(options.password_file)
         address, name = _who_and_where(options, settings)
@@ -1781,22 +1800,26 @@ def main(arguments: list[str] | None = None) -> int:
         print("\nLeft before coming in.", file=sys.stderr)
         return 0
     except _CannotStart as why:
-        print(f"TCP_client.py: {why}", file=sys.stderr)
+        _complain(str(why))
         return 2
     conversation = Conversation(name, password, options.replay or "")
-    if options.plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        return PlainScreen(address, conversation, sys.stdin.buffer).run()
-    return _talk(Chat(address, conversation, Display(settings, folder, colours=_colours(options.no_color))))
-
-
-def _talk(chat: Chat) -> int:
-    """Talk on the best screen that this terminal and this Python can have."""
     try:
-        return chat.run_on(
-            PromptScreen(chat, chat.display.folder / "input-history", colours=chat.display.colours)
-        )
+        if options.plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            return PlainScreen(address, conversation, sys.stdin.buffer).run()
+        return _talk(address, conversation, settings, colours=_colours(options.no_color))
+    except KeyboardInterrupt:  # the second one: the first leaves in order
+        print("Stopped before the server had answered everything.", file=sys.stderr)
+        quit_now(1)
+
+
+def _talk(address: Address, conversation: Conversation, settings: Settings, *, colours: bool) -> int:
+    """Talk on the best screen that this terminal and this Python can have."""
+    chat = Chat(address, conversation, settings, View(settings, colours=colours))
+    try:
+        screen: Screen = PromptScreen(chat, colours=colours)
     except ImportError:
-        return chat.run_on(LineScreen(chat, chat.display.folder / "input-history.txt"))
+        screen = LineScreen(chat)
+    return chat.run_on(screen)
 
 
 def _colours(unwanted: bool) -> bool:
@@ -1820,15 +1843,16 @@ class _CannotStart(Exception):
     """Something that was said at the start is wrong; the message says what."""
 
 
-def _load_settings(path: Path) -> Settings:
+def _load_settings() -> Settings:
     try:
-        return Settings.load(path)
+        return Settings.load()
     except (OSError, ValueError) as error:
-        print(
-            f"TCP_client.py: the settings in {path} can't be read ({error}); going on without.",
-            file=sys.stderr,
-        )
+        _complain(f"the settings in {settings_path()} can't be read ({error}); going on without.")
         return Settings()
+
+
+def _complain(sentence: str) -> None:
+    print(f"TCP_client.py: {clean(sentence)}", file=sys.stderr, flush=True)
 
 
 def _who_and_where(options: argparse.Namespace, settings: Settings) -> tuple[Address, str]:
@@ -1842,7 +1866,7 @@ def _who_and_where(options: argparse.Namespace, settings: Settings) -> tuple[Add
     default = settings.name or _login_name()
     if options.server and not sys.stdin.isatty():
         return address, default
-    return address, _ask("Name", default, _checked_name)
+    return address, _ask("Name", default, checked_name)
 
 
 def _ask_address(settings: Settings) -> Address:
@@ -1855,7 +1879,7 @@ def _ask_address(settings: Settings) -> Address:
         print(NOTHING_FOUND, file=sys.stderr)
     first = found[0].address if found else parse_address(settings.server or "127.0.0.1")
     text = _ask("Server", first.host, _checked_host)
-    if text.isdigit() and 1 <= int(text) <= len(found):
+    if text in map(str, range(1, len(found) + 1)):
         return found[int(text) - 1].address
     address = parse_address(text)
     if parse_address(text, PORT + 1) == address:  # it was typed with its port
@@ -1892,16 +1916,9 @@ def _input(prompt: str) -> str:
 def _login_name() -> str:
     """The name of this computer's user, as far as a name in the chat can be that."""
     try:
-        return _checked_name(re.sub(r"\s+", "_", getpass.getuser()).lstrip("/")[:24])
+        return checked_name(re.sub(r"\s+", "_", getpass.getuser()).lstrip("/")[:24])
     except (ValueError, OSError, KeyError, ImportError):  # the errors that getuser has on some systems
         return "guest"
-
-
-def _checked_name(text: str) -> str:
-    name = written_name(text)
-    if not 1 <= len(name) <= 24 or name.startswith("/") or re.search(r"\s", name):
-        raise ValueError("A name has 1 to 24 characters, no space and no slash in front.")
-    return name
 
 
 def _checked_replay(text: str) -> str:
@@ -1946,7 +1963,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="HOST[:PORT]",
         help="the server (looked for on the network)",
     )
-    add("--name", type=_argument(_checked_name), help="your name (the one you used last)")
+    add("--name", type=_argument(checked_name), help="your name (the one you used last)")
     add("--password-file", type=Path, metavar="F", help="send the password in the first line of this file")
     add(
         "--replay",

@@ -19,12 +19,14 @@ from chat import commands
 from chat.record import clean_name
 from TCP_client import (
     COLOURS,
+    INPUT_LINES,
     LINE_BYTES,
     Address,
     Answer,
     Conversation,
     Event,
     Heard,
+    InputHistory,
     Joined,
     Left,
     Lines,
@@ -63,7 +65,9 @@ def test_writes_a_name_as_the_server_does(vector: dict[str, Any]) -> None:
     assert TCP_client.written_name(vector["typed"]) == clean_name(vector["typed"])
 
 
-@given(st.text(st.sampled_from(" /clearxismy\t"), max_size=12))
+@given(
+    st.text(st.sampled_from(" /clearxismy\t"), max_size=12) | st.sampled_from(["  /", " clear ", "// a", "/"])
+)
 def test_takes_a_line_for_what_the_server_takes_it_for(text: str) -> None:
     text = TCP_client.clean(text)
     command, argument = commands.understand(text)
@@ -337,7 +341,7 @@ def test_garbage_is_survived(pieces: list[bytes]) -> None:
     for piece in pieces:
         for event in conversation.receive(piece):
             if isinstance(event, Heard):
-                View(Settings()).line(event.record)
+                View(Settings(), colours=True).line(event.record)
     conversation.data_to_send()
 
 
@@ -469,7 +473,7 @@ def local_zone(monkeypatch: pytest.MonkeyPatch, zone: str) -> Iterator[None]:
 def shown(kind: str, text: str = "", name: str = "bob", own_name: str = "") -> str:
     """A record as the line that people see."""
     record = Record("2026-11-21T10:15:42.123Z", HOME, name, kind, text)
-    return TCP_client.plain(View(Settings()).line(record, own_name))
+    return View(Settings(), colours=False).line(record, own_name)
 
 
 @pytest.mark.usefixtures("utc")
@@ -506,13 +510,14 @@ def test_times_are_local(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_time_is_too_far_away(monkeypatch: pytest.MonkeyPatch, time: str, zone: str) -> None:
     with local_zone(monkeypatch, zone):
         record = Record(time, HOME, "bob", "message", "hello")
-        assert TCP_client.plain(View(Settings()).line(record)).endswith(" bob: hello")
-        assert View(Settings()).day_line(record)
+        view = View(Settings(), colours=False)
+        assert view.line(record).endswith(" bob: hello")
+        assert view.day_line(record)
 
 
 @pytest.mark.usefixtures("utc")
 def test_a_line_tells_when_the_day_changes() -> None:
-    view = View(Settings())
+    view = View(Settings(), colours=False)
     days = ["2026-11-20T23:59:59.999Z", "2026-11-21T00:00:00.000Z", "2026-11-21T10:00:00.000Z"]
     lines = [view.day_line(Record(day, HOME, "bob", "message", "hi")) for day in days]
     assert lines[1:] == ["--- Saturday, 21 November 2026 ---", ""]
@@ -522,9 +527,9 @@ def test_what_mentions_us_is_marked() -> None:
     assert "> bob: hi Alice!" in shown("message", "hi Alice!", own_name="alice")
     assert "> bob: hi Malice" not in shown("message", "hi Malice", own_name="alice")
     assert "> " not in shown("message", "I am alice", name="alice", own_name="alice")
-    view = View(Settings(highlight=["c++"]))
+    view = View(Settings(highlight=["c++"]), colours=True)
     record = Record("2026-11-21T10:15:42.123Z", HOME, "bob", "message", "who knows C++?")
-    assert "\x1b[1;7mC++\x1b[0m?" in TCP_client.coloured(view.line(record, "alice"))
+    assert "\x1b[1;7mC++\x1b[0m?" in view.line(record, "alice")
 
 
 def test_colours_are_stable_and_readable_on_black_and_on_white() -> None:
@@ -543,7 +548,7 @@ def test_colours_are_stable_and_readable_on_black_and_on_white() -> None:
     for number in COLOURS.values():
         assert (luminance(number) + 0.05) / 0.05 > 3.5, "on black"
         assert 1.05 / (luminance(number) + 0.05) > 3.5, "on white"
-    view = View(Settings(color={"BOB": "red"}))
+    view = View(Settings(color={"BOB": "red"}), colours=True)
     assert view._colour("bob") == "38;5;160"
     assert view._colour("Zoé") == view._colour("ZOÉ"), "as the names are one"
 
@@ -551,7 +556,7 @@ def test_colours_are_stable_and_readable_on_black_and_on_white() -> None:
 @given(st.text(max_size=40), st.sampled_from(["message", "notice", "/msg", "odd", "/users"]))
 def test_no_text_of_a_server_reaches_the_terminal_as_more_than_text(text: str, kind: str) -> None:
     record = Record("2026-11-21T10:15:42.123Z", HOME, text or "x", kind, text)
-    line = TCP_client.plain(View(Settings()).line(record, "alice"))
+    line = View(Settings(), colours=False).line(record, "alice")
     assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", line)
 
 
@@ -579,25 +584,48 @@ def test_people_who_spoke_last_come_first() -> None:
 # --------------------------------------------------------------------------------------- settings, addresses
 
 
-def test_settings_are_kept(tmp_path: Path) -> None:
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the settings are."""
+    monkeypatch.setattr(TCP_client, "settings_folder", lambda: tmp_path / "new")
+    return tmp_path / "new"
+
+
+def test_settings_are_kept(folder: Path) -> None:
+    assert Settings.load() == Settings()
     stored = Settings(name="李雷", bell="off", highlight=["c++"], ignore=["bob"], color={"bob": "red"})
-    stored.save(tmp_path / "new" / "settings.json")
-    assert Settings.load(tmp_path / "new" / "settings.json") == stored
-    assert "李雷" in (tmp_path / "new" / "settings.json").read_text("utf-8"), "for people to read"
-    assert [path.name for path in (tmp_path / "new").iterdir()] == ["settings.json"]
+    stored.save()
+    assert Settings.load() == stored
+    assert "李雷" in (folder / "settings.json").read_text("utf-8"), "for people to read"
+    assert [path.name for path in folder.iterdir()] == ["settings.json"]
+    assert (folder / "settings.json").stat().st_mode & 0o077 == 0
 
 
-def test_settings_that_make_no_sense_are_as_new(tmp_path: Path) -> None:
-    odd = {
-        "name": 7,
-        "server": ["x"],
-        "bell": "loud",
-        "highlight": ["a", 1, ""],
-        "ignore": [2],
-        "color": {"a": "puce"},
-    }
-    (tmp_path / "s").write_text(json.dumps(odd))
-    assert Settings.load(tmp_path / "s") == Settings(highlight=["a"])
+def test_settings_that_make_no_sense_are_as_new(folder: Path) -> None:
+    odd = {"name": 7, "server": ["x"], "bell": "loud", "highlight": ["a", 1, ""], "ignore": [2]}
+    folder.mkdir()
+    (folder / "settings.json").write_text(json.dumps({**odd, "color": {"a": "puce"}, "unknown": None}))
+    assert Settings.load() == Settings(highlight=["a"])
+
+
+@pytest.mark.parametrize("odd", [[], {"name": "a b"}, {"server": "a:b:c:x"}])
+def test_settings_that_would_do_harm_are_refused(folder: Path, odd: object) -> None:
+    folder.mkdir()
+    (folder / "settings.json").write_text(json.dumps(odd))
+    with pytest.raises(ValueError, match=r"."):
+        Settings.load()
+
+
+def test_input_history_has_no_secrets_and_an_end(folder: Path) -> None:
+    history = InputHistory()
+    assert not history.add("/password secret")
+    assert not history.add("  ")
+    for number in range(INPUT_LINES + 10):
+        assert history.add(f"line {number}")
+    assert (
+        InputHistory().lines == history.lines == [f"line {number}" for number in range(10, INPUT_LINES + 10)]
+    )
+    assert "secret" not in (folder / "input-history.txt").read_text()
 
 
 @pytest.mark.parametrize(
