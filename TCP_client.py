@@ -53,6 +53,7 @@ PASTE_LINES = 5  # so many pasted lines are more likely a slip than a message
 BACKLOG = 1000  # lines from a pipe that may wait for their answer before no more are read
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 20  # without a word, though something is due, the connection counts as lost
+COMMAND_SECONDS = 75  # the same, where a command is due: the server counts its statistics for 60 at the most
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between tries to connect, doubling
 LEAVE_SECONDS = 5  # for the server to hang up after we took our leave
 TURNED_AWAY_TRIES = 5  # when coming back: our own old connection may still hold the name
@@ -176,6 +177,7 @@ def answer_to(line: str) -> Answer:
         "clear": Answer("clear"),
         "exit": Answer("leave"),
         "quit": Answer("leave"),
+        **dict.fromkeys(("kick", "mute", "unmute", "ban", "unban"), Answer("notice")),
     }
     return in_history.get(word, Answer("/" + _CANONICAL.get(word, word)))
 
@@ -293,6 +295,11 @@ class Conversation:
     def answer_due(self) -> bool:
         """Whether the server owes us something."""
         return bool(self._in_flight) or not (self.joined or self.refused)
+
+    @property
+    def command_due(self) -> bool:
+        """Whether it owes us the answer to a command, which may take a while."""
+        return any(line.answer.kind.startswith("/") for line in self._in_flight)
 
     @property
     def said_goodbye(self) -> bool:
@@ -429,7 +436,7 @@ class Conversation:
         return self._replayed(record)
 
     def _live(self, record: Record) -> list[Event]:
-        mine = (record.name, record.address) == (self._shown_name, self._shown_address)
+        mine = self._is_mine(record)
         events: list[Event] = [Heard(record, mine)]
         if mine and record.kind == "leave":
             self._in_flight.clear()
@@ -443,7 +450,7 @@ class Conversation:
     def _replayed(self, record: Record) -> list[Event]:
         if not self._exact and record.time <= self._break_time:
             return []  # it came already, and what was answered then must not answer again
-        mine = (record.name, record.address) == (self._shown_name, self._shown_address)
+        mine = self._is_mine(record)
         events: list[Event] = [Heard(record, mine, replayed=True)]
         if record.kind == "start" or (mine and record.kind == "leave"):
             self._still_there = False
@@ -452,6 +459,12 @@ class Conversation:
             if record.kind == "rename":
                 self._shown_name = self._renamed = record.text
         return events
+
+    def _is_mine(self, record: Record) -> bool:
+        """Whether we are the author; of a notice, whether it says what we did as an admin."""
+        if record.kind == "notice":
+            return record.address == "-" and record.text.startswith(self._shown_name + " ")
+        return (record.name, record.address) == (self._shown_name, self._shown_address)
 
     def _own_join(self, record: Record) -> list[Event]:
         """We are in: what the replay did not show is sent again, or told where that could do it twice."""
@@ -986,7 +999,8 @@ class Link:
     def _check_silence(self) -> None:
         """Raises _Silent."""
         silence = time.monotonic() - self._heard_at
-        if self._conversation.answer_due and silence > SILENCE_SECONDS:
+        patience = COMMAND_SECONDS if self._conversation.command_due else SILENCE_SECONDS
+        if self._conversation.answer_due and silence > patience:
             raise _Silent
         if self._conversation.said_goodbye and not self._conversation.waiting and silence > LEAVE_SECONDS:
             self._end(0)
@@ -1364,7 +1378,7 @@ class Chat(Owner):
         """What the last word of `before` can become, best first, with what belongs behind it."""
         word = before.rpartition(" ")[2]
         if word == before and word.startswith("/"):
-            commands = [*_SERVER_COMMANDS, *(f"/{name}" for name in _COMMANDS)]
+            commands = [*SERVER_COMMANDS, *(f"/{name}" for name in _COMMANDS)]
             return [command + " " for command in commands if command.startswith(word)]
         names = [name for name in self._people.latest_first() if name != self.link.name]
         behind = ": " if word == before else " "
@@ -1456,9 +1470,10 @@ _COMMANDS = {
     "unignore": Command("NAME", "show it again", Chat.unignore),
     "color": Command("NAME COLOUR", "show a name in another colour", Chat.set_color),
 }
-_SERVER_COMMANDS = [
+SERVER_COMMANDS = [
     *("/help", "/users", "/nick", "/me", "/msg", "/reply", "/history", "/search", "/stats"),
-    *("/away", "/back", "/say", "/clear", "/exit"),
+    *("/away", "/back", "/say", "/clear", "/exit", "/admin"),
+    *("/kick", "/mute", "/unmute", "/ban", "/unban", "/bans"),
 ]
 _SECRETS = ("/password", "/admin")  # what stands behind these is not kept in the input history
 INPUT_LINES = 500  # as many can be found with the arrow keys, and rewriting them all is no work

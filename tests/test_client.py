@@ -170,6 +170,7 @@ def test_the_echo_is_the_acknowledgement() -> None:
         ("//etc", line("message", "/etc")),
         ("/say clear", line("message", "clear")),
         ("/SAY  x ", line("message", "x")),
+        ("/kick bob", line("notice", "alice kicked bob", name="server", address="-")),
         ("/nope", direct("/error", "There is no command /nope.")),
         ("/brandnew", direct("/other", "a kind that nobody expected")),
     ],
@@ -181,6 +182,21 @@ def test_every_line_has_an_answer(typed: str, answer: bytes) -> None:
     assert conversation.waiting == [typed]
     conversation.receive(answer)
     assert conversation.waiting == []
+
+
+def test_what_an_admin_did_is_not_an_answer_to_somebody_else() -> None:
+    conversation = joined()
+    conversation.say("/kick bob")
+    conversation.data_to_send()
+    conversation.receive(line("notice", "carol kicked dave", name="server", address="-"))
+    conversation.receive(line("notice", "alice kicked bob", name="carol"))
+    assert conversation.waiting == ["/kick bob"]
+
+
+def test_completes_the_commands_that_the_server_has() -> None:
+    assert [
+        f"/{command.name}" for command in commands.TABLE if command.who != "host"
+    ] == TCP_client.SERVER_COMMANDS
 
 
 def test_a_private_message_from_somebody_is_no_answer() -> None:
