@@ -21,10 +21,12 @@ from collections import Counter
 from pathlib import Path
 from typing import IO, Any
 
-from chat import discovery, liveness, record
+from chat import discovery, liveness, moderation, record
+from chat.bans import Bans
 from chat.history import History, HistoryError
+from chat.house import House, Rules
 from chat.room import DONT_WAIT, Room
-from chat.session import Rules, Session, error, hang_up
+from chat.session import Session, error, hang_up
 
 STACK_BYTES = (
     512 * 1024
@@ -44,7 +46,7 @@ class ChatHandler(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         liveness.keep_alive(self.request)
-        Session(self.request, address_of(self.client_address), self.server.room, self.server.rules).run()
+        Session(self.request, address_of(self.client_address), self.server.house).run()
 
 
 class ChatServer(socketserver.ThreadingTCPServer):
@@ -60,14 +62,12 @@ class ChatServer(socketserver.ThreadingTCPServer):
     def __init__(
         self,
         address: tuple[str, int],
-        room: Room,
-        rules: Rules,
+        house: House,
         *,
         max_clients: int = 0,
         max_per_address: int = 0,
     ) -> None:
-        self.room = room
-        self.rules = rules
+        self.house = house
         self._max_clients = max_clients
         self._max_per_address = max_per_address
         self._count = threading.Lock()  # guards the next two
@@ -132,6 +132,8 @@ class ChatServer(socketserver.ThreadingTCPServer):
 
     def _count_in(self, address: str) -> str:
         """Count a new connection, or say why there is no room for it."""
+        if ban := self.house.bans.of_address(address):
+            return moderation.refusal(ban)
         with self._count:
             if self._max_clients and self._connections.total() >= self._max_clients:
                 return f"The room is full ({self._max_clients} connections); try again later."
@@ -151,7 +153,7 @@ class ChatServer(socketserver.ThreadingTCPServer):
     def _refuse(self, connection: socket.socket, why: str) -> None:
         """Say why, and close: in a thread while few are being refused, so that the sentence gets there."""
         with contextlib.suppress(OSError):  # it has gone already
-            connection.send(record.stamp(self.room.history.now(), error(why)), DONT_WAIT)
+            connection.send(record.stamp(self.house.room.history.now(), error(why)), DONT_WAIT)
         with self._count:
             at_once = self._refusing >= REFUSING
             self._refusing += not at_once
@@ -182,7 +184,7 @@ class ChatServer(socketserver.ThreadingTCPServer):
             connection, _ = self.socket.accept()
             with connection:
                 why = "The server has no room for one more connection; try again later."
-                connection.send(record.stamp(self.room.history.now(), error(why)), DONT_WAIT)
+                connection.send(record.stamp(self.house.room.history.now(), error(why)), DONT_WAIT)
             self._spare_file = _spare_file()
         except OSError:
             time.sleep(NO_FILES_SECONDS)
@@ -232,7 +234,11 @@ class _CannotStart(Exception):
 
 def _serve(options: argparse.Namespace) -> None:
     """Open the history and the port, and serve. Raises HistoryError, _CannotStart."""
-    rules = Rules(rate=options.rate, password=_password(options.password_file))
+    rules = Rules(
+        rate=options.rate,
+        password=_password(options.password_file),
+        admin_password=_password(options.admin_password_file),
+    )
     history = History(
         options.history,
         sync=options.sync,
@@ -242,11 +248,11 @@ def _serve(options: argparse.Namespace) -> None:
     for notice in history.notices:
         log.warning("%s", notice)
     room = Room(history)
+    house = House(room, rules, Bans(history.path.with_name("bans.txt")))
     try:
         server = ChatServer(
             (options.host, options.port),
-            room,
-            rules,
+            house,
             max_clients=options.max_clients,
             max_per_address=options.max_per_address,
         )
@@ -325,6 +331,12 @@ def _parser() -> argparse.ArgumentParser:
         help="connections from one address; 0 = any number (64)",
     )
     add("--password-file", type=Path, metavar="F", help="ask for the password in the first line of this file")
+    add(
+        "--admin-password-file",
+        type=Path,
+        metavar="F",
+        help="let admins in with the password in the first line of this file; then only they may clear",
+    )
     add(
         "--forget",
         action="store_true",

@@ -1,4 +1,4 @@
-"""The command table. Dispatch, help and completion come from it; a command is a function and its line here.
+"""The command table. Dispatch, help and permissions come from it; a command is a function and its line here.
 
 A command that can't be done raises CommandError, which becomes a `/error` in one place, the session.
 """
@@ -6,69 +6,82 @@ A command that can't be done raises CommandError, which becomes a `/error` in on
 from __future__ import annotations
 
 import difflib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from chat import record
+from chat import moderation, record
+from chat.house import CommandError, House, Leave, Speaker
 from chat.record import Record
-from chat.room import Full, Member, NameTaken, NotStored, Room
+from chat.room import Full, Member, NameTaken, NotStored
 
 BARE_WORDS = ("clear", "exit")  # commands without a slash: that is what the user asked for
 HISTORY_RECORDS = 20  # what /history shows if no number is given, and a newcomer if none is asked for
 HISTORY_MOST = 1000  # it is held while it is put in order; all of it comes with /replay all, on joining
 SEARCH_RESULTS = 20  # the newest ones; whoever wants them all has grep
 SEARCH_BYTES = 64 * 1024 * 1024  # how far back a search looks: about half a second of one processor
+AWAY_BYTES = 256  # of a text that stands in a list
 SAID = ("message", "action", "notice")  # the kinds that /history and /search show: what somebody said
-
-
-class CommandError(Exception):
-    """A command can't be done. The message is one sentence for the person: what is wrong and what to do."""
-
-
-class Leave(Exception):
-    """The member leaves."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A line of the table. `run` gets the room, the member and what stands behind the command's name."""
+    """A line of the table. `run` gets the house, who asks, and what stands behind the command's name."""
 
     name: str
     arguments: str
     help: str
-    run: Callable[[Room, Member, str], None]
+    run: Callable[[House, Speaker, str], None]
     aliases: tuple[str, ...] = ()
+    admins: bool = False  # only they may use it
+    says: bool = False  # others see what is said with it: not for the muted
 
-    @property
-    def usage(self) -> str:
-        """How it is typed."""
-        return f"/{self.name} {self.arguments}".rstrip()
+    def permitted(self, house: House, speaker: Speaker) -> bool:
+        """Whether the speaker may use it. Where there are no admins everyone may clear, as the user asked."""
+        if self.run is _clear:
+            return speaker.admin or not house.rules.admin_password
+        return speaker.admin or not self.admins
+
+    def usage(self, speaker: Speaker) -> str:
+        """How the speaker types it."""
+        return f"{speaker.slash}{self.name} {self.arguments}".rstrip()
 
 
-def understand(text: str) -> tuple[str | None, str]:
-    """What a line means: (the command's name, its argument), or (None, the message)."""
+def understand(text: str) -> tuple[str, str]:
+    """What a line means: (the command's name, its argument). A message is what one says."""
     if text.strip(" ") in BARE_WORDS:
         return text.strip(" "), ""
     if text.startswith("//"):
-        return None, text[1:]
+        return "say", text[1:]
     if text.startswith("/"):
         name, _, argument = text[1:].partition(" ")
         return name.casefold(), argument.strip(" ")
-    return None, text
+    return "say", text
 
 
-def run(room: Room, member: Member, name: str, argument: str) -> None:
+def run(house: House, speaker: Speaker, name: str, argument: str) -> None:
     """Do the command. Raises CommandError, Leave."""
-    _find(name).run(room, member, argument)
+    command = _find(speaker, name)
+    if not command.permitted(house, speaker):
+        raise CommandError(
+            f"{speaker.slash}{command.name} is for admins; {speaker.slash}admin PASSWORD makes you one."
+        )
+    if command.says and speaker.member and speaker.member.muted:
+        raise CommandError("You are muted: nobody hears what you say; an admin can end that.")
+    if not argument and command.arguments and not command.arguments.startswith("["):
+        raise _mistyped(speaker, name)
+    command.run(house, speaker, argument)
 
 
-def _find(name: str) -> Command:
+def _find(speaker: Speaker, name: str) -> Command:
     command = _BY_NAME.get(name)
     if command is None:
+        slash = speaker.slash
         nearest = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.5)
-        guess = f"did you mean /{nearest[0]}? " if nearest else ""
+        guess = f"did you mean {slash}{nearest[0]}? " if nearest else ""
         raise CommandError(
-            f"There is no command /{name}; {guess}/help lists them, /say TEXT says what looks like one."
+            f"There is no command {slash}{name}; {guess}"
+            f"{slash}help lists them, {slash}say TEXT says what looks like one."
         )
     return command
 
@@ -83,104 +96,120 @@ def check_text(text: str) -> str:
     return text
 
 
+def _mistyped(speaker: Speaker, name: str) -> CommandError:
+    return CommandError(f"Something is missing; it is typed {_find(speaker, name).usage(speaker)}.")
+
+
 # -------------------------------------------------------------------------------------------- the commands
 
 
-def _help(room: Room, member: Member, argument: str) -> None:
-    commands = [_find(argument.removeprefix("/").casefold())] if argument else TABLE
-    for command in commands:
-        names = ", ".join([command.usage, *(f"/{alias}" for alias in command.aliases)])
-        bare = f", {command.name}" if command.name in BARE_WORDS else ""
-        _answer(room, member, "/help", f"{names}{bare} - {command.help}")
+def _help(house: House, speaker: Speaker, argument: str) -> None:
+    asked = [_find(speaker, argument.removeprefix("/").casefold())] if argument else TABLE
+    for command in asked:
+        if command.permitted(house, speaker):
+            names = ", ".join([command.usage(speaker), *(speaker.slash + alias for alias in command.aliases)])
+            bare = f", {command.name}" if speaker.slash and command.name in BARE_WORDS else ""
+            _answer(speaker, "/help", f"{names}{bare} - {command.help}")
 
 
-def _users(room: Room, member: Member, argument: str) -> None:
-    del argument
-    for other in room.members():
-        away = "" if other.away is None else " away: " + other.away if other.away else " away"
-        text = f"{other.name} {other.address} since {other.joined}{away}"
-        _answer(room, member, "/users", record.shorten(text))
+def _users(house: House, speaker: Speaker, argument: str) -> None:
+    house.room.settle()
+    for other in house.room.members():
+        away = "" if other.away is None else f" away: {other.away}".removesuffix(": ")
+        muted = " muted" if other.muted and speaker.admin else ""
+        _answer(
+            speaker,
+            "/users",
+            record.shorten(f"{other.name} {other.address} since {other.joined}{muted}{away}"),
+        )
 
 
-def _nick(room: Room, member: Member, argument: str) -> None:
+def _nick(house: House, speaker: Speaker, argument: str) -> None:
+    member = _member(speaker)
     try:
         name = record.clean_name(argument)
     except record.BadName as bad:
         raise CommandError(str(bad)) from None
     if name == member.name:
         raise CommandError(f"You are {name} already.")
+    if ban := house.bans.of_name(name):
+        raise CommandError(moderation.refusal(ban))
     try:
-        room.rename(member, name)
+        house.room.rename(member, name)
     except NameTaken:
         raise CommandError(f"The name {name} is taken; try another.") from None
     except NotStored as failure:
         raise CommandError(str(failure)) from None
 
 
-def _me(room: Room, member: Member, argument: str) -> None:
-    text = check_text(_needed(argument, "/me"))
-    room.say(member, record.draft(member.address, member.name, "action", text))
+def _me(house: House, speaker: Speaker, argument: str) -> None:
+    _speak(house, speaker, "action", argument)
 
 
-def _say(room: Room, member: Member, argument: str) -> None:
-    text = check_text(_needed(argument, "/say"))
-    room.say(member, record.draft(member.address, member.name, "message", text))
+def _say(house: House, speaker: Speaker, argument: str) -> None:
+    _speak(house, speaker, "message" if speaker.member else "notice", argument)
 
 
-def _msg(room: Room, member: Member, argument: str) -> None:
+def _speak(house: House, speaker: Speaker, kind: str, text: str) -> None:
+    house.room.say(speaker.member, record.draft(speaker.address, speaker.name, kind, check_text(text)))
+
+
+def _msg(house: House, speaker: Speaker, argument: str) -> None:
     name, _, text = argument.partition(" ")
-    _send_private(room, member, name, _needed(text.strip(" "), "/msg"))
+    if not text.strip(" "):
+        raise _mistyped(speaker, "msg")
+    _send_private(house, speaker, name, text.strip(" "))
 
 
-def _reply(room: Room, member: Member, argument: str) -> None:
-    if not member.correspondent:
+def _reply(house: House, speaker: Speaker, argument: str) -> None:
+    correspondent = _member(speaker).correspondent
+    if not correspondent:
         raise CommandError("Nobody has sent you a private message yet; write one with /msg NAME TEXT.")
-    _send_private(room, member, member.correspondent, _needed(argument, "/reply"))
+    _send_private(house, speaker, correspondent, argument)
 
 
-def _send_private(room: Room, member: Member, name: str, text: str) -> None:
+def _send_private(house: House, speaker: Speaker, name: str, text: str) -> None:
     """Send the text to the one with that name only, and to its author as the acknowledgement."""
-    other = room.find(name)
-    if other is None:
-        raise CommandError(f"Nobody here is called {name}; /users lists who is here.")
-    acknowledgement = check_text(f"to {other.name}: {text}")
-    try:
-        room.tell(other, record.draft(member.address, member.name, "/msg", text))
-    except Full:
-        raise CommandError(f"Not sent: {other.name} is not reading; try again later.") from None
-    other.correspondent = member.name
-    room.answer(member, record.draft(member.address, member.name, "/msg", acknowledgement))
+    other = house.room.find(name)
+    private = record.draft(speaker.address, speaker.name, "/msg", text)
+    if other:
+        check_text(f"to {other.name}: {text}")
+        try:
+            house.room.tell(other, private)
+        except Full:
+            raise CommandError(f"Not sent: {other.name} is not reading; try again later.") from None
+        other.correspondent = speaker.name
+        name = other.name
+    elif house.host and record.name_key(name) == house.host.name:
+        house.host.answer(private)
+    else:
+        raise CommandError(f"Nobody here is called {name}; {speaker.slash}users lists who is here.")
+    speaker.answer(record.draft(speaker.address, speaker.name, "/msg", check_text(f"to {name}: {text}")))
 
 
-def _history(room: Room, member: Member, argument: str) -> None:
+def _history(house: House, speaker: Speaker, argument: str) -> None:
     argument = argument or str(HISTORY_RECORDS)
     wanted = int(argument) if argument.isascii() and argument.isdigit() else 0
     if not 1 <= wanted <= HISTORY_MOST:
-        raise CommandError(f"/history takes a number from 1 to {HISTORY_MOST}.")
-    found: list[Record] = []
-    for said in _said_back(room):
-        found.append(said)
-        if len(found) == wanted:
-            break
-    _show(room, member, "/history", found, "Nothing has been said yet.")
+        raise CommandError(f"{speaker.slash}history takes a number from 1 to {HISTORY_MOST}.")
+    found = list(itertools.islice(_said_back(house), wanted))
+    _show(speaker, "/history", found, "Nothing has been said yet.")
 
 
-def _search(room: Room, member: Member, argument: str) -> None:
-    words = _needed(argument, "/search").casefold().split()
-    found: list[Record] = []
-    for said in _said_back(room, SEARCH_BYTES, words):
-        text = f"{said.name} {said.text}".casefold()
-        if all(word in text for word in words):
-            found.append(said)
-            if len(found) == SEARCH_RESULTS:
-                break
-    _show(room, member, "/search", found, f"Nothing found for {argument}.")
+def _search(house: House, speaker: Speaker, argument: str) -> None:
+    words = argument.casefold().split()
+    found = (
+        said
+        for said in _said_back(house, SEARCH_BYTES, words)
+        if all(word in f"{said.name} {said.text}".casefold() for word in words)
+    )
+    _show(speaker, "/search", list(itertools.islice(found, SEARCH_RESULTS)), f"Nothing found for {argument}.")
 
 
-def _said_back(room: Room, limit: int | None = None, words: Sequence[str] = ()) -> Iterator[Record]:
+def _said_back(house: House, limit: int | None = None, words: Sequence[str] = ()) -> Iterator[Record]:
     """What was said, newest first, as far back as `limit` bytes; with words, from blocks that have them."""
-    room.settle()
-    file = room.history.file
+    house.room.settle()
+    file = house.room.history.file
     end = file.end
     for offset, lines in file.blocks_back(end):
         if limit is not None and offset < end - limit:
@@ -194,64 +223,91 @@ def _said_back(room: Room, limit: int | None = None, words: Sequence[str] = ()) 
                 yield said
 
 
-def _show(room: Room, member: Member, kind: str, newest_first: list[Record], nothing: str) -> None:
+def _show(speaker: Speaker, kind: str, newest_first: list[Record], nothing: str) -> None:
     for said in reversed(newest_first):
-        _answer(room, member, kind, record.shorten(f"{said.time} {said.name}: {said.text}"))
+        _answer(speaker, kind, record.shorten(f"{said.time} {said.name}: {said.text}"))
     if not newest_first:
-        _answer(room, member, kind, record.shorten(nothing))
+        _answer(speaker, kind, record.shorten(nothing))
 
 
-def _stats(room: Room, member: Member, argument: str) -> None:
+def _stats(house: House, speaker: Speaker, argument: str) -> None:
     raise CommandError("Statistics are not there yet: python3 -m analytics is to come.")
 
 
-def _away(room: Room, member: Member, argument: str) -> None:
-    member.away = record.shorten(argument, 256)
-    _answer(room, member, "/away", "You are shown as away; /back ends it.")
+def _away(house: House, speaker: Speaker, argument: str) -> None:
+    _member(speaker).away = record.shorten(argument, AWAY_BYTES)
+    _answer(speaker, "/away", "You are shown as away; /back ends it.")
 
 
-def _back(room: Room, member: Member, argument: str) -> None:
-    del argument
+def _back(house: House, speaker: Speaker, argument: str) -> None:
+    member = _member(speaker)
     if member.away is None:
         raise CommandError("You were not away.")
     member.away = None
-    _answer(room, member, "/back", "Welcome back.")
+    _answer(speaker, "/back", "Welcome back.")
 
 
-def _clear(room: Room, member: Member, argument: str) -> None:
-    del argument
-    room.clear(member)
+def _clear(house: House, speaker: Speaker, argument: str) -> None:
+    house.room.clear(speaker.member)
 
 
-def _exit(room: Room, member: Member, argument: str) -> None:
+def _admin(house: House, speaker: Speaker, argument: str) -> None:
+    member = _member(speaker)
+    if not house.rules.admin_password:
+        raise CommandError(
+            "There are no admins here: the host has set no password for them (--admin-password-file)."
+        )
+    if member.admin:
+        raise CommandError("You are an admin already.")
+    house.wrong_tries.check(member.address, argument, house.rules.admin_password, member.ending)
+    member.admin = True
+    _answer(speaker, "/admin", "You are an admin now; /help lists what you may do.")
+    house.notice(f"{member.name} is an admin now")
+
+
+def _exit(house: House, speaker: Speaker, argument: str) -> None:
     raise Leave
 
 
-def _needed(argument: str, name: str) -> str:
-    if not argument:
-        raise CommandError(f"{_find(name[1:]).usage}: something is missing behind {name}.")
-    return argument
+def _member(speaker: Speaker) -> Member:
+    """Raises CommandError where the host asks for what only a member has."""
+    if speaker.member is None:
+        raise CommandError("That is for members of the room; you are the host.")
+    return speaker.member
 
 
-def _answer(room: Room, member: Member, kind: str, text: str) -> None:
-    room.answer(member, record.draft(record.NOBODY, "server", kind, text))
+def _answer(speaker: Speaker, kind: str, text: str) -> None:
+    speaker.answer(record.draft(record.NOBODY, "server", kind, text))
 
 
 TABLE = (
     Command("help", "[COMMAND]", "what can be done here", _help),
     Command("users", "", "who is here, from where, since when, and who is away", _users, ("who", "names")),
-    Command("nick", "NAME", "take another name", _nick),
-    Command("me", "ACTION", "say what you do", _me),
-    Command("msg", "NAME TEXT", "a private message; it is kept nowhere", _msg),
-    Command("reply", "TEXT", "answer the last private message", _reply, ("r",)),
+    Command("nick", "NAME", "take another name", _nick, says=True),
+    Command("me", "ACTION", "say what you do", _me, says=True),
+    Command("msg", "NAME TEXT", "a private message; it is kept nowhere", _msg, says=True),
+    Command("reply", "TEXT", "answer the last private message", _reply, ("r",), says=True),
     Command("history", "[N]", "what was said last", _history),
     Command("search", "WORDS", "what was said with all these words in it", _search),
     Command("stats", "", "messages per minute and more", _stats),
-    Command("away", "[TEXT]", "be shown as away", _away),
+    Command("away", "[TEXT]", "be shown as away", _away, says=True),
     Command("back", "", "be back", _back),
-    Command("say", "TEXT", "say something that looks like a command", _say),
-    Command("clear", "", "begin a new history; the old one is kept beside it", _clear),
+    Command("say", "TEXT", "say something that looks like a command", _say, says=True),
+    Command("clear", "", "begin a new history", _clear),
     Command("exit", "", "leave", _exit, ("quit",)),
+    Command("admin", "PASSWORD", "become an admin", _admin),
+    Command("kick", "NAME [WHY]", "end somebody's connection", moderation.kick, admins=True),
+    Command("mute", "NAME", "let nobody hear somebody", moderation.mute, admins=True),
+    Command("unmute", "NAME", "let everybody hear them again", moderation.unmute, admins=True),
+    Command(
+        "ban",
+        "NAME-or-ADDRESS [TIME] [WHY]",
+        "keep out a name, an address or a network",
+        moderation.ban,
+        admins=True,
+    ),
+    Command("unban", "NAME-or-ADDRESS", "let them in again", moderation.unban, admins=True),
+    Command("bans", "", "who is kept out", moderation.bans, admins=True),
 )
 
 _BY_NAME = {name: command for command in TABLE for name in (command.name, *command.aliases)}

@@ -230,8 +230,8 @@ class History:
         """The time of a record made now: the clock's, but never earlier than the record before."""
         return max(record.format_time(time.time()), self._last_time)
 
-    def append(self, drafts: bytes) -> None:
-        """Append the records that the drafts become now. All of them are in the file then, or OSError."""
+    def append(self, drafts: bytes) -> str:
+        """Append the records that the drafts become now, and return their time. All of them, or OSError."""
         now = self.now()
         end = self.file.end
         self.file.append(record.stamp(now, drafts))
@@ -244,6 +244,7 @@ class History:
         self._last_time = now
         if not self._unsynced.is_set():
             self._unsynced.set()
+        return now
 
     def clear(self, address: str, name: str) -> None:
         """Go on in a new file that begins with a `clear` record; keep the old one, or forget it.
@@ -272,14 +273,20 @@ class History:
         self.file = new
 
     def close(self) -> None:
-        """Bring everything to the disk and let go of the file."""
+        """Bring everything to the disk and let go of the file. Raises HistoryError."""
         self._closed.set()
         self._unsynced.set()
         if self._syncer.is_alive():
             self._syncer.join()
-        self.file.sync()
-        self.file.close()
-        self._lock.release()
+        try:
+            self.file.sync()
+        except OSError as error:
+            raise HistoryError(
+                f"{self.path}: what was said last may not be on the disk: {error.strerror}. Look after the disk."
+            ) from None
+        finally:
+            self.file.close()
+            self._lock.release()
 
     # ----- opening
 

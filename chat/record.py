@@ -78,6 +78,11 @@ HISTORY_RECORD = re.compile(rb"^" + _HISTORY, re.MULTILINE)
 HISTORY_RECORDS = re.compile(rb"(?:" + _HISTORY + rb")++")
 
 
+def is_time(text: str) -> bool:
+    """Whether this is a time as a record has it."""
+    return re.fullmatch(_TIME, text.encode(errors="replace")) is not None
+
+
 def parse(line: bytes) -> Record:
     """The record in a line, with or without its LF. Invalid UTF-8 reads as U+FFFD. Raises NotARecord."""
     fields = _RECORD.fullmatch(line.removesuffix(b"\n"))

@@ -75,34 +75,42 @@ class Member:
 
     __slots__ = (
         "address",
+        "admin",
         "away",
         "connection",
         "correspondent",
         "direct_bytes",
         "directs",
+        "ended",
+        "ending",
         "file",
         "gone",
         "joined",
+        "kicked",
         "last_place",
-        "lost",
+        "muted",
         "name",
         "offset",
         "passed_over",
         "stalled",
-        "taken_over",
         "token",
     )
 
-    def __init__(self, connection: socket.socket, address: str, name: str, token: str = "") -> None:
+    def __init__(
+        self, connection: socket.socket, address: str, name: str, token: str, ending: threading.Event
+    ) -> None:
         self.connection = connection
         self.address = address
         self.name = name
         self.token = token  # of the session, where one was asked for
-        self.joined = ""  # a record's time
+        self.joined = ""  # the time of its join record
         self.away: str | None = None
         self.correspondent = ""  # who sent the last private message
-        self.taken_over = False  # its session goes on in another connection
-        self.lost = False  # its connection failed when something was sent
+        self.admin = False
+        self.muted = False
+        self.ended = ""  # why the server ends the connection, once it does
+        self.ending = ending  # and then this is set: its handler is not to sleep any more
+        self.kicked = False  # nothing more that it sent is to be heard
         self.gone = threading.Event()  # set when its leaving is in the file and nobody sends to it any more
 
         self.file: HistoryFile  # the cursor: the next byte of history to send
@@ -220,7 +228,6 @@ class Room:
             self._members[key] = member
             if member.token:
                 self._sessions[member.token] = member
-            member.joined = self.history.now()
             joined = _Joined(member, record.draft(member.address, member.name, "join"))
             self._post(joined)
         self._await(joined)
@@ -261,7 +268,8 @@ class Room:
     def members(self) -> list[Member]:
         """Who is here, in the order of coming."""
         with self._lock:
-            return sorted(self._members.values(), key=lambda member: member.joined)
+            here = {member for member in self._members.values() if member.joined}
+        return sorted(here, key=lambda member: member.joined)
 
     def end_session(self, token: str) -> bool:
         """End the connection that the session has now, if it has one: what it sent is in the file then.
@@ -271,16 +279,27 @@ class Room:
         with self._lock:
             member = self._sessions.get(token)
             if member:
-                member.taken_over = True
-                self._relief.notify_all()  # its handler may wait there
+                self._end(member, "reconnecting")
         if member is None:
             self.settle()  # the connection may have ended a moment ago, with its last lines still pending
             return False
-        with contextlib.suppress(OSError):  # it has ended by itself
-            member.connection.shutdown(socket.SHUT_RD)
         if not member.gone.wait(TAKEOVER_SECONDS):
             raise TimeoutError
         return True
+
+    def kick(self, member: Member, why: str) -> None:
+        """End the member's connection; nothing more that it sent is heard."""
+        with self._lock:
+            member.kicked = True
+            self._end(member, why)
+
+    def _end(self, member: Member, why: str) -> None:
+        """Let the member's handler come to its end. Requires holding the lock."""
+        member.ended = member.ended or why
+        member.ending.set()
+        self._relief.notify_all()
+        with contextlib.suppress(OSError):  # it has ended by itself
+            member.connection.shutdown(socket.SHUT_RD)
 
     def _check_name(self, key: str, member: Member | None) -> None:
         """Requires holding the lock."""
@@ -340,8 +359,7 @@ class Room:
     @staticmethod
     def _is_deaf(member: Member) -> bool:
         """Whether its handler is to wait for it to take direct records. Requires holding the lock."""
-        takes_no_more = member.taken_over or member.lost or member.gone.is_set()
-        return member.direct_bytes > DIRECT_BYTES and not takes_no_more
+        return member.direct_bytes > DIRECT_BYTES and not member.ending.is_set()
 
     def _tell(self, member: Member, drafts: bytes) -> None:
         """Requires holding the lock."""
@@ -414,7 +432,7 @@ class Room:
 
     def _write(self, batch: list[_Entry]) -> bool:
         """Do what is pending, in order. Whether the history has grown by it."""
-        before = self._end()
+        before = self._place()
         said: list[_Said] = []
         for entry in batch:
             if isinstance(entry, _Said):
@@ -429,21 +447,22 @@ class Room:
             else:
                 entry.reached.set()
         self._append(said)
-        return self._end() != before
+        return self._place() != before
 
     def _append(self, said: list[_Said]) -> None:
         """Write to the file what was said, with one write; whoever joins or leaves with it, does so."""
         if not said:
             return
         try:
-            self.history.append(self._owed + b"".join([entry.drafts for entry in said]))
+            now = self.history.append(self._owed + b"".join([entry.drafts for entry in said]))
             self._owed = b""
             why_not = self._failure_is("")
         except OSError as error:
+            now = self.history.now()
             why_not = self._failure_is(f"Not stored and not sent: {error.strerror}. Try again later.")
         for entry in said:
             if isinstance(entry, _Awaited):
-                self._take_effect(entry, why_not)
+                self._take_effect(entry, now, why_not)
             elif why_not and (entry.author is None or isinstance(entry, _Left)):
                 self._owed += entry.drafts
             elif why_not:
@@ -451,7 +470,7 @@ class Room:
             if isinstance(entry, _Left):
                 self._let_go(entry.author, entry.at_once)
 
-    def _take_effect(self, entry: _Awaited, why_not: str) -> None:
+    def _take_effect(self, entry: _Awaited, now: str, why_not: str) -> None:
         """Let what is in the history now be so, or not; its handler goes on."""
         member = entry.author
         with self._lock:
@@ -468,6 +487,7 @@ class Room:
             if why_not:
                 member.gone.set()
             else:
+                member.joined = now
                 self._receivers.add(member)
                 self._due.add(member)
         entry.why_not = why_not
@@ -482,7 +502,7 @@ class Room:
 
     def _let_go(self, member: Member, at_once: bool) -> None:
         """Send the member what there is until now, and then nothing more."""
-        member.last_place = self._end()
+        member.last_place = self._place()
         if at_once or member not in self._receivers:
             self._drop(member)
         elif not member.stalled:
@@ -508,11 +528,11 @@ class Room:
 
     def _put(self, member: Member, drafts: bytes, draft_bytes: int = 0) -> None:
         """Queue direct records, to go out when the member has all of the history until now."""
-        member.directs.append(_Direct(self._end(), record.stamp(self.history.now(), drafts), draft_bytes))
+        member.directs.append(_Direct(self._place(), record.stamp(self.history.now(), drafts), draft_bytes))
         if not member.stalled and member in self._receivers:
             self._due.add(member)
 
-    def _end(self) -> Place:
+    def _place(self) -> Place:
         return self.history.file.number, self.history.file.end
 
     # ----- sending
@@ -563,7 +583,7 @@ class Room:
         member.offset += sent
         if sent < len(piece):
             self._stall(member)
-        elif member.directs or member.last_place or self._end() != (member.file.number, member.offset):
+        elif member.directs or member.last_place or self._place() != (member.file.number, member.offset):
             self._due.add(member)
 
     def _send_direct(self, member: Member) -> None:
@@ -605,18 +625,17 @@ class Room:
         self._selector.register(member.connection, selectors.EVENT_WRITE, member)
 
     def _drop(self, member: Member, *, lost: bool = False) -> None:
-        """Send nothing more to the member. A lost connection is ended, so that its handler hears of it."""
+        """Send nothing more to the member. If its connection is lost, its handler is to hear of it."""
         self._receivers.discard(member)
         self._due.discard(member)
         if member.stalled:
             member.stalled = False
             self._selector.unregister(member.connection)
-        with contextlib.suppress(OSError):  # it has ended by itself
-            member.connection.shutdown(socket.SHUT_RDWR if lost else socket.SHUT_WR)
         if lost:
             with self._lock:
-                member.lost = True
-                self._relief.notify_all()  # its handler may wait there
+                self._end(member, "connection lost")
+        with contextlib.suppress(OSError):  # it has ended by itself
+            member.connection.shutdown(socket.SHUT_WR)
         if member.last_place:
             member.gone.set()
 
@@ -644,7 +663,7 @@ class Room:
             self._selector.select(0.01 if not self._due else 0)
 
     def _is_behind(self, member: Member) -> bool:
-        return bool(member.directs) or (member.file.number, member.offset) != self._end()
+        return bool(member.directs) or (member.file.number, member.offset) != self._place()
 
     def _close(self) -> None:
         """Let everybody go who waits for the broadcaster."""

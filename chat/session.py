@@ -6,19 +6,20 @@ the room's broadcaster does. What the lines mean is in docs/protocol.md.
 
 from __future__ import annotations
 
-import hmac
+import contextlib
 import logging
 import secrets
 import select
 import socket
+import threading
 import time
 from dataclasses import dataclass
 
-from chat import commands, record
-from chat.commands import CommandError, Leave
+from chat import commands, moderation, record
 from chat.history import HistoryFile
+from chat.house import CommandError, Expelled, House, Leave
 from chat.record import BadName
-from chat.room import DONT_WAIT, Closed, Member, NameTaken, NotStored, Room, session_record
+from chat.room import DONT_WAIT, Closed, Member, NameTaken, NotStored, session_record
 
 LOGIN_SECONDS = (
     30  # for a person to think of a name, and too short to hold many connections open with nothing
@@ -29,14 +30,6 @@ BURST = 50  # lines that may come at once before the rate holds: a paste
 HANG_UP_SECONDS = 2  # for a client to take the last words before the connection is closed
 
 log = logging.getLogger("chat.session")
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What the host asks of everybody."""
-
-    rate: float = 10  # lines per second, 0 = any number
-    password: str = ""
 
 
 class LineTooLong(Exception):
@@ -89,15 +82,15 @@ class Pace:
         self._tokens = float(BURST)
         self._counted = time.monotonic()
 
-    def wait(self) -> None:
-        """Take a token; sleep until there is one."""
+    def wait(self, ending: threading.Event) -> None:
+        """Take a token; sleep until there is one, or the connection is ending."""
         if not self.rate:
             return
         now = time.monotonic()
         self._tokens = min(BURST, self._tokens + (now - self._counted) * self.rate) - 1
         self._counted = now
         if self._tokens < 0:
-            time.sleep(-self._tokens / self.rate)
+            ending.wait(-self._tokens / self.rate)
 
 
 @dataclass(frozen=True)
@@ -109,28 +102,52 @@ class Resume:
     time: str
 
 
+@dataclass(frozen=True)
+class Guest:
+    """A member as one who gives commands."""
+
+    house: House
+    member: Member
+    slash = "/"
+
+    @property
+    def name(self) -> str:
+        return self.member.name
+
+    @property
+    def address(self) -> str:
+        return self.member.address
+
+    @property
+    def admin(self) -> bool:
+        return self.member.admin
+
+    def answer(self, drafts: bytes) -> None:
+        self.house.room.answer(self.member, drafts)
+
+
 class Session:
     """One connection, from the greeting to its end. `run` is all of it."""
 
-    def __init__(self, connection: socket.socket, address: str, room: Room, rules: Rules) -> None:
+    def __init__(self, connection: socket.socket, address: str, house: House) -> None:
         self._connection = connection
         self._address = address
-        self._room = room
-        self._rules = rules
+        self._house = house
+        self._room = house.room
         self._lines = Lines()
-        self._pace = Pace(rules.rate)
+        self._pace = Pace(house.rules.rate)
         self._login_until = 0.0
-        self._admitted = not rules.password
+        self._ending = threading.Event()  # of the connection: the server wants it to end
+        self._admitted = not house.rules.password
         self._replay: int | None = commands.HISTORY_RECORDS  # how many records to show, None = all
         self._wants_session = False
         self._resume: Resume | None = None
 
     def run(self) -> None:
         """Talk with the client until it leaves or is lost. The connection may be closed then."""
-        try:
+        member = None
+        with contextlib.suppress(OSError, Closed, Leave):  # it has gone before it was in
             member = self._log_in()
-        except (OSError, Closed, Leave):
-            member = None
         if member:
             why, at_once = "connection lost", True
             try:
@@ -162,6 +179,9 @@ class Session:
                 self._send("/error", "That line is too long for a name; send a name.")
             except CommandError as failure:
                 self._send("/error", str(failure))
+            except Expelled as expelled:
+                self._send("/error", str(expelled))
+                return None
             except TimeoutError:
                 self._send(
                     "/error", f"No name came within {LOGIN_SECONDS} seconds; connect again when you have one."
@@ -181,7 +201,7 @@ class Session:
         while True:
             line = self._lines.next()
             if line is not None:
-                self._pace.wait()
+                self._pace.wait(self._ending)
                 return line
             remaining = self._login_until - time.monotonic()
             if remaining <= 0:
@@ -211,9 +231,8 @@ class Session:
             )
 
     def _check_password(self, password: str) -> None:
-        if self._rules.password and not hmac.compare_digest(password.encode(), self._rules.password.encode()):
-            log.warning("%s sent a wrong password", self._address)
-            raise CommandError("That is not the password; ask the host for it.")
+        if self._house.rules.password:
+            self._house.wrong_tries.check(self._address, password, self._house.rules.password, self._ending)
         self._admitted = True
 
     def _join(self, text: str) -> Member:
@@ -228,7 +247,9 @@ class Session:
             raise CommandError(str(bad)) from None
         if not self._admitted:
             raise CommandError("This room has a password: send /password SECRET, then your name.")
-        member = Member(self._connection, self._address, name, self._session_token())
+        if ban := self._house.bans.of_name(name):
+            raise CommandError(moderation.refusal(ban))
+        member = Member(self._connection, self._address, name, self._session_token(), self._ending)
         file, offset, first = self._beginning(member.token)
         self._connection.settimeout(None if DONT_WAIT else 0)
         try:
@@ -237,6 +258,7 @@ class Session:
             raise CommandError(f"The name {name} is taken; send another.") from None
         except NotStored as failure:
             raise CommandError(str(failure)) from None
+        member.muted = record.name_key(name) in self._house.muted
         log.info("%s (%s) joined", name, self._address)
         return member
 
@@ -278,24 +300,24 @@ class Session:
 
     def _converse(self, member: Member) -> tuple[str, bool]:
         """Take lines until the client leaves: (why it left, whether nobody hears the last records)."""
+        guest = Guest(self._house, member)
         try:
             while True:
-                self._take_lines(member)
+                self._take_lines(guest)
                 received = self._receive()
                 if not received:
                     break
                 self._lines.feed(received)
         except Leave:
             return "exit", False
+        except Expelled as expelled:
+            guest.answer(error(str(expelled)))
+            return "expelled", False
         except Closed:
             return "the server stopped", False
         except OSError:
             return "connection lost", True
-        if member.taken_over:
-            return "reconnecting", True
-        if member.lost:
-            return "connection lost", True
-        return "connection closed", False
+        return member.ended or "connection closed", bool(member.ended) and not member.kicked
 
     def _receive(self) -> bytes:
         """What has come; empty at the end of the stream. Waits. Raises OSError."""
@@ -305,39 +327,35 @@ class Session:
             )  # the socket itself doesn't wait then, for the broadcaster's sake
         return self._connection.recv(RECEIVE_BYTES)
 
-    def _take_lines(self, member: Member) -> None:
-        """Handle the lines that have come, in order. Raises Leave, Closed."""
+    def _take_lines(self, guest: Guest) -> None:
+        """Handle the lines that have come, in order. Raises Leave, Expelled, Closed."""
+        member = guest.member
         while True:
-            if member.taken_over:
-                self._pace.rate = 0  # somebody waits for the last lines of this connection
-            if not self._pace.rate and (plain := self._lines.plain_messages()):
+            if member.kicked:
+                return
+            if member.ended:
+                self._pace.rate = 0  # somebody may wait for the last lines of this connection
+            if not self._pace.rate and not member.muted and (plain := self._lines.plain_messages()):
                 self._room.say(member, record.draft_messages(member.address, member.name, plain))
             try:
                 line = self._lines.next()
                 if line is None:
                     return
-                self._pace.wait()
-                self._take_line(member, record.clean(line))
+                self._pace.wait(self._ending)
+                self._take_line(guest, record.clean(line))
             except LineTooLong:
-                self._answer_error(
-                    member, f"Not sent: a text has {record.TEXT_BYTES} bytes at the most; send it in parts."
+                guest.answer(
+                    error(f"Not sent: a text has {record.TEXT_BYTES} bytes at the most; send it in parts.")
                 )
             except CommandError as failure:
-                self._answer_error(member, str(failure))
+                guest.answer(error(str(failure)))
 
-    def _take_line(self, member: Member, text: str) -> None:
-        """Raises CommandError, Leave, Closed."""
+    def _take_line(self, guest: Guest, text: str) -> None:
+        """Raises CommandError, Leave, Expelled, Closed."""
         if not text:
             return
-        command, argument = commands.understand(text)
-        if command is None:
-            text = commands.check_text(argument)
-            self._room.say(member, record.draft(member.address, member.name, "message", text))
-        else:
-            commands.run(self._room, member, command, argument)
-
-    def _answer_error(self, member: Member, why: str) -> None:
-        self._room.answer(member, error(why))
+        name, argument = commands.understand(text)
+        commands.run(self._house, guest, name, argument)
 
 
 def hang_up(connection: socket.socket) -> None:

@@ -110,6 +110,14 @@ def test_each_line_that_is_not_stored_is_told_so(faulty: FaultyServer) -> None:
     alice.close()
 
 
+def test_a_stop_that_can_not_sync_says_so(faulty: FaultyServer) -> None:
+    faulty.fail("sync")
+    with pytest.raises(AssertionError, match="exit 1"):
+        faulty.stop()
+    assert "may not be on the disk: Input/output error" in faulty.logs[-1]
+    assert "Traceback" not in faulty.logs[-1]
+
+
 # ------------------------------------------------------------------------------------- connections that end
 
 
@@ -117,17 +125,17 @@ def test_a_session_that_goes_on_finds_what_was_pending_when_its_connection_ended
     """The earlier connection has ended by itself, and its last line waits for the broadcaster."""
     history = History(history_path)
     room = Room(history)
-    broadcaster = threading.Thread(target=room.run)
+    broadcaster = threading.Thread(target=room.run, daemon=True)
     broadcaster.start()
     here, there = socket.socketpair()
-    alice = Member(here, "10.0.0.1", "alice", "TOKEN")
+    alice = Member(here, "10.0.0.1", "alice", "TOKEN", threading.Event())
     room.join(alice, history.file, 0)
     append, busy, disk_is_free = history.append, threading.Event(), threading.Event()
 
-    def append_slowly(drafts: bytes) -> None:
+    def append_slowly(drafts: bytes) -> str:
         busy.set()
         disk_is_free.wait(DEADLINE)
-        append(drafts)
+        return append(drafts)
 
     history.append = append_slowly  # type: ignore[method-assign]
     room.say(None, record.draft("-", "host", "notice", "the disk is slow"))
@@ -160,8 +168,7 @@ def test_who_is_lost_while_answers_wait_for_it_is_out(faulty: FaultyServer) -> N
     ghost, alice = Client(faulty.port, "ghost"), Client(faulty.port, "alice")
     ghost.socket.settimeout(0.5)
     with pytest.raises(TimeoutError):  # its handler waits for it, and so it can't send any more
-        while True:
-            ghost.send(*["/help"] * 1000)
+        ghost.send(*["/help"] * 3_000_000)
     reset(ghost)
     wait_until(lambda: "ghost" not in _users(alice))
     left = [found.text for found in alice.records if (found.kind, found.name) == ("leave", "ghost")]

@@ -23,7 +23,7 @@ class Ear:
     def __init__(self, room: Room, name: str, offset: int | None = None, token: str = "") -> None:
         here, there = socket.socketpair()
         there.settimeout(DEADLINE)
-        self.member = Member(here, "10.0.0.1", name, token)
+        self.member = Member(here, "10.0.0.1", name, token, threading.Event())
         self.socket = there
         self._stream = there.makefile("rb")
         file = room.history.file

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 import TCP_server
+from chat.bans import Bans
 from chat.history import History
+from chat.house import House, Rules
 from chat.room import Room
-from chat.session import Rules
 from TCP_server import ChatServer
 from tests.harness import DEADLINE, ROOT, Client, Server, serving, texts
 
@@ -250,16 +251,19 @@ def _cpu_seconds(server: Server) -> float:
 @pytest.fixture
 def chat_server(history_path: Path) -> Callable[[], ChatServer]:
     def made() -> ChatServer:
-        return ChatServer(("127.0.0.1", 0), Room(History(history_path)), Rules())
+        return ChatServer(
+            ("127.0.0.1", 0),
+            House(Room(History(history_path)), Rules(), Bans(history_path.with_name("bans.txt"))),
+        )
 
     return made
 
 
 def _ended(server: ChatServer) -> None:
     server.server_close()
-    server.room.stop("")
-    server.room.run()
-    server.room.history.close()
+    server.house.room.stop("")
+    server.house.room.run()
+    server.house.room.history.close()
 
 
 def test_many_may_wait_to_be_accepted(chat_server: Callable[[], ChatServer]) -> None:

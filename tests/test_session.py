@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,10 @@ from pathlib import Path
 import pytest
 
 from chat import session
+from chat.bans import Bans
+from chat.history import History
+from chat.house import House, Rules
+from chat.room import Room
 from chat.session import BURST, LINE_BYTES, Lines, LineTooLong, Pace
 from tests.harness import DEADLINE, Client, Server, serving, texts
 
@@ -60,31 +65,37 @@ def test_the_pace_after_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     slept: list[float] = []
 
-    def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        now[0] += seconds
+    class Clock(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout
+            slept.append(timeout)
+            now[0] += timeout
+            return False
 
     monkeypatch.setattr("chat.session.time.monotonic", lambda: now[0])
-    monkeypatch.setattr("chat.session.time.sleep", sleep)
-    pace = Pace(10)
+    pace, clock = Pace(10), Clock()
     for _ in range(BURST):
-        pace.wait()
+        pace.wait(clock)
     assert not slept
     for _ in range(20):
-        pace.wait()
+        pace.wait(clock)
     assert sum(slept) == pytest.approx(2)
     now[0] += 1000
     slept.clear()
     for _ in range(BURST):
-        pace.wait()
+        pace.wait(clock)
+    assert not slept
+    pace.rate = 0
+    for _ in range(1000):
+        pace.wait(clock)
     assert not slept
 
 
-def test_no_pace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("chat.session.time.sleep", lambda seconds: pytest.fail("waited"))
-    pace = Pace(0)
-    for _ in range(1000):
-        pace.wait()
+def test_the_pace_does_not_hold_up_an_end() -> None:
+    pace, ending = Pace(0.001), threading.Event()
+    ending.set()
+    for _ in range(BURST + 10):
+        pace.wait(ending)
 
 
 def test_a_flood_is_slowed_and_nothing_is_lost(history_path: Path) -> None:
@@ -154,20 +165,19 @@ def test_who_leaves_before_it_has_a_name_was_never_here(join: Join, server: Serv
     assert [said.kind for said in server.records()] == ["start", "join"]
 
 
-def test_the_login_takes_so_long_at_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_login_takes_so_long_at_the_most(history_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "LOGIN_SECONDS", 0.2)
     here, there = socket.socketpair()
     there.settimeout(DEADLINE)
 
-    class EmptyRoom:
-        class history:  # noqa: N801 - what a session asks of a room before the login
-            path = Path("history.txt")
-            now = staticmethod(lambda: "2026-11-21T10:15:42.123Z")
-
-    session.Session(here, "10.0.0.1", EmptyRoom(), session.Rules()).run()  # type: ignore[arg-type]
+    history = History(history_path)
+    house = House(Room(history), Rules(), Bans(history_path.with_name("bans.txt")))
+    session.Session(here, "10.0.0.1", house).run()
     assert b"No name came" in there.recv(10_000)
     here.close()
     there.close()
+    house.room._close()
+    history.close()
 
 
 def test_a_password_at_the_door(history_path: Path, tmp_path: Path) -> None:

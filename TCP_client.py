@@ -1,0 +1,1308 @@
+#!/usr/bin/env python3
+"""A terminal client for the chat. This one file is all of it: Python 3.9 or newer runs it, on any system.
+
+    python3 TCP_client.py                      looks for a server and asks for what it needs to know
+    python3 TCP_client.py HOST --name alice    comes in
+    echo hi | python3 TCP_client.py HOST       says one thing, and ends when that is in the history
+
+How it is made, from the inside out; what stands further up knows nothing of what stands below it:
+
+    the grammar       what a line from the server means; nothing in it is believed before it is cleaned
+    Conversation      the protocol, without sockets, terminals or clocks: bytes in, events and bytes out.
+                      A line that is sent is kept until the server answers it, so it is never lost or doubled
+    View              records as lines for people: local times, colours, names that stand out
+    Link              a thread of its own that carries the conversation over as many connections as it takes
+    the screens       where lines are typed and shown: a pipe, a plain terminal, or prompt_toolkit
+
+pip install prompt_toolkit makes typing better, colorama makes colours on Windows; neither is needed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import getpass
+import json
+import os
+import queue
+import random
+import re
+import select
+import signal
+import socket
+import sys
+import threading
+import time
+import unicodedata
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields
+from datetime import date, datetime
+from pathlib import Path
+from typing import NamedTuple, TypeVar, Union
+
+PORT = 9999
+LINE_BYTES = 16 * 1024  # no record is a third as long; what is longer is skipped and never held
+PASTE_LINES = 5  # so many pasted lines are more likely a slip than a message
+BACKLOG = 1000  # lines from a pipe that may wait for their answer before no more are read
+CONNECT_SECONDS = 10
+SILENCE_SECONDS = 20  # without a word, though something is due, the connection counts as lost
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between tries to connect, doubling
+LEAVE_SECONDS = 5  # for the server to hang up after we took our leave
+TURNED_AWAY_TRIES = 5  # when coming back: our own old connection may still hold the name
+DISCOVERY_SECONDS = 1.2  # on one network an answer takes milliseconds; Wi-Fi that sleeps takes a second
+
+
+# ---------------------------------------------------------------------------------------------- the grammar
+
+
+class Record(NamedTuple):
+    """One thing that happened, as it stands on the wire. `time` is UTC in ISO 8601 with milliseconds."""
+
+    time: str
+    address: str
+    name: str
+    kind: str
+    text: str
+
+    @property
+    def direct(self) -> bool:
+        """Whether it is for us alone, and not in history."""
+        return self.kind.startswith("/")
+
+
+_RECORD = re.compile(
+    rb"(\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z)\t"
+    rb"([0-9A-Fa-f.:]+|-)\t"
+    rb"([^\t\n\v\f\r /][^\t\n\v\f\r ]*)\t"
+    rb"(/?[a-z]+)\t"
+    rb"([^\t\n]*)"
+)
+_UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def parse(line: bytes) -> Record | None:
+    """The record in a line, with or without its LF; None if it is none."""
+    match = _RECORD.fullmatch(line[:-1] if line.endswith(b"\n") else line)
+    if match is None:
+        return None
+    record = Record(*(part.decode(errors="replace") for part in match.groups()))
+    try:
+        datetime.fromisoformat(record.time[:10])
+    except ValueError:
+        return None
+    return record
+
+
+def clean(text: str) -> str:
+    """Without what could act on a terminal or pretend to be another line; a TAB becomes a space."""
+    return _UNWANTED.sub("", text.replace("\t", " "))
+
+
+def clean_bytes(line: bytes) -> str:
+    """The same for bytes; invalid UTF-8 becomes U+FFFD."""
+    return clean(line.decode(errors="replace"))
+
+
+def written_name(text: str) -> str:
+    """A name as the server will write it, if it takes it."""
+    return unicodedata.normalize("NFC", clean(text).strip())
+
+
+def name_key(name: str) -> str:
+    """What two names have in common that differ only in case or form."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+class Lines:
+    """Received bytes as whole lines. Of a line that never ends, LINE_BYTES are held at most."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._skipping = False  # the rest of a line that is too long
+
+    def feed(self, received: bytes) -> Iterator[bytes]:
+        """The lines that are complete now, each with its LF."""
+        *complete, rest = (self._rest + received).split(b"\n")
+        self._rest = b""
+        for line in complete:
+            if not self._skipping and len(line) <= LINE_BYTES:
+                yield line + b"\n"
+            self._skipping = False
+        if len(rest) > LINE_BYTES:
+            self._skipping = True
+        if not self._skipping:
+            self._rest = rest
+
+
+# ----------------------------------------------------------------------------------------- the conversation
+
+
+class Answer(NamedTuple):
+    """How the server answers a line: by a record of this kind and, where it can be told before, text."""
+
+    kind: str
+    text: str | None = None
+
+
+def answer_to(line: str) -> Answer:
+    """The answer that a line will get if nothing goes wrong."""
+    bare = line.strip(" ")
+    if bare in ("clear", "exit"):
+        bare = "/" + bare
+    if bare.startswith("/") and line.startswith("//"):
+        return Answer("message", line[1:])
+    if not bare.startswith("/") or line.startswith(" /"):
+        return Answer("message", line)
+    word, _, argument = bare[1:].partition(" ")
+    word, argument = word.casefold(), argument.strip(" ")
+    in_history = {
+        "say": Answer("message", argument),
+        "me": Answer("action", argument),
+        "nick": Answer("rename"),
+        "clear": Answer("clear"),
+        "exit": Answer("leave"),
+        "quit": Answer("leave"),
+    }
+    return in_history.get(word, Answer("/" + _CANONICAL.get(word, word)))
+
+
+_CANONICAL = {"who": "users", "names": "users", "r": "reply", "reply": "msg"}
+_SENT_AGAIN = ("message", "action", "rename")  # what the replay shows if it was done, and harms nobody
+
+
+@dataclass
+class Line:
+    """A line that somebody wrote. `quiet` ones are the client's own, and nobody misses their answer."""
+
+    text: str
+    quiet: bool = False
+
+    def __post_init__(self) -> None:
+        self.answer = answer_to(self.text)
+
+    def is_answered_by(self, record: Record) -> bool:
+        """Whether the record, which is ours, can be the answer."""
+        return self.answer.kind == record.kind and self.answer.text in (None, record.text)
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A record that came. `mine`: we are its author. `quiet`: it answers a line that nobody typed."""
+
+    record: Record
+    mine: bool
+    replayed: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class Joined:
+    """We are in the room, and may speak."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """We are not let in; the server waits for another name, or hangs up."""
+
+    record: Record
+
+
+@dataclass(frozen=True)
+class Unsure:
+    """A line was sent when the connection broke, and nobody can say what became of it."""
+
+    line: str
+
+
+@dataclass(frozen=True)
+class Left:
+    """Our own leave is in the history. Whatever we sent before it has been handled."""
+
+    why: str
+
+
+Event = Union[Heard, Joined, Refused, Unsure, Left]
+
+
+class NotAChat(Exception):
+    """What answers is no chat server; the argument is what it said."""
+
+
+class Conversation:
+    """One person's side of the protocol, over as many connections as it takes.
+
+    `connected` begins each connection; then bytes go in through `receive` and come out of `data_to_send`.
+    Every line that `say` takes is in the history once in the end, or an event tells that this is not known.
+
+        lines:    answered | in flight | unsent       a line moves from right to left, and when a connection
+                             ^ oldest                 breaks those in flight that the replay does not show
+                                                      move back to the right
+    """
+
+    def __init__(self, name: str, password: str = "", replay: str = "") -> None:
+        self.name = written_name(name)
+        self.password = password
+        self.joined = False  # in the room, on this connection
+        self.refused = False  # the server waits for another name
+        self.leaving = False  # after the lines that wait comes /exit, and none is taken any more
+        self._replay = replay
+        self._in_flight: deque[Line] = deque()
+        self._unsent: deque[Line] = deque()
+        self._lines = Lines()
+        self._control = b""  # login lines that are to be sent
+        self._exit_sent = False
+        self._last_answer = ("", False)  # its kind, and whether it is quiet; more such records may follow
+        # Where we are in the history, as the server's /session said and the records since add up.
+        self._token = ""
+        self._offset = 0
+        self._end = 0  # up to there it is replay
+        self._time = ""  # of the last record
+        self._break_time = ""  # of the last record before the connection broke
+        self._exact = True  # the replay goes on just where we were
+        # Who we are in the records. Behind our old connection's leave, a namesake is somebody else.
+        self._shown_name = ""
+        self._shown_address = ""
+        self._still_there = False
+        self._renamed = ""  # a name that we took just before the break, and must take again
+
+    @property
+    def waiting(self) -> list[str]:
+        """What is not yet known to be handled, oldest first."""
+        return [line.text for line in (*self._in_flight, *self._unsent) if not line.quiet]
+
+    @property
+    def backlog(self) -> int:
+        """How many lines wait."""
+        return len(self._in_flight) + len(self._unsent)
+
+    @property
+    def answer_due(self) -> bool:
+        """Whether the server owes us something."""
+        return bool(self._in_flight) or not (self.joined or self.refused)
+
+    @property
+    def said_goodbye(self) -> bool:
+        """Whether all is sent, the /exit too."""
+        return self._exit_sent
+
+    # ----- out
+
+    def connected(self) -> None:
+        """A new connection is there: log in on it."""
+        self.joined = self.refused = self._exit_sent = False
+        self._greeted = self._admitted = False
+        self._lines = Lines()
+        self._still_there = bool(self._shown_name)
+        self._break_time = self._time
+        options = ["/password " + self.password] if self.password else []
+        if self._token and self._time:
+            options.append(f"/session {self._token} {self._offset} {self._time}")
+        else:
+            options += [f"/replay {self._replay}"] if self._replay else []
+            options.append("/session")
+        self._control = _encoded(*options, self.name)
+
+    def say(self, text: str, *, quiet: bool = False) -> None:
+        """Take a line to say or a command; what could harm is removed.
+
+        Where the server refused our first name it is another name, or `/password SECRET`. `/nick` while
+        there is no connection takes the name for the next one.
+        """
+        text = clean(text)
+        if self.leaving or not text:
+            return
+        line = Line(text, quiet)
+        if self.refused and not self._shown_name:
+            self._try_again(text)
+        elif line.answer.kind == "leave":
+            self.leave()
+        elif line.answer.kind == "rename" and not self.joined:
+            self.name = written_name(text.partition(" ")[2])
+        else:
+            self._unsent.append(line)
+
+    def leave(self) -> None:
+        """Leave in order, behind all the lines that wait."""
+        self.leaving = True
+
+    def data_to_send(self) -> bytes:
+        """What is to go out now; the lines in it are in flight from now on."""
+        out, self._control = [self._control], b""
+        if self.joined:
+            size = 0
+            while self._unsent and size < 64 * 1024:
+                line = self._unsent.popleft()
+                self._in_flight.append(line)
+                out.append(_encoded(line.text))
+                size += len(out[-1])
+            if self.leaving and not self._unsent and not self._exit_sent:
+                self._exit_sent = True
+                out.append(b"/exit\n")
+        return b"".join(out)
+
+    def _try_again(self, text: str) -> None:
+        self.refused = False
+        if text.startswith("/password "):
+            self.password = text.partition(" ")[2].strip()
+            self._control += _encoded(text)
+        else:
+            self.name = written_name(text[len("/nick ") :] if text.startswith("/nick ") else text)
+        self._control += _encoded(self.name)
+
+    # ----- in
+
+    def receive(self, data: bytes) -> list[Event]:
+        """The events in what came. Raises NotAChat."""
+        events: list[Event] = []
+        for line in self._lines.feed(data):
+            record = parse(line)
+            if record:
+                self._greeted = True
+                events += self._direct(record) if record.direct else self._history(record, len(line))
+            elif not self._greeted:
+                raise NotAChat(clean_bytes(line[:60]))
+        return events
+
+    def _direct(self, record: Record) -> list[Event]:
+        if record.kind == "/session":
+            self._take_session(record.text)
+            return []
+        if not self.joined and record.kind == "/error" and not self._admitted:
+            self.refused = True
+            return [Refused(record)]
+        mine = record.kind == "/msg" and record.name == self._shown_name
+        quiet = False
+        if self.joined and (record.kind != "/msg" or mine):
+            quiet = self._take_answer(record.kind)
+        return [Heard(record, mine, quiet=quiet)]
+
+    def _take_session(self, text: str) -> None:
+        match = re.fullmatch(r"(\S{1,200}) (\d{1,18}) (\d{1,18})", text, re.ASCII)
+        if match:
+            start = int(match.group(2))
+            if not self.joined:
+                self._admitted = True
+                self.refused = False
+                self._exact = start == self._offset or not self._break_time
+            self._token, self._offset, self._end = match.group(1), start, int(match.group(3))
+
+    def _take_answer(self, kind: str) -> bool:
+        """A direct record answers the oldest line in flight, or goes on with the last answer: is it quiet?
+
+        An /error answers any line, another kind only a command; not always the kind that was expected.
+        """
+        oldest = self._in_flight[0].answer.kind if self._in_flight else ""
+        more = self._last_answer[0] == kind and oldest != kind
+        if kind == "/error" or (oldest.startswith("/") and not more):
+            quiet = bool(self._in_flight) and self._in_flight.popleft().quiet
+            self._last_answer = (kind, quiet)
+        return self._last_answer == (kind, True)
+
+    def _history(self, record: Record, size: int) -> list[Event]:
+        if record.kind == "clear":
+            self._offset = self._end = 0  # a new history: there is nothing in it to be replayed
+        self._offset += size
+        self._time = record.time
+        if self.joined:
+            return self._live(record)
+        if record.kind == "join" and record.name == self.name and self._offset > self._end:
+            return self._own_join(record)
+        return self._replayed(record)
+
+    def _live(self, record: Record) -> list[Event]:
+        mine = (record.name, record.address) == (self._shown_name, self._shown_address)
+        events: list[Event] = [Heard(record, mine)]
+        if mine and record.kind == "leave":
+            self._in_flight.clear()
+            events.append(Left(record.text))
+        elif mine:
+            self._strike(record)
+            if record.kind == "rename":
+                self.name = self._shown_name = record.text
+        return events
+
+    def _replayed(self, record: Record) -> list[Event]:
+        if not self._exact and record.time <= self._break_time:
+            return []  # it came already, and what was answered then must not answer again
+        mine = (record.name, record.address) == (self._shown_name, self._shown_address)
+        events: list[Event] = [Heard(record, mine, replayed=True)]
+        if record.kind == "start" or (mine and record.kind == "leave"):
+            self._still_there = False
+        elif mine and self._still_there:
+            events += self._strike(record)
+            if record.kind == "rename":
+                self._shown_name = self._renamed = record.text
+        return events
+
+    def _own_join(self, record: Record) -> list[Event]:
+        """We are in: what the replay did not show is sent again, or told where that could do it twice."""
+        events: list[Event] = [Heard(record, mine=True), Joined()]
+        again = [line for line in self._in_flight if line.answer.kind in _SENT_AGAIN]
+        events += _unsure(line for line in self._in_flight if line not in again)
+        if self._renamed:
+            again.insert(0, Line("/nick " + self._renamed))
+            self._renamed = ""
+        self._in_flight.clear()
+        self._unsent.extendleft(reversed(again))
+        self._shown_name, self._shown_address = record.name, record.address
+        self.joined, self.refused = True, False
+        return events
+
+    def _strike(self, record: Record) -> list[Event]:
+        """Our record answers a line. Those before it were handled too; of a command the answer is lost."""
+        for index, line in enumerate(self._in_flight):
+            if line.is_answered_by(record):
+                before = [self._in_flight.popleft() for _ in range(index + 1)][:-1]
+                return _unsure(before)
+        return []
+
+
+def _encoded(*lines: str) -> bytes:
+    return "".join(line + "\n" for line in lines).encode(errors="replace")
+
+
+def _unsure(lines: Iterable[Line]) -> list[Event]:
+    return [Unsure(line.text) for line in lines if not line.quiet]
+
+
+# ------------------------------------------------------------------------------------------------- settings
+
+# Of the 256 colours those that stand out from black and from white alike (contrast above 3.6 with both).
+COLOURS = {
+    "red": 160,
+    "orange": 166,
+    "brown": 94,
+    "olive": 100,
+    "green": 28,
+    "teal": 30,
+    "blue": 32,
+    "indigo": 63,
+    "violet": 134,
+    "magenta": 164,
+    "pink": 198,
+    "rose": 131,
+}
+BELLS = ("off", "mention", "all")
+
+
+@dataclass
+class Settings:
+    """What is remembered from one time to the next. Names are kept as typed and compared by name_key."""
+
+    name: str = ""
+    server: str = ""
+    bell: str = "mention"
+    highlight: list[str] = field(default_factory=list)
+    ignore: list[str] = field(default_factory=list)
+    color: dict[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, path: Path) -> Settings:
+        """Read the file; what is missing or makes no sense in it is as in a new one.
+
+        Raises OSError, ValueError.
+        """
+        settings = cls()
+        if not path.exists():
+            return settings
+        stored = json.loads(path.read_text("utf-8"))
+        if not isinstance(stored, dict):
+            raise ValueError("it holds no settings")
+        for known in fields(cls):
+            value = stored.get(known.name)
+            if isinstance(value, type(getattr(settings, known.name))):
+                setattr(settings, known.name, value)
+        settings.bell = settings.bell if settings.bell in BELLS else "mention"
+        settings.highlight = [word for word in settings.highlight if isinstance(word, str) and word]
+        settings.ignore = [name for name in settings.ignore if isinstance(name, str)]
+        settings.color = {name: colour for name, colour in settings.color.items() if colour in COLOURS}
+        return settings
+
+    def save(self, path: Path) -> None:
+        """Write the file, whole or not at all. Raises OSError."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f"{path.name}.{os.getpid()}")
+        new.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", "utf-8")
+        new.replace(path)
+
+
+def settings_folder() -> Path:
+    """Where this system keeps the settings of programs."""
+    if os.name == "nt":
+        return Path(os.environ.get("APPDATA") or Path.home()) / "tcp-chat"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "tcp-chat"
+    return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "tcp-chat"
+
+
+# ----------------------------------------------------------------------------------------------------- view
+
+
+class Span(NamedTuple):
+    """A piece of a line. `style` holds the parameters of a terminal's SGR sequence; "" is plain."""
+
+    style: str
+    text: str
+
+
+DIM, BOLD, REVERSE = "2", "1", "7"
+
+# How each kind is shown. No name has a space in it, so whoever is called "->" still can't forge a join.
+_SHAPES = {
+    "message": "{name}: {text}",
+    "action": "* {name} {text}",
+    "join": "-> {name} joined",
+    "leave": "<- {name} left: {text}",
+    "rename": "-- {name} is now {text}",
+    "notice": "!! {name}: {text}",
+    "clear": "-- {name} cleared the history: {text}",
+    "start": "-- the server started: {text}",
+    "stop": "-- the server stopped: {text}",
+    "/msg": "[private] {name}: {text}",
+    "/error": "!! {text}",
+}
+_QUIET_KINDS = ("join", "leave", "rename", "clear", "start", "stop")
+_SAID = ("message", "action", "/msg")
+_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+
+
+class View:
+    """Records as lines for people. It knows the settings, and the day of the line that it made last."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._day = date.today()
+
+    def day_line(self, record: Record) -> str:
+        """What is to be shown before the record: the day, where it is another than the last one's."""
+        day = local_time(record.time).date()
+        if day == self._day:
+            return ""
+        self._day = day
+        return f"--- {day.strftime('%A')}, {day.day} {day.strftime('%B %Y')} ---"
+
+    def line(self, record: Record, own_name: str = "") -> list[Span]:
+        """The record as one line, without escapes or line ends, whatever the server put into it.
+
+        With our name, what mentions us is marked.
+        """
+        name, text = clean(record.name), clean(record.text)
+        shape = _SHAPES.get(record.kind, "-- {text}" if record.direct else "-- {name} did {kind}: {text}")
+        if not text:
+            shape = shape.replace(": {text}", "")
+        if record.direct and record.kind != "/msg":
+            text = _ISO_TIME.sub(lambda found: _short(found.group()), text, count=1)
+        style = self._style(record)
+        pieces = {
+            "{name}": [Span(self._colour(name), name)],
+            "{kind}": [Span(style, record.kind)],
+            "{text}": self._marked(text, style, own_name) if own_name else [Span(style, text)],
+        }
+        line = [Span(DIM, clock(record.time) + " ")]
+        if own_name and self.mentions(record, own_name):
+            line.append(Span(BOLD, "> "))
+        for part in re.split(r"(\{\w+\})", shape):
+            line += pieces.get(part, [Span(style, part)])
+        return [span for span in line if span.text]
+
+    def mentions(self, record: Record, own_name: str) -> bool:
+        """Whether our name or a word of interest stands in what somebody else said."""
+        return (
+            record.kind in ("message", "action", "notice")
+            and name_key(record.name) != name_key(own_name)
+            and self._words(own_name).search(record.text) is not None
+        )
+
+    def _marked(self, text: str, style: str, own_name: str) -> list[Span]:
+        parts = self._words(own_name).split(text)
+        return [Span(BOLD + ";" + REVERSE if odd % 2 else style, part) for odd, part in enumerate(parts)]
+
+    def _words(self, own_name: str) -> re.Pattern[str]:
+        words = "|".join(re.escape(word) for word in (own_name, *self._settings.highlight))
+        return re.compile(rf"(?<!\w)({words})(?!\w)", re.IGNORECASE)
+
+    def _style(self, record: Record) -> str:
+        if record.kind in _QUIET_KINDS or record.kind == "/hello":
+            return DIM
+        return BOLD if record.kind in ("notice", "/error", "/msg") else ""
+
+    def _colour(self, name: str) -> str:
+        key = name_key(name)
+        chosen = {name_key(other): colour for other, colour in self._settings.color.items()}.get(key)
+        colours = list(COLOURS.values())
+        number = (
+            COLOURS[chosen] if chosen else colours[zlib.crc32(key.encode(errors="replace")) % len(colours)]
+        )
+        return f"38;5;{number}"
+
+
+def local_time(time_: str) -> datetime:
+    """A record's time on this computer's clock. What no local clock can show stays UTC."""
+    utc = datetime.fromisoformat(time_[:-1] + "+00:00")
+    try:
+        return utc.astimezone()
+    except (OverflowError, OSError, ValueError):
+        return utc
+
+
+def clock(time_: str) -> str:
+    """A record's time as 10:15, local."""
+    return local_time(time_).strftime("%H:%M")
+
+
+def _short(time_: str) -> str:
+    """A time inside a text: 10:15, or with its date where that isn't today."""
+    moment = local_time(time_)
+    return moment.strftime("%H:%M" if moment.date() == date.today() else "%Y-%m-%d %H:%M")
+
+
+def plain(spans: Iterable[Span]) -> str:
+    """The text alone."""
+    return "".join(span.text for span in spans)
+
+
+def coloured(spans: Iterable[Span]) -> str:
+    """The text with the terminal's sequences for its styles."""
+    return "".join(f"\x1b[{span.style}m{span.text}\x1b[0m" if span.style else span.text for span in spans)
+
+
+class People:
+    """Who is here, as far as we have heard, and in which order they spoke last."""
+
+    def __init__(self) -> None:
+        self._here: dict[str, str] = {}  # name_key: name
+        self._spoke: dict[str, int] = {}  # name_key: its place in the order of speaking
+        self.counted = False  # whether the server told us all of them
+
+    def __len__(self) -> int:
+        return len(self._here)
+
+    def hear(self, record: Record) -> None:
+        """Learn from a record."""
+        key = name_key(record.name)
+        if record.kind == "start":
+            self.forget()
+        elif record.kind == "/users":
+            name = record.text.partition(" ")[0]
+            self._here[name_key(name)] = name
+            self.counted = True
+        elif record.kind == "leave":
+            self._here.pop(key, None)
+        elif record.kind == "rename":
+            self._here.pop(key, None)
+            self._here[name_key(record.text)] = record.text
+            self._spoke[name_key(record.text)] = self._spoke.pop(key, 0)
+        elif record.kind == "join":
+            self._here[key] = record.name
+        elif record.kind in _SAID:
+            self._spoke[key] = len(self._spoke) and max(self._spoke.values()) + 1
+
+    def forget(self) -> None:
+        """Who is here is to be heard anew."""
+        self._here.clear()
+        self.counted = False
+
+    def latest_first(self) -> list[str]:
+        """The names of those who are here, whoever spoke last first."""
+        return sorted(self._here.values(), key=lambda name: -self._spoke.get(name_key(name), -1))
+
+
+# ------------------------------------------------------------------------------------------------- network
+
+
+class Address(NamedTuple):
+    """Where a server is."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == PORT else f"{host}:{self.port}"
+
+
+def parse_address(text: str, port: int = PORT) -> Address:
+    """HOST, HOST:PORT, [IPv6]:PORT or a bare IPv6 address. Raises ValueError with a sentence."""
+    match = re.fullmatch(
+        r"\[([^\[\]\s]+)\](?::(\d+))?|([^:\[\]\s]+)(?::(\d+))?|([0-9A-Fa-f:.]+(?:%\w+)?)", text.strip()
+    )
+    if not match:
+        raise ValueError(f"{clean(text)!r} is no address; write HOST or HOST:PORT.")
+    host = match.group(1) or match.group(3) or match.group(5)
+    return Address(host, parse_port(match.group(2) or match.group(4) or str(port)))
+
+
+def parse_port(text: str) -> int:
+    """A TCP port. Raises ValueError with a sentence."""
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
+        raise ValueError(f"{clean(text)!r} is no port; a port is a number from 1 to 65535.")
+    return int(text)
+
+
+def connect(address: Address) -> socket.socket:
+    """A connection that notices when the other end is gone. Raises OSError."""
+    connection = socket.create_connection(address, CONNECT_SECONDS)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # Each system has its own of these; where one is missing, breaks are noticed later.
+    for option, value in (
+        ("TCP_KEEPIDLE", 30),
+        ("TCP_KEEPALIVE", 30),
+        ("TCP_KEEPINTVL", 10),
+        ("TCP_KEEPCNT", 3),
+    ):
+        if hasattr(socket, option):
+            with contextlib.suppress(OSError):
+                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    connection.setblocking(False)
+    return connection
+
+
+def reason(error: OSError) -> str:
+    """Why a connection failed, in words."""
+    if isinstance(error, socket.gaierror):
+        return "there is no host of that name"
+    if isinstance(error, (socket.timeout, TimeoutError)):
+        return "it does not answer"
+    if isinstance(error, ConnectionRefusedError):
+        return "the host is there, but no server is open on that port"
+    return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+class Bell:
+    """Wakes a thread that waits in select, from any other thread; on Windows too, where only sockets can."""
+
+    def __init__(self) -> None:
+        self.socket, self._rope = socket.socketpair()
+        self.socket.setblocking(False)
+        self._rope.setblocking(False)
+
+    def ring(self) -> None:
+        """Wake it now, or, if it does not wait, as soon as it does."""
+        with contextlib.suppress(BlockingIOError):  # it is full: it is rung already
+            self._rope.send(b".")
+
+    def silence(self) -> None:
+        """It was heard."""
+        with contextlib.suppress(BlockingIOError):
+            while self.socket.recv(4096):
+                pass
+
+
+class Owner:
+    """What a link tells; all of it is called in the link's thread."""
+
+    def hear(self, events: list[Event]) -> None:
+        """Something came."""
+
+    def note(self, sentence: str) -> None:
+        """Something about the connection that a person should know."""
+
+    def changed(self) -> None:
+        """The state, or what waits, is another now."""
+
+    def ended(self, code: int) -> None:
+        """The link is closed for good; `code` is the program's exit code."""
+
+
+class Link:
+    """Carries a conversation over as many connections as it takes, in a thread of its own: `run`.
+
+    That thread alone touches the socket and the conversation. The other methods are for any thread: they
+    put an order into the inbox and ring the bell. `patient`: what was said before leaving must be stored,
+    however long that takes; else leaving while the connection is broken gives it up.
+    """
+
+    def __init__(self, address: Address, conversation: Conversation, owner: Owner, *, patient: bool) -> None:
+        self.address = address
+        self.name = conversation.name
+        self.state = "connecting"
+        self.next_try = 0.0  # time.monotonic() of it, while the state is "waiting"
+        self.waiting: list[str] = []
+        self._conversation = conversation
+        self._owner = owner
+        self._patient = patient
+        self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        self._bell = Bell()
+        self._met = False  # whether we have been in the room of this server
+        self._moved = False  # to another server: the connection is to be given up
+        self._hurry = False
+        self._pause = FIRST_PAUSE
+        self._refusals = 0
+        self._code: int | None = None
+        self._thread = threading.Thread(target=self._run, name="link", daemon=True)
+
+    # ----- for any thread
+
+    def start(self) -> None:
+        """Connect, and go on until `leave`, or until we are turned away."""
+        self._thread.start()
+
+    def say(self, text: str, *, quiet: bool = False) -> None:
+        """Say a line; it is sent when the server can take it."""
+        self._order(lambda: self._conversation.say(text, quiet=quiet))
+
+    def leave(self) -> None:
+        """Leave in order, behind all that was said."""
+        self._order(self._conversation.leave)
+
+    def hurry(self) -> None:
+        """Don't wait for the next try to connect."""
+        self._order(self._try_at_once)
+
+    def move(self, address: Address) -> None:
+        """Go to another server."""
+        self._order(lambda: self._move(address))
+
+    def wait_for_room(self) -> None:
+        """Wait while many lines wait: whoever pours lines in is slowed to the pace of the server."""
+        while self._inbox.qsize() + len(self.waiting) > BACKLOG and self._thread.is_alive():
+            time.sleep(0.02)
+
+    def wait_until_ended(self) -> None:
+        """Wait for the end of the link."""
+        while self._thread.is_alive():  # with a timeout, or Windows would not let Ctrl-C through
+            self._thread.join(0.2)
+
+    def _order(self, order: Callable[[], None]) -> None:
+        self._inbox.put(order)
+        self._bell.ring()
+
+    # ----- the thread
+
+    def _run(self) -> None:
+        try:
+            while self._code is None:
+                self._try()
+                self._wait()
+        except Exception as unexpected:  # a bug; the person must not sit before a dead screen
+            self._end(1, f"The client failed: {unexpected!r}.")
+        self._owner.ended(self._code or 0)
+
+    def _try(self) -> None:
+        """One connection, from connecting to its end."""
+        self._set_state("connecting")
+        self._moved = self._hurry = False
+        try:
+            connection = connect(self.address)
+        except (OSError, UnicodeError) as error:  # UnicodeError: a host name that no DNS could carry
+            why = reason(error) if isinstance(error, OSError) else "that is no host name"
+            self._lost(f"Can't connect to {self.address}: {why}.")
+            return
+        with connection:
+            try:
+                self._talk(connection)
+            except NotAChat as said:
+                self._lost(f"{self.address} is no chat server; it said {str(said)!r}.")
+            except _TurnedAway as refusal:
+                self._lost(f"{self.address} does not let us in: {refusal}")
+            except _Silent:
+                self._lost(f"{self.address} does not answer.")
+            except OSError as error:
+                self._lost(f"The connection to {self.address} broke: {reason(error)}.")
+
+    def _talk(self, connection: socket.socket) -> None:
+        """Until the connection ends, or is to be ended. Raises NotAChat, _Silent, OSError."""
+        conversation = self._conversation
+        conversation.connected()
+        out = b""
+        self._heard_at = time.monotonic()
+        while self._code is None:
+            self._take_orders()
+            if self._moved:
+                with contextlib.suppress(OSError):  # it has all the time it takes to hear that we leave
+                    connection.send(out or b"/exit\n")
+                return
+            was_due = conversation.answer_due
+            out = out or conversation.data_to_send()
+            if conversation.answer_due and not was_due:
+                self._heard_at = time.monotonic()
+            self._publish()
+            readable, writable, _ = select.select(
+                [connection, self._bell.socket], [connection] if out else [], [], 1
+            )
+            self._bell.silence()
+            if writable:
+                with contextlib.suppress(BlockingIOError):
+                    out = out[connection.send(out) :]
+            if connection in readable:
+                received = _receive(connection)
+                if received == b"":
+                    self._hung_up()
+                    return
+                self._hear(conversation.receive(received or b""))
+            self._check_silence()
+
+    def _hear(self, events: list[Event]) -> None:
+        self._heard_at = time.monotonic()
+        for event in events:
+            if isinstance(event, Joined):
+                self._met, self._pause, self._refusals = True, FIRST_PAUSE, 0
+                self._set_state("connected")
+            elif isinstance(event, Refused):
+                self._refused(clean(event.record.text))
+        self._publish()
+        self._owner.hear(events)
+        for event in events:
+            if isinstance(event, Left) and event.why not in _COMES_BACK:
+                self._end(0 if self._conversation.leaving else 1)
+
+    def _refused(self, why: str) -> None:
+        """Raises _TurnedAway where there is nobody to try another name, or this name worked before."""
+        self._refusals += 1
+        if self._patient and self._refusals > (TURNED_AWAY_TRIES if self._met else 0):
+            self._end(1, f"Turned away: {why}")
+        elif self._met:
+            raise _TurnedAway(why)
+        self._set_state("refused")
+
+    def _hung_up(self) -> None:
+        """The server closed the connection."""
+        if self._conversation.leaving and not self._conversation.waiting:
+            self._end(0)
+        elif self._conversation.refused and not self._met:
+            self._end(1, "The server closed the connection.")
+        else:
+            self._lost(f"{self.address} closed the connection.")
+
+    def _check_silence(self) -> None:
+        """Raises _Silent."""
+        silence = time.monotonic() - self._heard_at
+        if self._conversation.answer_due and silence > SILENCE_SECONDS:
+            raise _Silent
+        if self._conversation.said_goodbye and not self._conversation.waiting and silence > LEAVE_SECONDS:
+            self._end(0)
+
+    def _lost(self, why: str) -> None:
+        """The connection is gone, or there was none: end where there is no use in trying, else be told."""
+        if self._code is not None:
+            return
+        if not self._met:
+            self._end(1, why)
+        elif self._conversation.leaving and not (self._patient and self._conversation.waiting):
+            self._end(1 if self._conversation.waiting else 0)
+        else:
+            self._owner.note(why)
+
+    def _wait(self) -> None:
+        """Wait before the next try; Enter ends the wait."""
+        if self._code is not None or self._moved:
+            return
+        pause = self._pause * random.uniform(0.8, 1.2)  # so that not everybody comes back at the same moment
+        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        self.next_try = time.monotonic() + pause
+        self._set_state("waiting")
+        while (remaining := self.next_try - time.monotonic()) > 0 and not (self._hurry or self._moved):
+            if self._conversation.leaving and not self._patient:
+                self._lost("")
+                return
+            select.select([self._bell.socket], [], [], remaining)
+            self._bell.silence()
+            self._take_orders()
+            self._publish()
+
+    def _take_orders(self) -> None:
+        while self._conversation.backlog < BACKLOG:
+            try:
+                self._inbox.get_nowait()()
+            except queue.Empty:
+                return
+
+    def _try_at_once(self) -> None:
+        self._hurry = True
+        self._pause = FIRST_PAUSE
+
+    def _move(self, address: Address) -> None:
+        """Leave this server for another one; what it has not answered is told."""
+        old = self._conversation
+        self._tell_unanswered()
+        self._conversation = Conversation(old.name, old.password)
+        self.address = address
+        self._moved = True
+        self._pause = FIRST_PAUSE
+
+    def _end(self, code: int, why: str = "") -> None:
+        """Close for good, and tell what has not been stored."""
+        if self._code is None:
+            self._code = code
+            self._set_state("closed")
+            if why:
+                self._owner.note(why)
+            if code:
+                self._tell_unanswered()
+
+    def _tell_unanswered(self) -> None:
+        for line in self._conversation.waiting:
+            self._owner.note(f"Not known to be stored: {line}")
+
+    def _set_state(self, state: str) -> None:
+        self.state = state
+        self._owner.changed()
+
+    def _publish(self) -> None:
+        """Let the other threads see what waits, and our name."""
+        waiting = self._conversation.waiting
+        if (waiting, self._conversation.name) != (self.waiting, self.name):
+            self.waiting, self.name = waiting, self._conversation.name
+            self._owner.changed()
+
+
+# Reasons to leave that nobody decided on: whoever left so comes back.
+_COMES_BACK = ("connection lost", "connection closed", "reconnecting", "the server stopped")
+
+
+class _TurnedAway(Exception):
+    """The server refused us; the argument is its sentence."""
+
+
+class _Silent(Exception):
+    """Something is due, and nothing comes."""
+
+
+def _receive(connection: socket.socket) -> bytes | None:
+    """What has come: None is nothing yet, b"" the end. Raises OSError."""
+    try:
+        return connection.recv(256 * 1024)
+    except BlockingIOError:
+        return None
+
+
+# ------------------------------------------------------------------------------------- a pipe, and --plain
+
+
+class PlainScreen(Owner):
+    """The contract for programs and screen readers: one record a line on standard output, nothing else.
+
+    What is to be said comes from standard input; at its end, and at Ctrl-C, we leave in order. What the
+    client itself has to tell goes to standard error.
+    """
+
+    def __init__(self, address: Address, conversation: Conversation, input_lines: Iterable[bytes]) -> None:
+        self._input = input_lines
+        self._view = View(Settings())
+        self._link = Link(address, conversation, self, patient=True)
+
+    def run(self) -> int:
+        """Say what comes in, until it ends; the exit code."""
+        leave_on_signal(self._link)
+        self._link.start()
+        try:
+            for line in self._input:
+                self._link.wait_for_room()
+                self._link.say(clean_bytes(line.rstrip(b"\r\n")))
+        except KeyboardInterrupt:
+            pass
+        self._link.leave()
+        self._link.wait_until_ended()
+        return 0  # not reached: `ended` quits
+
+    def hear(self, events: list[Event]) -> None:
+        lines = []
+        for event in events:
+            if isinstance(event, (Heard, Refused)):
+                lines.append(plain(self._view.line(event.record)) + "\n")
+            elif isinstance(event, Unsure):
+                self.note(unsure_sentence(event))
+        try:
+            sys.stdout.write("".join(lines))
+            sys.stdout.flush()
+        except OSError:  # whoever read it has gone, like head does
+            os._exit(0)
+
+    def note(self, sentence: str) -> None:
+        with contextlib.suppress(OSError):
+            print(f"TCP_client.py: {clean(sentence)}", file=sys.stderr, flush=True)
+
+    def ended(self, code: int) -> None:
+        quit_now(code)
+
+
+def unsure_sentence(event: Unsure) -> str:
+    """What to tell of a line that may or may not have been done."""
+    return f"The connection broke before this was answered, do it again if it matters: {event.line}"
+
+
+def leave_on_signal(link: Link) -> None:
+    """Whoever ends the program by SIGTERM gets an orderly leave."""
+    signal.signal(signal.SIGTERM, lambda *_: link.leave())
+
+
+def quit_now(code: int) -> None:
+    """End the program from any thread. The main one may sit in a read that nothing can interrupt."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
+
+
+# ---------------------------------------------------------------------------------------------- the start
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the client; the exit code: 0 left in order, 1 could not connect or was turned away."""
+    options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        reconfigure = getattr(stream, "reconfigure", None)  # a test's stream may have none
+        if reconfigure:
+            reconfigure(errors="replace", **({} if stream.isatty() else {"encoding": "utf-8"}))
+    settings_path = settings_folder() / "settings.json"
+    settings = _load_settings(settings_path)
+    try:
+        password = _password(options.password_file)
+        address, name = _who_and_where(options, settings)
+    except (KeyboardInterrupt, EOFError):
+        print("\nLeft before coming in.", file=sys.stderr)
+        return 0
+    except _CannotStart as why:
+        print(f"TCP_client.py: {why}", file=sys.stderr)
+        return 2
+    settings.name, settings.server = name, str(address)
+    conversation = Conversation(name, password, options.replay or "")
+    return PlainScreen(address, conversation, sys.stdin.buffer).run()
+
+
+_Answer = TypeVar("_Answer")
+
+
+class _CannotStart(Exception):
+    """Something that was said at the start is wrong; the message says what."""
+
+
+def _load_settings(path: Path) -> Settings:
+    try:
+        return Settings.load(path)
+    except (OSError, ValueError) as error:
+        print(
+            f"TCP_client.py: the settings in {path} can't be read ({error}); going on without.",
+            file=sys.stderr,
+        )
+        return Settings()
+
+
+def _who_and_where(options: argparse.Namespace, settings: Settings) -> tuple[Address, str]:
+    """The server and the name, asked for where they were not given. Raises EOFError, KeyboardInterrupt.
+
+    Without a terminal the input is what is to be said, and with a HOST nothing is asked for.
+    """
+    address = options.server or _ask_address(settings)
+    if options.name:
+        return address, options.name
+    default = settings.name or _login_name()
+    if options.server and not sys.stdin.isatty():
+        return address, default
+    return address, _ask("Name", default, _checked_name)
+
+
+def _ask_address(settings: Settings) -> Address:
+    last = parse_address(settings.server or "127.0.0.1")
+    text = _ask("Server", last.host, _checked_host)
+    if parse_address(text) != parse_address(text, 1):  # it came without a port
+        port = last.port if text == last.host else PORT
+        return Address(parse_address(text).host, _ask("Port", str(port), parse_port))
+    return parse_address(text)
+
+
+def _checked_host(text: str) -> str:
+    parse_address(text)
+    return text
+
+
+def _ask(question: str, default: str, check: Callable[[str], _Answer]) -> _Answer:
+    """Ask until the answer passes the check; Enter takes the default. Raises EOFError, KeyboardInterrupt."""
+    while True:
+        answer = _input(f"{question} [{default}]: ").strip() or default
+        try:
+            return check(answer)
+        except ValueError as wrong:
+            print(wrong, file=sys.stderr)
+
+
+def _input(prompt: str) -> str:
+    """A line from the person. Raises EOFError at the end of the input."""
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        return clean(input(prompt))
+    print(prompt, end="", file=sys.stderr, flush=True)
+    line = sys.stdin.buffer.readline()
+    if not line:
+        raise EOFError
+    return clean_bytes(line)
+
+
+def _login_name() -> str:
+    """The name of this computer's user, as far as a name in the chat can be that."""
+    try:
+        return _checked_name(re.sub(r"\s+", "_", getpass.getuser()).lstrip("/")[:24])
+    except (ValueError, OSError, KeyError, ImportError):  # the errors that getuser has on some systems
+        return "guest"
+
+
+def _checked_name(text: str) -> str:
+    name = written_name(text)
+    if not 1 <= len(name) <= 24 or name.startswith("/") or re.search(r"\s", name):
+        raise ValueError("A name has 1 to 24 characters, no space and no slash in front.")
+    return name
+
+
+def _checked_replay(text: str) -> str:
+    if text != "all" and not (text.isascii() and text.isdigit()):
+        raise ValueError(f"--replay takes a number, or all, not {text!r}.")
+    return text
+
+
+def _argument(check: Callable[[str], object]) -> Callable[[str], object]:
+    """The check as argparse wants it."""
+
+    def checked(text: str) -> object:
+        try:
+            return check(text)
+        except ValueError as wrong:
+            raise argparse.ArgumentTypeError(str(wrong)) from None
+
+    return checked
+
+
+def _password(path: Path | None) -> str:
+    """The first line of the file. Ends the program where it can't be read."""
+    if path is None:
+        return ""
+    try:
+        return clean(path.read_text("utf-8").partition("\n")[0]).strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise _CannotStart(f"the password file {path} can't be read: {why}.") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="TCP_client.py",
+        description="A terminal client for the chat. What is not said here is asked for.",
+    )
+    add = parser.add_argument
+    add(
+        "server",
+        nargs="?",
+        type=_argument(parse_address),
+        metavar="HOST[:PORT]",
+        help="the server (looked for on the network)",
+    )
+    add("--name", type=_argument(_checked_name), help="your name (the one you used last)")
+    add("--password-file", type=Path, metavar="F", help="send the password in the first line of this file")
+    add(
+        "--replay",
+        type=_argument(_checked_replay),
+        metavar="N",
+        help="how many records of the history to see first, or all (20)",
+    )
+    add(
+        "--plain",
+        action="store_true",
+        help="one record a line and nothing else: for programs and screen readers",
+    )
+    add("--no-color", action="store_true", help="no colours (NO_COLOR means the same)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

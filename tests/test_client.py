@@ -1,0 +1,439 @@
+"""The client's grammar, its conversation and its view: pure, without a socket or a terminal."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import TCP_client
+from chat import commands
+from chat.record import clean_name
+from TCP_client import (
+    LINE_BYTES,
+    Answer,
+    Conversation,
+    Event,
+    Heard,
+    Joined,
+    Left,
+    Lines,
+    NotAChat,
+    Record,
+    Refused,
+    Settings,
+    Unsure,
+    View,
+)
+from tests.vectors import raw, vectors
+
+HOME = "127.0.0.1"  # everybody's address in these tests, so that names alone must tell people apart
+
+# ----------------------------------------------------------------------------------------------- the grammar
+
+
+@pytest.mark.parametrize("vector", vectors("records"))
+def test_reads_a_record(vector: dict[str, Any]) -> None:
+    assert TCP_client.parse(raw(vector) + b"\n") == Record(*vector["record"])
+
+
+@pytest.mark.parametrize("vector", vectors("not_records"))
+def test_refuses_what_is_no_record(vector: dict[str, Any]) -> None:
+    assert TCP_client.parse(raw(vector)) is None
+
+
+@pytest.mark.parametrize("vector", vectors("cleaned"))
+def test_cleans_as_the_server_does(vector: dict[str, Any]) -> None:
+    assert TCP_client.clean_bytes(raw(vector)) == vector["text"]
+
+
+@pytest.mark.parametrize("vector", [v for v in vectors("names") if v.values[0]["name"]])
+def test_writes_a_name_as_the_server_does(vector: dict[str, Any]) -> None:
+    assert TCP_client.written_name(vector["typed"]) == clean_name(vector["typed"])
+
+
+@given(st.text(st.sampled_from(" /clearxismy\t"), max_size=12))
+def test_takes_a_line_for_what_the_server_takes_it_for(text: str) -> None:
+    text = TCP_client.clean(text)
+    command, argument = commands.understand(text)
+    answer = TCP_client.answer_to(text)
+    if command is None or command == "say":
+        assert answer == Answer("message", argument)
+    else:
+        assert answer.kind != "message"
+
+
+@given(st.lists(st.binary(max_size=9)), st.integers(1, 7))
+def test_lines_come_whole_however_they_are_cut(lines: list[bytes], size: int) -> None:
+    stream = b"".join(line.replace(b"\n", b"") + b"\n" for line in lines)
+    fed = Lines()
+    got = [line for at in range(0, len(stream), size) for line in fed.feed(stream[at : at + size])]
+    assert b"".join(got) == stream
+    assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in got)
+
+
+def test_an_endless_line_is_skipped_and_not_held() -> None:
+    fed = Lines()
+    for _ in range(100):
+        assert list(fed.feed(b"x" * LINE_BYTES)) == []
+        assert len(fed._rest) <= LINE_BYTES
+    assert list(fed.feed(b"x\nnext\n")) == [b"next\n"]
+
+
+# ------------------------------------------------------------------------------------------ the conversation
+
+
+def line(kind: str, text: str = "", name: str = "alice", time: int = 0, address: str = HOME) -> bytes:
+    """A record on the wire, `time` milliseconds after the first one."""
+    stamp = f"2026-11-21T10:15:{time // 1000:02}.{time % 1000:03}Z"
+    return f"{stamp}\t{address}\t{name}\t{kind}\t{text}\n".encode()
+
+
+def direct(kind: str, text: str = "") -> bytes:
+    """A record for us alone."""
+    return line(kind, text, name="server", address="-")
+
+
+def kinds(events: list[Event]) -> list[str]:
+    """What the events are, records by their kind."""
+    return [event.record.kind if isinstance(event, Heard) else type(event).__name__ for event in events]
+
+
+def joined(name: str = "alice") -> Conversation:
+    """A conversation in the room, with nothing sent."""
+    conversation = Conversation(name)
+    conversation.connected()
+    conversation.data_to_send()
+    events = conversation.receive(direct("/hello") + direct("/session", "T 0 0") + line("join", name=name))
+    assert events[-1] == Joined()
+    return conversation
+
+
+def test_logs_in_in_the_order_of_the_protocol() -> None:
+    conversation = Conversation("alice", password="secret", replay="all")
+    conversation.connected()
+    assert conversation.data_to_send() == b"/password secret\n/replay all\n/session\nalice\n"
+
+
+def test_says_nothing_before_its_own_join() -> None:
+    conversation = Conversation("alice")
+    conversation.connected()
+    conversation.say("hello")
+    conversation.data_to_send()
+    old_join = line("join")
+    conversation.receive(direct("/session", f"T 0 {len(old_join)}") + old_join)
+    assert conversation.data_to_send() == b"", "a join in the replay is not the one that lets us speak"
+    conversation.receive(line("join", name="bob"))
+    assert conversation.data_to_send() == b""
+    conversation.receive(line("join"))
+    assert conversation.data_to_send() == b"hello\n"
+    assert conversation.waiting == ["hello"]
+
+
+def test_the_echo_is_the_acknowledgement() -> None:
+    conversation = joined()
+    conversation.say("hello")
+    conversation.data_to_send()
+    conversation.receive(line("message", "hello", name="bob"))
+    conversation.receive(line("message", "hello", address="10.0.0.1"))
+    assert conversation.waiting == ["hello"], "others may say the same"
+    conversation.receive(line("message", "hello"))
+    assert conversation.waiting == []
+
+
+@pytest.mark.parametrize(
+    ("typed", "answer"),
+    [
+        ("/users", direct("/users", "alice 127.0.0.1 since 2026-11-21T10:15:00.000Z")),
+        ("/who", direct("/users", "alice 127.0.0.1 since 2026-11-21T10:15:00.000Z")),
+        ("/r hi", line("/msg", "to bob: hi")),
+        ("/reply hi", direct("/reply", "sent")),
+        ("/me waves", line("action", "waves")),
+        ("/nick carol", line("rename", "carol")),
+        ("clear", line("clear", "kept")),
+        (" CLEAR", line("message", " CLEAR")),
+        ("//etc", line("message", "/etc")),
+        ("/say clear", line("message", "clear")),
+        ("/SAY  x ", line("message", "x")),
+        ("/nope", direct("/error", "There is no command /nope.")),
+        ("/brandnew", direct("/other", "a kind that nobody expected")),
+    ],
+)
+def test_every_line_has_an_answer(typed: str, answer: bytes) -> None:
+    conversation = joined()
+    conversation.say(typed)
+    conversation.data_to_send()
+    assert conversation.waiting == [typed]
+    conversation.receive(answer)
+    assert conversation.waiting == []
+
+
+def test_a_private_message_from_somebody_is_no_answer() -> None:
+    conversation = joined()
+    conversation.say("/users")
+    conversation.data_to_send()
+    conversation.receive(line("/msg", "psst", name="bob"))
+    assert conversation.waiting == ["/users"]
+
+
+def test_the_records_of_one_answer_answer_one_line() -> None:
+    conversation = joined()
+    for typed in ("/history", "/users", "/users"):
+        conversation.say(typed)
+    conversation.data_to_send()
+    conversation.receive(direct("/history", "a") + direct("/history", "b") + direct("/history", "c"))
+    assert conversation.waiting == ["/users", "/users"]
+
+
+def test_an_echo_proves_that_all_before_it_was_handled() -> None:
+    conversation = joined()
+    for typed in ("/silent", "one", "two"):
+        conversation.say(typed)
+    conversation.data_to_send()
+    conversation.receive(line("message", "one"))
+    assert conversation.waiting == ["two"]
+
+
+def test_what_nobody_typed_is_told_apart() -> None:
+    conversation = joined()
+    conversation.say("/users", quiet=True)
+    conversation.say("/users")
+    conversation.data_to_send()
+    assert conversation.waiting == ["/users"]
+    first, second = conversation.receive(direct("/users", "alice") + direct("/users", "alice"))
+    assert isinstance(first, Heard)
+    assert isinstance(second, Heard)
+    assert (first.quiet, second.quiet) == (True, False)
+
+
+def test_a_command_that_was_in_flight_is_told_and_not_sent_again() -> None:
+    conversation = joined()
+    for typed in ("/msg bob psst", "hello", "clear"):
+        conversation.say(typed)
+    conversation.data_to_send()
+    conversation.say("/users")
+    conversation.connected()
+    conversation.data_to_send()
+    events = conversation.receive(direct("/session", f"U {conversation._offset} 0") + line("join", time=1))
+    assert [event.line for event in events if isinstance(event, Unsure)] == ["/msg bob psst", "clear"]
+    assert conversation.data_to_send() == b"hello\n/users\n", "what was never sent is sent now"
+
+
+def test_a_namesake_after_our_leave_is_somebody_else() -> None:
+    conversation = joined()
+    conversation.say("hello")
+    conversation.data_to_send()
+    conversation.connected()
+    conversation.data_to_send()
+    missed = (
+        line("leave", "connection lost", time=1) + line("join", time=2) + line("message", "hello", time=3)
+    )
+    missed += line("leave", "exit", time=4)
+    start = conversation._offset
+    conversation.receive(direct("/session", f"U {start} {start + len(missed)}") + missed)
+    conversation.receive(line("join", time=5))
+    assert conversation.data_to_send() == b"hello\n"
+
+
+def test_after_a_crash_a_namesake_is_somebody_else() -> None:
+    conversation = joined()
+    conversation.say("hello")
+    conversation.data_to_send()
+    conversation.connected()
+    missed = line("start", name="server", address="-", time=1) + line("message", "hello", time=3)
+    start = conversation._offset
+    conversation.receive(direct("/session", f"U {start} {start + len(missed)}") + missed)
+    conversation.receive(line("join", time=5))
+    assert conversation.waiting == ["hello"]
+
+
+def test_a_name_taken_just_before_the_break_is_taken_again() -> None:
+    conversation = joined()
+    conversation.say("/nick carol")
+    conversation.say("one")
+    conversation.say("two")
+    conversation.data_to_send()
+    conversation.connected()
+    assert conversation.data_to_send().endswith(b"\nalice\n")
+    missed = line("rename", "carol", time=1) + line("message", "one", name="carol", time=2)
+    missed += line("leave", "connection lost", name="carol", time=3)
+    start = conversation._offset
+    conversation.receive(direct("/session", f"U {start} {start + len(missed)}") + missed)
+    conversation.receive(line("join", time=4))
+    assert conversation.data_to_send() == b"/nick carol\ntwo\n"
+
+
+def test_where_the_history_changed_nothing_is_shown_or_struck_twice() -> None:
+    conversation = joined()
+    conversation.say("hello")
+    conversation.data_to_send()
+    conversation.receive(line("message", "hello", time=1))
+    conversation.say("hello")
+    conversation.data_to_send()
+    conversation.connected()
+    old = line("message", "hello", time=1)
+    note = direct("/error", "Where you left off is not in the history now.")
+    events = conversation.receive(direct("/session", f"U 7 {7 + len(old)}") + note + old)
+    assert kinds(events) == ["/error"]
+    conversation.receive(line("join", time=5))
+    assert conversation.waiting == ["hello"]
+
+
+def test_a_refused_name_is_followed_by_another() -> None:
+    conversation = Conversation("alice")
+    conversation.connected()
+    conversation.data_to_send()
+    events = conversation.receive(direct("/hello") + direct("/error", "The name alice is taken."))
+    assert isinstance(events[-1], Refused)
+    conversation.say("carol")
+    assert conversation.data_to_send() == b"carol\n"
+    conversation.receive(direct("/session", "T 0 0") + line("join", name="carol"))
+    assert conversation.joined
+
+
+def test_a_password_may_come_after_the_refusal() -> None:
+    conversation = Conversation("alice")
+    conversation.connected()
+    conversation.data_to_send()
+    conversation.receive(direct("/error", "This room has a password."))
+    conversation.say("/password secret")
+    assert conversation.data_to_send() == b"/password secret\nalice\n"
+    conversation.connected()
+    assert conversation.data_to_send().startswith(b"/password secret\n"), "it is there for the next time"
+
+
+def test_leaving_comes_behind_all_that_was_said() -> None:
+    conversation = joined()
+    conversation.say("one")
+    conversation.say("exit")
+    conversation.say("never")
+    assert conversation.data_to_send() == b"one\n/exit\n"
+    events = conversation.receive(line("message", "one") + line("leave", "exit"))
+    assert events[-1] == Left("exit")
+    assert conversation.waiting == []
+
+
+def test_what_is_no_chat_is_told_with_what_it_said() -> None:
+    conversation = Conversation("alice")
+    conversation.connected()
+    with pytest.raises(NotAChat, match="SSH-2"):
+        conversation.receive(b"SSH-2.0-OpenSSH_9.2\r\n")
+
+
+@given(st.lists(st.binary(max_size=60) | st.sampled_from([b"\n", direct("/session", "x y z"), line("join")])))
+def test_garbage_is_survived(pieces: list[bytes]) -> None:
+    conversation = joined()
+    for piece in pieces:
+        for event in conversation.receive(piece):
+            if isinstance(event, Heard):
+                View(Settings()).line(event.record)
+    conversation.data_to_send()
+
+
+class ModelServer:
+    """A server in memory: a history of bytes, one client, and pipes that can be cut between any two bytes."""
+
+    def __init__(self) -> None:
+        self.history = b""
+        self.clock = 0
+        self.name = ""  # of the client that is in
+        self.inbox = b""
+        self.outbox = b""
+        self.options: list[str] = []
+
+    def append(self, kind: str, text: str, name: str) -> None:
+        self.clock += 1
+        record = line(kind, text, name, self.clock)
+        self.history += record
+        if self.name:
+            self.outbox += record
+
+    def hang_up(self, *, crashed: bool) -> None:
+        """The connection ends; what was received is handled first, unless the server crashed."""
+        if not crashed:
+            self.handle(b"")
+            if self.name:
+                self.append("leave", "connection lost", self.name)
+        self.name, self.inbox, self.outbox, self.options = "", b"", b"", []
+        if crashed:
+            self.append("start", "", "server")
+
+    def handle(self, data: bytes) -> None:
+        *lines, self.inbox = (self.inbox + data).split(b"\n")
+        for text in (found.decode() for found in lines):
+            if self.name and text == "/users":
+                self.outbox += direct("/users", self.name)
+            elif self.name:
+                self.append("message", text, self.name)
+            elif text.startswith("/"):
+                self.options.append(text)
+            else:
+                self.join(text)
+
+    def join(self, name: str) -> None:
+        resume = re.fullmatch(r"/session \w+ (\d+) (\S+)", self.options[-1])
+        start = int(resume.group(1)) if resume else 0
+        if resume:
+            last_seen = TCP_client.parse(self.history[:start].splitlines(keepends=True)[-1])
+            assert last_seen
+            assert last_seen.time == resume.group(2), "the client knows where in the history it was"
+        self.outbox = direct("/session", f"T {start} {len(self.history)}") + self.history[start:]
+        self.name = name
+        self.append("join", "", name)
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["say", "say", "ask", "other", "up", "down", "down", "cut", "crash"]),
+        st.integers(0, 200),
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(STEPS)
+def test_nothing_is_lost_and_nothing_comes_twice(steps: list[tuple[str, int]]) -> None:
+    """Whatever breaks wherever: all that was said is in the history once, in order, and heard once."""
+    server, client = ModelServer(), Conversation("alice", replay="all")
+    up = b""
+    said: list[str] = []
+    heard: list[bytes] = []
+
+    def take(data: bytes) -> None:
+        records = [event.record for event in client.receive(data) if isinstance(event, Heard)]
+        heard.extend("\t".join(record).encode() + b"\n" for record in records if not record.direct)
+
+    client.connected()
+    for step, number in [*steps, ("cut", 0)]:
+        if step == "say":
+            said.append(f"line {number % 3}")  # the same texts again and again
+            client.say(said[-1])
+        elif step == "ask":
+            client.say("/users")
+        elif step == "other":
+            server.append("message", "line 1", "bob")
+        elif step == "up":
+            up += client.data_to_send()
+            server.handle(up[:number])
+            up = up[number:]
+        elif step == "down":
+            take(server.outbox[:number])
+            server.outbox = server.outbox[number:]
+        else:
+            server.hang_up(crashed=step == "crash")
+            client.connected()
+            up = b""
+    for _ in range(3):
+        server.handle(client.data_to_send())
+        take(server.outbox)
+        server.outbox = b""
+    assert client.waiting == []
+    stored = [TCP_client.parse(found) for found in server.history.splitlines(keepends=True)]
+    assert [
+        found.text for found in stored if found and found.kind == "message" and found.name == "alice"
+    ] == said
+    assert b"".join(heard) == server.history
