@@ -273,14 +273,20 @@ class History:
         self.file = new
 
     def close(self) -> None:
-        """Bring everything to the disk and let go of the file."""
+        """Bring everything to the disk and let go of the file. Raises HistoryError."""
         self._closed.set()
         self._unsynced.set()
         if self._syncer.is_alive():
             self._syncer.join()
-        self.file.sync()
-        self.file.close()
-        self._lock.release()
+        try:
+            self.file.sync()
+        except OSError as error:
+            raise HistoryError(
+                f"{self.path}: what was said last may not be on the disk: {error.strerror}; look after it."
+            ) from None
+        finally:
+            self.file.close()
+            self._lock.release()
 
     # ----- opening
 

@@ -111,6 +111,14 @@ def test_each_line_that_is_not_stored_is_told_so(faulty: FaultyServer) -> None:
     alice.close()
 
 
+def test_a_stop_that_can_not_sync_says_so(faulty: FaultyServer) -> None:
+    faulty.fail("sync")
+    with pytest.raises(AssertionError, match="exit 1"):
+        faulty.stop()
+    assert "may not be on the disk: Input/output error" in faulty.logs[-1]
+    assert "Traceback" not in faulty.logs[-1]
+
+
 # ------------------------------------------------------------------------------------- connections that end
 
 
@@ -118,7 +126,7 @@ def test_a_session_that_goes_on_finds_what_was_pending_when_its_connection_ended
     """The earlier connection has ended by itself, and its last line waits for the broadcaster."""
     history = History(history_path)
     room = Room(history)
-    broadcaster = threading.Thread(target=room.run)
+    broadcaster = threading.Thread(target=room.run, daemon=True)
     broadcaster.start()
     here, there = socket.socketpair()
     alice = Member(here, "10.0.0.1", "alice", "TOKEN", threading.Event())
