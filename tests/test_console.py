@@ -42,6 +42,8 @@ def terminal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Termina
     without = ["prompt_toolkit", "colorama"] if request.param == "plain" else []
     with Terminal(tmp_path, _command(tmp_path, *without), rows=40) as terminal:
         terminal.shows("Ctrl-C stops")
+        if not without:
+            terminal.prompts()
         yield terminal
 
 
@@ -110,7 +112,7 @@ def test_hostile_text_does_nothing_to_the_terminal(terminal: Terminal) -> None:
 
 def test_the_line_being_typed_stays_whole(tmp_path: Path) -> None:
     with Terminal(tmp_path, _command(tmp_path)) as terminal:
-        terminal.shows("Ctrl-C stops")
+        terminal.prompts()
         alice = _join(terminal, "alice")
         terminal.type("say half of ")
         terminal.prompts("say half of")
