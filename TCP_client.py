@@ -1673,16 +1673,17 @@ class PromptScreen(Screen):
             if app.is_running and app.loop:
                 if not self._printing:
                     self._printing = True
-                    app.loop.call_soon_threadsafe(self._print)
+                    app.loop.call_soon_threadsafe(lambda: app.create_background_task(self._print()))
                 self._printed.wait_for(lambda: len(self._unprinted) < 1000, timeout=5)
 
-    def _print(self) -> None:
+    async def _print(self) -> None:
         """Print what there is above the prompt, which is drawn anew below it.
 
         Unlike prompt_toolkit's own run_in_terminal this stays in raw mode: in the other, the terminal would
         echo what is typed just then, in the middle of the screen.
         """
         app = self._session.app
+        await app.renderer.wait_for_cpr_responses()  # where the cursor was is of no use once it has moved
         app.renderer.erase()
         self._print_rest()
         app.renderer.request_absolute_cursor_position()
