@@ -1588,8 +1588,8 @@ class LineScreen(Screen):
                 typed = self._readline.get_line_buffer()
                 self._erase(typed, below=0)
                 sys.stdout.write(f"{text}\n{self._PROMPT}{clean(typed)}")
-            else:
-                sys.stdout.write(text + "\n")
+            else:  # over the prompt; what is typed behind it stays in the terminal's own line
+                sys.stdout.write(f"\r{text}\n" + ("" if self._readline else self._PROMPT))
             sys.stdout.flush()
 
     def close(self, code: int) -> None:
@@ -1670,19 +1670,24 @@ class PromptScreen(Screen):
         app = self._session.app
         with self._lock:
             self._unprinted.append(text + "\n")
-            if not app.is_running or not app.loop:
-                return
-            if not self._printing:
-                self._printing = True
-                app.loop.call_soon_threadsafe(lambda: app.create_background_task(self._print()))
-            self._printed.wait_for(lambda: len(self._unprinted) < 1000, timeout=5)
+            if app.is_running and app.loop:
+                if not self._printing:
+                    self._printing = True
+                    app.loop.call_soon_threadsafe(lambda: app.create_background_task(self._print()))
+                self._printed.wait_for(lambda: len(self._unprinted) < 1000, timeout=5)
 
     async def _print(self) -> None:
-        """Print what there is above the prompt, which is drawn anew below it."""
-        from prompt_toolkit.application.run_in_terminal import in_terminal
+        """Print what there is above the prompt, which is drawn anew below it.
 
-        async with in_terminal():
-            self._print_rest()
+        Unlike prompt_toolkit's own run_in_terminal this stays in raw mode: in the other, the terminal would
+        echo what is typed just then, in the middle of the screen.
+        """
+        app = self._session.app
+        await app.renderer.wait_for_cpr_responses()  # where the cursor was is of no use once it has moved
+        app.renderer.erase()
+        self._print_rest()
+        app.renderer.request_absolute_cursor_position()
+        app.invalidate()
 
     def _print_rest(self) -> None:
         with self._lock:

@@ -135,12 +135,18 @@ class Terminal:
             assert time.monotonic() < deadline, f"no {what!r} on:\n" + "\n".join(self.rows)
             self._read(0.2)
 
-    def ends(self) -> int:
-        """Wait for the client's end; its exit code."""
-        deadline = time.monotonic() + DEADLINE
+    def ends(self, again: str = "") -> int:
+        """Wait for the client's end; its exit code. `again` is typed again each second.
+
+        For Ctrl-C that is: Python may miss a signal that comes in the moment before it begins to read.
+        """
+        started = typed = time.monotonic()
         while self.process.poll() is None:
-            assert time.monotonic() < deadline, "it goes on:\n" + "\n".join(self.rows)
+            assert time.monotonic() < started + DEADLINE, "it goes on:\n" + "\n".join(self.rows)
             self._read(0.05)
+            if again and time.monotonic() > typed + 1:
+                self.type(again)
+                typed = time.monotonic()
         while self._read(0):
             pass
         return self.process.returncode
