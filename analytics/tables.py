@@ -123,7 +123,7 @@ def longest_silence(records: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp] 
 def weekday_by_hour(records: pd.DataFrame, zone: tzinfo | None = None) -> pd.DataFrame:
     """How much was said on each weekday (rows, Monday is 0) in each hour of the day (columns)."""
     clock = local(records["time"][_is_spoken(records)], zone).dt
-    cells = clock.weekday.to_numpy() * 24 + clock.hour.to_numpy()
+    cells = clock.day_of_week.to_numpy() * 24 + clock.hour.to_numpy()
     counts = np.bincount(cells.astype(np.int64), minlength=7 * 24).reshape(7, 24)
     return pd.DataFrame(counts, pd.RangeIndex(7, name="weekday"), pd.RangeIndex(24, name="hour"))
 
@@ -143,12 +143,13 @@ def by_address(records: pd.DataFrame) -> pd.DataFrame:
 
 def _by(field: Literal["name", "address"], records: pd.DataFrame) -> pd.DataFrame:
     said = spoken(records)
+    texts = said["text"].to_numpy(object)
     lengths = pd.DataFrame(
         {
             field: said[field],
             "time": said["time"],
-            "words": [len(text.split()) for text in said["text"]],
-            "characters": [len(text) for text in said["text"]],
+            "words": [len(text.split()) for text in texts],
+            "characters": [len(text) for text in texts],
         }
     )
     table = lengths.groupby(field, observed=True, sort=False).agg(
