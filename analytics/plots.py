@@ -131,7 +131,7 @@ def _draw_bins(axes: Axes, counts: pd.Series[int], per: Per) -> None:
     end = _moments(counts.index[-1:]) + np.timedelta64(MILLISECONDS[per], "ms")
     every = f"busiest {per} of {step}" if step > 1 else f"in a {per}"
     axes.stairs(columns, np.append(times, end), fill=True, color=PALE, linewidth=0, label=every)
-    window, name = next(each for each in AVERAGED[per] if each[0] > 2 * step or each is AVERAGED[per][-1])
+    window, name = next(each for each in AVERAGED[per] if each[0] >= step or each is AVERAGED[per][-1])
     if len(counts) > 2 * window:
         average = counts.rolling(window, center=True, min_periods=1).mean()
         axes.plot(*_thinned(average, np.add), color=ACCENT, label=f"average over {name}")
@@ -171,14 +171,9 @@ def _time_axis(axes: Axes, index: pd.Index[pd.Timestamp], end: NDArray[np.dateti
     locator = dates.AutoDateLocator(tz=zone, minticks=4, maxticks=9)
     axes.xaxis.set_major_locator(locator)
     formatter = dates.ConciseDateFormatter(locator, tz=zone)
-    formatter.offset_formats = [
-        "",
-        "%Y",
-        "%Y",
-        "%d %b %Y",
-        "%d %b %Y",
-        "%d %b %Y, %H:%M",
-    ]  # day before month, as elsewhere
+    formatter.formats[2] = "%d %b"  # a day alone could be any month's
+    formatter.zero_formats[3] = "%d %b"
+    formatter.offset_formats = ["", "%Y", "%Y", "%d %b %Y", "%d %b %Y", "%d %b %Y, %H:%M"]
     axes.xaxis.set_major_formatter(formatter)
     start, last = dates.date2num(_moments(index[:1]))[0], dates.date2num(end)[0]
     margin = max((last - start) / 100, _A_MINUTE)
