@@ -186,11 +186,14 @@ def _counts(records: pd.DataFrame, per: Per, zone: tzinfo) -> pd.Series[int]:
 
 
 def _export(records: pd.DataFrame, path: Path) -> None:
-    if path.suffix == ".csv":
-        records.to_csv(path, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
-    else:
+    if path.suffix == ".parquet":
         import_module("pyarrow")  # where it is missing, that is said as of anything else
-        records.to_parquet(path, index=False)
+    with path.open("wb") as file:
+        if path.suffix == ".parquet":
+            records.to_parquet(file, index=False)
+        else:
+            times = records["time"].dt.tz_localize(None).to_numpy().astype(str)
+            records.assign(time=[f"{time}Z" for time in times]).to_csv(file, index=False)
 
 
 def _moment(time: datetime | None, zone: tzinfo) -> pd.Timestamp | None:
