@@ -606,7 +606,9 @@ class Room:
         if member.offset < member.file.end:
             self._due.add(member)  # something was passed over, and there is more
         elif member.file.next:
-            member.file, member.offset = member.file.next, 0
+            member.file = member.file.next
+            member.passed_over = member.file.goes_on_at is not None
+            member.offset = member.file.goes_on_at or 0
             self._due.add(member)
         elif member.last_place and member.last_place <= (member.file.number, member.offset):
             self._drop(member)
