@@ -28,8 +28,10 @@ import queue
 import random
 import re
 import select
+import shutil
 import signal
 import socket
+import struct
 import sys
 import threading
 import time
@@ -40,7 +42,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date, datetime
 from pathlib import Path
-from typing import NamedTuple, TypeVar, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar, Union
+
+if TYPE_CHECKING:
+    from prompt_toolkit.formatted_text import StyleAndTextTuples
 
 PORT = 9999
 LINE_BYTES = 16 * 1024  # no record is a third as long; what is longer is skipped and never held
@@ -48,6 +53,7 @@ PASTE_LINES = 5  # so many pasted lines are more likely a slip than a message
 BACKLOG = 1000  # lines from a pipe that may wait for their answer before no more are read
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 20  # without a word, though something is due, the connection counts as lost
+COMMAND_SECONDS = 75  # the same, where a command is due: the server counts its statistics for 60 at the most
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between tries to connect, doubling
 LEAVE_SECONDS = 5  # for the server to hang up after we took our leave
 TURNED_AWAY_TRIES = 5  # when coming back: our own old connection may still hold the name
@@ -110,6 +116,14 @@ def written_name(text: str) -> str:
     return unicodedata.normalize("NFC", clean(text).strip())
 
 
+def checked_name(text: str) -> str:
+    """A name that the server may take. Raises ValueError with a sentence."""
+    name = written_name(text)
+    if not 1 <= len(name) <= 24 or name.startswith("/") or re.search(r"\s", name):
+        raise ValueError("A name has 1 to 24 characters, no space and no slash in front.")
+    return name
+
+
 def name_key(name: str) -> str:
     """What two names have in common that differ only in case or form."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
@@ -148,14 +162,13 @@ class Answer(NamedTuple):
 
 def answer_to(line: str) -> Answer:
     """The answer that a line will get if nothing goes wrong."""
-    bare = line.strip(" ")
-    if bare in ("clear", "exit"):
-        bare = "/" + bare
-    if bare.startswith("/") and line.startswith("//"):
+    if line.strip(" ") in ("clear", "exit"):
+        line = "/" + line.strip(" ")
+    if line.startswith("//"):
         return Answer("message", line[1:])
-    if not bare.startswith("/") or line.startswith(" /"):
+    if not line.startswith("/"):
         return Answer("message", line)
-    word, _, argument = bare[1:].partition(" ")
+    word, _, argument = line[1:].partition(" ")
     word, argument = word.casefold(), argument.strip(" ")
     in_history = {
         "say": Answer("message", argument),
@@ -164,6 +177,7 @@ def answer_to(line: str) -> Answer:
         "clear": Answer("clear"),
         "exit": Answer("leave"),
         "quit": Answer("leave"),
+        **dict.fromkeys(("kick", "mute", "unmute", "ban", "unban"), Answer("notice")),
     }
     return in_history.get(word, Answer("/" + _CANONICAL.get(word, word)))
 
@@ -242,7 +256,7 @@ class Conversation:
     """
 
     def __init__(self, name: str, password: str = "", replay: str = "") -> None:
-        self.name = written_name(name)
+        self.name = name
         self.password = password
         self.joined = False  # in the room, on this connection
         self.refused = False  # the server waits for another name
@@ -283,9 +297,19 @@ class Conversation:
         return bool(self._in_flight) or not (self.joined or self.refused)
 
     @property
+    def command_due(self) -> bool:
+        """Whether it owes us the answer to a command, which may take a while."""
+        return any(line.answer.kind.startswith("/") for line in self._in_flight)
+
+    @property
     def said_goodbye(self) -> bool:
         """Whether all is sent, the /exit too."""
         return self._exit_sent
+
+    @property
+    def was_in(self) -> bool:
+        """Whether we have been in this room, so that our name was good once."""
+        return bool(self._shown_name)
 
     # ----- out
 
@@ -294,8 +318,9 @@ class Conversation:
         self.joined = self.refused = self._exit_sent = False
         self._greeted = self._admitted = False
         self._lines = Lines()
-        self._still_there = bool(self._shown_name)
+        self._still_there = self.was_in
         self._break_time = self._time
+        self._exact = not self._time
         options = ["/password " + self.password] if self.password else []
         if self._token and self._time:
             options.append(f"/session {self._token} {self._offset} {self._time}")
@@ -314,7 +339,7 @@ class Conversation:
         if self.leaving or not text:
             return
         line = Line(text, quiet)
-        if self.refused and not self._shown_name:
+        if self.refused and not self.was_in:
             self._try_again(text)
         elif line.answer.kind == "leave":
             self.leave()
@@ -382,10 +407,9 @@ class Conversation:
         match = re.fullmatch(r"(\S{1,200}) (\d{1,18}) (\d{1,18})", text, re.ASCII)
         if match:
             start = int(match.group(2))
-            if not self.joined:
-                self._admitted = True
-                self.refused = False
-                self._exact = start == self._offset or not self._break_time
+            if not self._admitted:
+                self._exact = self._exact or start == self._offset
+                self._admitted, self.refused = True, False
             self._token, self._offset, self._end = match.group(1), start, int(match.group(3))
 
     def _take_answer(self, kind: str) -> bool:
@@ -412,7 +436,7 @@ class Conversation:
         return self._replayed(record)
 
     def _live(self, record: Record) -> list[Event]:
-        mine = (record.name, record.address) == (self._shown_name, self._shown_address)
+        mine = self._is_mine(record)
         events: list[Event] = [Heard(record, mine)]
         if mine and record.kind == "leave":
             self._in_flight.clear()
@@ -426,7 +450,7 @@ class Conversation:
     def _replayed(self, record: Record) -> list[Event]:
         if not self._exact and record.time <= self._break_time:
             return []  # it came already, and what was answered then must not answer again
-        mine = (record.name, record.address) == (self._shown_name, self._shown_address)
+        mine = self._is_mine(record)
         events: list[Event] = [Heard(record, mine, replayed=True)]
         if record.kind == "start" or (mine and record.kind == "leave"):
             self._still_there = False
@@ -435,6 +459,12 @@ class Conversation:
             if record.kind == "rename":
                 self._shown_name = self._renamed = record.text
         return events
+
+    def _is_mine(self, record: Record) -> bool:
+        """Whether we are the author; of a notice, whether it says what we did as an admin."""
+        if record.kind == "notice":
+            return record.address == "-" and record.text.startswith(self._shown_name + " ")
+        return (record.name, record.address) == (self._shown_name, self._shown_address)
 
     def _own_join(self, record: Record) -> list[Event]:
         """We are in: what the replay did not show is sent again, or told where that could do it twice."""
@@ -499,33 +529,29 @@ class Settings:
     color: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    def load(cls, path: Path) -> Settings:
-        """Read the file; what is missing or makes no sense in it is as in a new one.
-
-        Raises OSError, ValueError.
-        """
+    def load(cls) -> Settings:
+        """Read the file; what is missing in it is as in a new one. Raises OSError, ValueError."""
         settings = cls()
-        if not path.exists():
+        if not settings_path().exists():
             return settings
-        stored = json.loads(path.read_text("utf-8"))
+        stored = json.loads(settings_path().read_text("utf-8"))
         if not isinstance(stored, dict):
             raise ValueError("it holds no settings")
         for known in fields(cls):
             value = stored.get(known.name)
             if isinstance(value, type(getattr(settings, known.name))):
                 setattr(settings, known.name, value)
+        settings.name = settings.name and checked_name(settings.name)
+        settings.server = settings.server and str(parse_address(settings.server))
         settings.bell = settings.bell if settings.bell in BELLS else "mention"
         settings.highlight = [word for word in settings.highlight if isinstance(word, str) and word]
         settings.ignore = [name for name in settings.ignore if isinstance(name, str)]
         settings.color = {name: colour for name, colour in settings.color.items() if colour in COLOURS}
         return settings
 
-    def save(self, path: Path) -> None:
-        """Write the file, whole or not at all. Raises OSError."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f"{path.name}.{os.getpid()}")
-        new.write_text(json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n", "utf-8")
-        new.replace(path)
+    def save(self) -> None:
+        """Write the file. Raises OSError."""
+        _write(settings_path(), json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
 
 
 def settings_folder() -> Path:
@@ -537,17 +563,24 @@ def settings_folder() -> Path:
     return Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config") / "tcp-chat"
 
 
+def settings_path() -> Path:
+    """The one file of settings."""
+    return settings_folder() / "settings.json"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file, whole or not at all, for nobody else's eyes. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f"{path.name}.{os.getpid()}")
+    new.touch(0o600)
+    new.write_text(text, "utf-8")
+    new.replace(path)
+
+
 # ----------------------------------------------------------------------------------------------------- view
 
 
-class Span(NamedTuple):
-    """A piece of a line. `style` holds the parameters of a terminal's SGR sequence; "" is plain."""
-
-    style: str
-    text: str
-
-
-DIM, BOLD, REVERSE = "2", "1", "7"
+DIM, BOLD, BOLD_REVERSE = "2", "1", "1;7"
 
 # How each kind is shown. No name has a space in it, so whoever is called "->" still can't forge a join.
 _SHAPES = {
@@ -571,8 +604,9 @@ _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 class View:
     """Records as lines for people. It knows the settings, and the day of the line that it made last."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, colours: bool) -> None:
         self._settings = settings
+        self._colours = colours
         self._day = date.today()
 
     def day_line(self, record: Record) -> str:
@@ -583,7 +617,7 @@ class View:
         self._day = day
         return f"--- {day.strftime('%A')}, {day.day} {day.strftime('%B %Y')} ---"
 
-    def line(self, record: Record, own_name: str = "") -> list[Span]:
+    def line(self, record: Record, own_name: str = "") -> str:
         """The record as one line, without escapes or line ends, whatever the server put into it.
 
         With our name, what mentions us is marked.
@@ -596,16 +630,17 @@ class View:
             text = _ISO_TIME.sub(lambda found: _short(found.group()), text, count=1)
         style = self._style(record)
         pieces = {
-            "{name}": [Span(self._colour(name), name)],
-            "{kind}": [Span(style, record.kind)],
-            "{text}": self._marked(text, style, own_name) if own_name else [Span(style, text)],
+            "{name}": self.paint(self._colour(name), name),
+            "{kind}": self.paint(style, record.kind),
+            "{text}": self._marked(text, style, own_name) if own_name else self.paint(style, text),
         }
-        line = [Span(DIM, clock(record.time) + " ")]
-        if own_name and self.mentions(record, own_name):
-            line.append(Span(BOLD, "> "))
-        for part in re.split(r"(\{\w+\})", shape):
-            line += pieces.get(part, [Span(style, part)])
-        return [span for span in line if span.text]
+        parts = [pieces.get(part) or self.paint(style, part) for part in re.split(r"(\{\w+\})", shape)]
+        mark = self.paint(BOLD, "> ") if own_name and self.mentions(record, own_name) else ""
+        return self.paint(DIM, clock(record.time) + " ") + mark + "".join(parts)
+
+    def paint(self, style: str, text: str) -> str:
+        """The text with a style: the parameters of a terminal's SGR sequence, or none."""
+        return f"\x1b[{style}m{text}\x1b[0m" if self._colours and style and text else text
 
     def mentions(self, record: Record, own_name: str) -> bool:
         """Whether our name or a word of interest stands in what somebody else said."""
@@ -615,9 +650,9 @@ class View:
             and self._words(own_name).search(record.text) is not None
         )
 
-    def _marked(self, text: str, style: str, own_name: str) -> list[Span]:
+    def _marked(self, text: str, style: str, own_name: str) -> str:
         parts = self._words(own_name).split(text)
-        return [Span(BOLD + ";" + REVERSE if odd % 2 else style, part) for odd, part in enumerate(parts)]
+        return "".join(self.paint(BOLD_REVERSE if odd % 2 else style, part) for odd, part in enumerate(parts))
 
     def _words(self, own_name: str) -> re.Pattern[str]:
         words = "|".join(re.escape(word) for word in (own_name, *self._settings.highlight))
@@ -658,16 +693,6 @@ def _short(time_: str) -> str:
     return moment.strftime("%H:%M" if moment.date() == date.today() else "%Y-%m-%d %H:%M")
 
 
-def plain(spans: Iterable[Span]) -> str:
-    """The text alone."""
-    return "".join(span.text for span in spans)
-
-
-def coloured(spans: Iterable[Span]) -> str:
-    """The text with the terminal's sequences for its styles."""
-    return "".join(f"\x1b[{span.style}m{span.text}\x1b[0m" if span.style else span.text for span in spans)
-
-
 class People:
     """Who is here, as far as we have heard, and in which order they spoke last."""
 
@@ -706,7 +731,8 @@ class People:
 
     def latest_first(self) -> list[str]:
         """The names of those who are here, whoever spoke last first."""
-        return sorted(self._here.values(), key=lambda name: -self._spoke.get(name_key(name), -1))
+        here = list(self._here.values())  # at once: the link's thread goes on hearing
+        return sorted(here, key=lambda name: -self._spoke.get(name_key(name), -1))
 
 
 # ------------------------------------------------------------------------------------------------- network
@@ -831,6 +857,7 @@ class Link:
         self._hurry = False
         self._pause = FIRST_PAUSE
         self._refusals = 0
+        self._last_break = ""
         self._code: int | None = None
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
@@ -861,10 +888,11 @@ class Link:
         while self._inbox.qsize() + len(self.waiting) > BACKLOG and self._thread.is_alive():
             time.sleep(0.02)
 
-    def wait_until_ended(self) -> None:
-        """Wait for the end of the link."""
-        while self._thread.is_alive():  # with a timeout, or Windows would not let Ctrl-C through
-            self._thread.join(0.2)
+    def wait_until_ended(self, seconds: float = float("inf")) -> None:
+        """Wait for the end of the link, or so long."""
+        until = time.monotonic() + seconds
+        while self._thread.is_alive() and time.monotonic() < until:
+            self._thread.join(0.2)  # without a timeout Windows would not let Ctrl-C through
 
     def _order(self, order: Callable[[], None]) -> None:
         self._inbox.put(order)
@@ -884,7 +912,7 @@ class Link:
     def _try(self) -> None:
         """One connection, from connecting to its end."""
         self._set_state("connecting")
-        self._moved = self._hurry = False
+        self._moved = False
         try:
             connection = connect(self.address)
         except (OSError, UnicodeError) as error:  # UnicodeError: a host name that no DNS could carry
@@ -928,35 +956,36 @@ class Link:
                 with contextlib.suppress(BlockingIOError):
                     out = out[connection.send(out) :]
             if connection in readable:
-                received = _receive(connection)
-                if received == b"":
+                received = connection.recv(256 * 1024)  # select said that this does not wait
+                if not received:
                     self._hung_up()
                     return
-                self._hear(conversation.receive(received or b""))
+                self._hear(conversation.receive(received))
             self._check_silence()
 
     def _hear(self, events: list[Event]) -> None:
         self._heard_at = time.monotonic()
         for event in events:
             if isinstance(event, Joined):
-                self._met, self._pause, self._refusals = True, FIRST_PAUSE, 0
+                self._met, self._pause, self._refusals, self._last_break = True, FIRST_PAUSE, 0, ""
                 self._set_state("connected")
-            elif isinstance(event, Refused):
-                self._refused(clean(event.record.text))
         self._publish()
         self._owner.hear(events)
         for event in events:
             if isinstance(event, Left) and event.why not in _COMES_BACK:
                 self._end(0 if self._conversation.leaving else 1)
+            elif isinstance(event, Refused):
+                self._refused(clean(event.record.text))
 
     def _refused(self, why: str) -> None:
-        """Raises _TurnedAway where there is nobody to try another name, or this name worked before."""
+        """A person may try another name, a program can't. Raises _TurnedAway where it was good before."""
         self._refusals += 1
-        if self._patient and self._refusals > (TURNED_AWAY_TRIES if self._met else 0):
+        if self._patient and self._refusals > (TURNED_AWAY_TRIES if self._conversation.was_in else 0):
             self._end(1, f"Turned away: {why}")
-        elif self._met:
+        elif self._conversation.was_in:
             raise _TurnedAway(why)
-        self._set_state("refused")
+        else:
+            self._set_state("refused")
 
     def _hung_up(self) -> None:
         """The server closed the connection."""
@@ -970,7 +999,8 @@ class Link:
     def _check_silence(self) -> None:
         """Raises _Silent."""
         silence = time.monotonic() - self._heard_at
-        if self._conversation.answer_due and silence > SILENCE_SECONDS:
+        patience = COMMAND_SECONDS if self._conversation.command_due else SILENCE_SECONDS
+        if self._conversation.answer_due and silence > patience:
             raise _Silent
         if self._conversation.said_goodbye and not self._conversation.waiting and silence > LEAVE_SECONDS:
             self._end(0)
@@ -983,8 +1013,9 @@ class Link:
             self._end(1, why)
         elif self._conversation.leaving and not (self._patient and self._conversation.waiting):
             self._end(1 if self._conversation.waiting else 0)
-        else:
+        elif why != self._last_break:  # told once, and not at every try
             self._owner.note(why)
+        self._last_break = why
 
     def _wait(self) -> None:
         """Wait before the next try; Enter ends the wait."""
@@ -993,10 +1024,11 @@ class Link:
         pause = self._pause * random.uniform(0.8, 1.2)  # so that not everybody comes back at the same moment
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
         self.next_try = time.monotonic() + pause
+        self._hurry = False
         self._set_state("waiting")
         while (remaining := self.next_try - time.monotonic()) > 0 and not (self._hurry or self._moved):
             if self._conversation.leaving and not self._patient:
-                self._lost("")
+                self._end(1 if self._conversation.waiting else 0)
                 return
             select.select([self._bell.socket], [], [], remaining)
             self._bell.silence()
@@ -1031,6 +1063,7 @@ class Link:
             if why:
                 self._owner.note(why)
             if code:
+                self._take_orders()
                 self._tell_unanswered()
 
     def _tell_unanswered(self) -> None:
@@ -1061,12 +1094,114 @@ class _Silent(Exception):
     """Something is due, and nothing comes."""
 
 
-def _receive(connection: socket.socket) -> bytes | None:
-    """What has come: None is nothing yet, b"" the end. Raises OSError."""
+# --------------------------------------------------------------------------------- finding a server, --doctor
+
+
+class Found(NamedTuple):
+    """A server that answered; the title is its own."""
+
+    address: Address
+    title: str
+
+
+def find_servers(port: int = PORT) -> list[Found]:
+    """Ask every network that this computer is in, and the computer itself, for DISCOVERY_SECONDS."""
+    found: dict[Address, str] = {}
+    with contextlib.ExitStack() as closing:
+        askers = []
+        for source, broadcast in _networks():
+            asker = closing.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            with contextlib.suppress(OSError):  # a network that is down
+                asker.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+                asker.bind((source, 0))
+                asker.sendto(b"chat?", (broadcast, port))
+                askers.append(asker)
+        until = time.monotonic() + DISCOVERY_SECONDS
+        while askers and (remaining := until - time.monotonic()) > 0 and len(found) < 50:
+            for asker in select.select(askers, [], [], remaining)[0]:
+                with contextlib.suppress(OSError, ValueError):  # ValueError: it is no answer
+                    answer, (host, _) = asker.recvfrom(1024)
+                    server = _understand_answer(answer, host)
+                    found[server.address] = server.title
+    return [Found(address, title) for address, title in found.items()]
+
+
+def _understand_answer(answer: bytes, host: str) -> Found:
+    """Raises ValueError."""
+    word, port, title = (clean_bytes(answer) + "  ").split(" ", 2)
+    if word != "chat!":
+        raise ValueError(word)
+    return Found(Address(host, parse_port(port)), title.strip()[:60])
+
+
+def _networks() -> list[tuple[str, str]]:
+    """(source address, broadcast address) for each IPv4 network, and for this computer itself.
+
+    A datagram to 255.255.255.255 takes one network card only, so each is asked at its own address.
+    """
+    networks = [("", "127.0.0.1")]
     try:
-        return connection.recv(256 * 1024)
-    except BlockingIOError:
-        return None
+        import fcntl
+    except ImportError:  # Windows: there the source chooses the card
+        own = socket.gethostbyname_ex(socket.gethostname())[2]
+        return networks + [(address, "255.255.255.255") for address in own]
+    broadcast_of = 0x8919 if sys.platform == "linux" else 0xC0206923  # SIOCGIFBRDADDR
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        for _, card in socket.if_nameindex():
+            with contextlib.suppress(OSError):  # it has no IPv4 address, or no broadcast
+                answer = fcntl.ioctl(asking.fileno(), broadcast_of, struct.pack("256s", card.encode()[:15]))
+                networks.append(("", socket.inet_ntoa(answer[20:24])))
+    return [network for network in dict.fromkeys(networks) if network[1] != "0.0.0.0"]
+
+
+NOTHING_FOUND = """No server answered. Check, in this order:
+  1. Is the server running? On its computer: python3 TCP_server.py
+  2. Are both computers in the same network, and not in a guest Wi-Fi that keeps its devices apart?
+  3. Does the server's firewall let TCP and UDP port 9999 in?
+  4. Type the address that the server printed when it started; --doctor with it tells what is wrong."""
+
+
+def examine(address: Address) -> bool:
+    """Print what works on the way to a server and what does not, step by step; whether all does."""
+
+    def passed(what: str, why_not: str = "") -> bool:
+        print(f"  {'FAILED' if why_not else 'ok':7}{what}{': ' + why_not if why_not else ''}")
+        return not why_not
+
+    print(f"The way to {address}:")
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        return passed("the name resolves", f"{error}. Is it spelled right? Try the IP address.")
+    passed(f"the name resolves: {', '.join(dict.fromkeys(str(entry[4][0]) for entry in found))}")
+    try:
+        connection = connect(address)
+    except ConnectionRefusedError:
+        passed("the host answers")
+        return passed(
+            f"port {address.port} is open", "nothing listens there. Is the server running, on this port?"
+        )
+    except OSError as error:
+        return passed("the host answers", f"{reason(error)}. Same network? A firewall?")
+    passed("the host answers")
+    passed(f"port {address.port} is open")
+    with connection:
+        connection.settimeout(CONNECT_SECONDS)
+        try:
+            greeting = connection.recv(LINE_BYTES)
+        except OSError:
+            greeting = b""
+    record = parse(greeting.partition(b"\n")[0])
+    if record is None:
+        said = f"it says {clean_bytes(greeting[:40])!r}" if greeting else "it says nothing"
+        return passed("a chat server is there", f"{said}. Another program has this port.")
+    if record.kind == "/error":
+        return passed("it lets us in", clean(record.text))
+    passed("a chat server is there")
+    apart = time.time() - local_time(record.time).timestamp()
+    if abs(apart) > 60:
+        return passed("the clocks agree", f"they are {abs(apart):.0f} s apart; times will look wrong.")
+    return passed(f"the clocks agree ({apart:+.1f} s)")
 
 
 # ------------------------------------------------------------------------------------- a pipe, and --plain
@@ -1081,11 +1216,11 @@ class PlainScreen(Owner):
 
     def __init__(self, address: Address, conversation: Conversation, input_lines: Iterable[bytes]) -> None:
         self._input = input_lines
-        self._view = View(Settings())
+        self._view = View(Settings(), colours=False)
         self._link = Link(address, conversation, self, patient=True)
 
-    def run(self) -> int:
-        """Say what comes in, until it ends; the exit code."""
+    def run(self) -> NoReturn:
+        """Say what comes in, until it ends, and end the program."""
         leave_on_signal(self._link)
         self._link.start()
         try:
@@ -1096,24 +1231,27 @@ class PlainScreen(Owner):
             pass
         self._link.leave()
         self._link.wait_until_ended()
-        return 0  # not reached: `ended` quits
+        quit_now(1)  # not reached: `ended` quits first
 
     def hear(self, events: list[Event]) -> None:
         lines = []
         for event in events:
             if isinstance(event, (Heard, Refused)):
-                lines.append(plain(self._view.line(event.record)) + "\n")
+                lines.append(self._view.line(event.record) + "\n")
             elif isinstance(event, Unsure):
                 self.note(unsure_sentence(event))
         try:
             sys.stdout.write("".join(lines))
             sys.stdout.flush()
-        except OSError:  # whoever read it has gone, like head does
+        except BrokenPipeError:  # whoever read it has gone, like head does
             os._exit(0)
+        except OSError as error:
+            self.note(f"can't write what comes: {reason(error)}.")
+            os._exit(1)
 
     def note(self, sentence: str) -> None:
         with contextlib.suppress(OSError):
-            print(f"TCP_client.py: {clean(sentence)}", file=sys.stderr, flush=True)
+            _complain(sentence)
 
     def ended(self, code: int) -> None:
         quit_now(code)
@@ -1129,12 +1267,532 @@ def leave_on_signal(link: Link) -> None:
     signal.signal(signal.SIGTERM, lambda *_: link.leave())
 
 
-def quit_now(code: int) -> None:
+def quit_now(code: int) -> NoReturn:
     """End the program from any thread. The main one may sit in a read that nothing can interrupt."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(code)
+
+
+# ----------------------------------------------------------------------------------------- a person's chat
+
+
+class CommandError(Exception):
+    """A command of the client's own can't be done; the message is one sentence."""
+
+
+class Command(NamedTuple):
+    """A command that the client does itself; /help tells of it, Tab completes it."""
+
+    arguments: str
+    help: str
+    run: Callable[[Chat, str], str]  # what stands behind the command's name -> what to tell
+
+
+class Chat(Owner):
+    """What stands between the link and a person's screen: whom to show, what to ring for, what is meant."""
+
+    def __init__(self, address: Address, conversation: Conversation, settings: Settings, view: View) -> None:
+        self.link = Link(address, conversation, self, patient=False)
+        self._code = 1
+        self._settings = settings
+        self._view = view
+        self._people = People()
+        self._screen = Screen()
+        self._joined_before = False
+
+    def run_on(self, screen: Screen) -> int:
+        """Talk on this screen until somebody leaves; the exit code."""
+        self._screen = screen
+        leave_on_signal(self.link)
+        screen.run()
+        return self._code
+
+    # ----- from the link
+
+    def hear(self, events: list[Event]) -> None:
+        for event in events:
+            if isinstance(event, Heard):
+                self._hear(event)
+            elif isinstance(event, Refused):
+                self._show(event.record)
+                if not self._joined_before:
+                    self.note("Type another name, or /password SECRET.")
+            elif isinstance(event, Unsure):
+                self.note(unsure_sentence(event))
+            elif isinstance(event, Joined):
+                self._people.forget()
+                self.link.say("/users", quiet=True)
+                self._settings.name, self._settings.server = self.link.name, str(self.link.address)
+                self._save()
+                if self._joined_before:
+                    self.note("Connected again.")
+                self._joined_before = True
+
+    def _hear(self, heard: Heard) -> None:
+        record = heard.record
+        self._people.hear(record)
+        ignored = record.kind in _SAID and name_key(record.name) in map(name_key, self._settings.ignore)
+        if heard.quiet or ignored or (record.kind == "/hello" and self._joined_before):
+            return
+        said = record.kind in _SAID and not heard.mine and not heard.replayed
+        wanted = record.kind == "/msg" or self._view.mentions(record, self.link.name)
+        self._show(record, bell=said and self._settings.bell in ("all", "mention" if wanted else "all"))
+
+    def _show(self, record: Record, *, bell: bool = False) -> None:
+        day = self._view.day_line(record)
+        if day:
+            self._screen.show(self._view.paint(DIM, day))
+        self._screen.show(self._view.line(record, self.link.name) + "\a" * bell)
+
+    def note(self, sentence: str) -> None:
+        self._screen.show(self._view.paint(DIM, "-- " + clean(sentence)))
+
+    def changed(self) -> None:
+        self._screen.refresh()
+
+    def ended(self, code: int) -> None:
+        self._code = code
+        self._screen.close(code)
+
+    # ----- from the screen
+
+    def enter(self, text: str) -> None:
+        """A line was typed. An empty one means: try to connect at once."""
+        word, _, argument = text.strip()[1:].partition(" ")
+        if not text.strip():
+            self.link.hurry()
+        elif text.startswith("/") and word in _COMMANDS:
+            try:
+                self.note(_COMMANDS[word].run(self, argument.strip()))
+            except CommandError as failure:
+                self.note(str(failure))
+        else:
+            if text.strip() == "/help":
+                for name, command in _COMMANDS.items():
+                    self.note(f"/{name} {command.arguments} - {command.help}")
+            self.link.say(text)
+
+    def completions(self, before: str) -> list[str]:
+        """What the last word of `before` can become, best first, with what belongs behind it."""
+        word = before.rpartition(" ")[2]
+        if word == before and word.startswith("/"):
+            commands = [*SERVER_COMMANDS, *(f"/{name}" for name in _COMMANDS)]
+            return [command + " " for command in commands if command.startswith(word)]
+        names = [name for name in self._people.latest_first() if name != self.link.name]
+        behind = ": " if word == before else " "
+        return [name + behind for name in names if name_key(name).startswith(name_key(word))]
+
+    def status(self) -> str:
+        """Where we are, who we are, how many are here, and how it stands with the connection."""
+        link = self.link
+        parts = [str(link.address), link.name]
+        if self._people.counted and link.state == "connected":
+            parts.append(f"{len(self._people)} here")
+        if link.state == "waiting":
+            seconds = max(0, round(link.next_try - time.monotonic()))
+            parts.append(f"reconnecting in {seconds} s, Enter tries now")
+        else:
+            parts.append("another name?" if link.state == "refused" else link.state)
+        if link.waiting:
+            parts.append(f"{len(link.waiting)} not stored yet")
+        return " · ".join(parts)
+
+    # ----- the client's own commands
+
+    def connect_to(self, argument: str) -> str:
+        try:
+            address = parse_address(argument)
+        except ValueError as wrong:
+            raise CommandError(str(wrong)) from None
+        self._people.forget()
+        self._joined_before = False
+        self.link.move(address)
+        return f"Going to {address}."
+
+    def highlight(self, word: str) -> str:
+        words = self._settings.highlight
+        if word:
+            self._settings.highlight = [other for other in words if other != word] + [word] * (
+                word not in words
+            )
+        return self._saved(f"Words that stand out beside your name: {_listed(self._settings.highlight)}.")
+
+    def set_bell(self, when: str) -> str:
+        if when not in BELLS:
+            raise CommandError("/bell off, /bell mention or /bell all: when it is to ring.")
+        self._settings.bell = when
+        return self._saved(f"The bell is set to {when}.")
+
+    def ignore(self, name: str) -> str:
+        self._settings.ignore = [*self._others(name), name] if name else self._settings.ignore
+        return self._saved(f"Not shown is what these say: {_listed(self._settings.ignore)}.")
+
+    def unignore(self, name: str) -> str:
+        if self._others(name) == self._settings.ignore:
+            raise CommandError(f"{name or 'Nobody'} is not ignored.")
+        self._settings.ignore = self._others(name)
+        return self._saved(f"{name} is shown again.")
+
+    def _others(self, name: str) -> list[str]:
+        return [other for other in self._settings.ignore if name_key(other) != name_key(name)]
+
+    def set_color(self, argument: str) -> str:
+        name, _, colour = argument.partition(" ")
+        if colour.strip() not in COLOURS:
+            raise CommandError(f"/color NAME COLOUR, with one of {_listed(COLOURS)}.")
+        self._settings.color = {**self._settings.color, name_key(name): colour.strip()}
+        return self._saved(f"{name} is {colour.strip()} from now on.")
+
+    def _saved(self, sentence: str) -> str:
+        why_not = self._save()
+        return f"{sentence} That holds until you leave: {why_not}." if why_not else sentence
+
+    def _save(self) -> str:
+        """Keep the settings; why that can't be, or ""."""
+        try:
+            self._settings.save()
+        except OSError as error:
+            return f"{settings_folder()}: {reason(error)}"
+        return ""
+
+
+def _listed(words: Iterable[str]) -> str:
+    return ", ".join(words) or "none"
+
+
+_COMMANDS = {
+    "connect": Command("HOST[:PORT]", "go to another server", Chat.connect_to),
+    "highlight": Command("WORD", "make a word stand out, or no longer", Chat.highlight),
+    "bell": Command("off|mention|all", "when to ring", Chat.set_bell),
+    "ignore": Command("NAME", "do not show what somebody says", Chat.ignore),
+    "unignore": Command("NAME", "show it again", Chat.unignore),
+    "color": Command("NAME COLOUR", "show a name in another colour", Chat.set_color),
+}
+SERVER_COMMANDS = [
+    *("/help", "/users", "/nick", "/me", "/msg", "/reply", "/history", "/search", "/stats"),
+    *("/away", "/back", "/say", "/clear", "/exit", "/admin"),
+    *("/kick", "/mute", "/unmute", "/ban", "/unban", "/bans"),
+]
+_SECRETS = ("/password", "/admin")  # what stands behind these is not kept in the input history
+INPUT_LINES = 500  # as many can be found with the arrow keys, and rewriting them all is no work
+
+
+class InputHistory:
+    """The lines that were typed, oldest first, in a file of their own; they go where there can be none."""
+
+    def __init__(self) -> None:
+        self._path = settings_folder() / "input-history.txt"
+        self.lines: list[str] = []
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            self.lines = self._path.read_text("utf-8").split("\n")[-INPUT_LINES - 1 : -1]
+
+    def add(self, line: str) -> bool:
+        """Keep a line, if it is one to be kept: no secret, and something."""
+        wanted = bool(line.strip()) and not line.startswith(_SECRETS)
+        if wanted:
+            self.lines = [*self.lines[1 - INPUT_LINES :], line]
+            with contextlib.suppress(OSError):
+                _write(self._path, "".join(kept + "\n" for kept in self.lines))
+        return wanted
+
+
+class Screen:
+    """Where a person types and reads. `show`, `refresh` and `close` are called from any thread."""
+
+    def run(self) -> None:
+        """Until the end."""
+
+    def show(self, text: str) -> None:
+        """A finished line, above the one that is being typed."""
+
+    def refresh(self) -> None:
+        """The status is another."""
+
+    def close(self, code: int) -> None:
+        """The end."""
+
+
+class LineScreen(Screen):
+    """A terminal without prompt_toolkit. With readline the typed line is put back after what arrives."""
+
+    _PROMPT = "> "
+
+    def __init__(self, chat: Chat) -> None:
+        self._chat = chat
+        self._history = InputHistory()
+        self._drawing = threading.Lock()  # guards the order of what is written to the terminal
+        self._typing = False
+        self._modes = _terminal_modes()
+        self._readline: Any = None
+        with contextlib.suppress(ImportError):  # Windows has none
+            import readline
+
+            if hasattr(readline, "set_pre_input_hook"):
+                self._readline = readline
+                self._set_up_readline()
+
+    def _set_up_readline(self) -> None:
+        self._readline.set_auto_history(False)
+        for line in self._history.lines:
+            self._readline.add_history(line)
+        self._readline.set_completer_delims(" ")
+        self._readline.set_completer(self._complete)
+        libedit = "libedit" in (self._readline.__doc__ or "")
+        self._readline.parse_and_bind("bind ^I rl_complete" if libedit else "tab: menu-complete")
+        self._readline.set_pre_input_hook(self._begin_typing)
+
+    def run(self) -> None:
+        self._chat.link.start()
+        with contextlib.suppress(EOFError, KeyboardInterrupt, OSError):
+            while True:
+                self._enter(self._input())
+        self._chat.link.leave()
+        self._chat.link.wait_until_ended()
+
+    def _input(self) -> str:
+        if not self._readline:
+            return input(self._PROMPT)
+        self._drawing.acquire()  # so that nothing comes between the prompt and _begin_typing
+        try:
+            return input(self._PROMPT)
+        finally:
+            if self._typing:
+                self._drawing.acquire()
+            self._typing = False
+            self._drawing.release()
+
+    def _begin_typing(self) -> None:
+        """The prompt is there; from now on what arrives goes above it."""
+        self._typing = True
+        self._drawing.release()
+
+    def _enter(self, text: str) -> None:
+        if self._readline:
+            with self._drawing:
+                self._erase(text)  # it comes back as a record, or as a note
+            if self._history.add(text):
+                self._readline.add_history(text)
+        if self._chat.link.state != "connected" and text.strip():
+            self.show(f"-- waits for the connection: {clean(text)}")
+        self._chat.enter(text)
+
+    def _erase(self, typed: str, *, below: int = 1) -> None:
+        rows = cells(self._PROMPT + typed) // max(1, shutil.get_terminal_size().columns) + below
+        sys.stdout.write("\r" + "\x1b[A" * rows + "\x1b[J" if rows else "\r\x1b[J")
+
+    def show(self, text: str) -> None:
+        with self._drawing, contextlib.suppress(OSError):
+            if self._readline and self._typing:
+                typed = self._readline.get_line_buffer()
+                self._erase(typed, below=0)
+                sys.stdout.write(f"{text}\n{self._PROMPT}{clean(typed)}")
+            else:
+                sys.stdout.write(text + "\n")
+            sys.stdout.flush()
+
+    def close(self, code: int) -> None:
+        with self._drawing, contextlib.suppress(OSError):
+            if self._typing:
+                self._erase(self._readline.get_line_buffer(), below=0)
+        if self._modes:
+            _restore_terminal(self._modes)
+        quit_now(code)
+
+    def _complete(self, _: str, state: int) -> str | None:
+        before = self._readline.get_line_buffer()[: self._readline.get_endidx()]
+        found = self._chat.completions(before)
+        return found[state] if state < len(found) else None
+
+
+def cells(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
+    return len(text) + wide - sum(unicodedata.combining(character) != 0 for character in text)
+
+
+def _terminal_modes() -> list[Any] | None:
+    try:
+        import termios
+    except ImportError:  # Windows, where a read leaves the console as it was
+        return None
+    return termios.tcgetattr(sys.stdin)
+
+
+def _restore_terminal(modes: list[Any]) -> None:
+    import termios
+
+    with contextlib.suppress(OSError, termios.error):
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, modes)
+
+
+class PromptScreen(Screen):
+    """A terminal with prompt_toolkit: one prompt for the whole session, what arrives is printed above it.
+
+    Raises ImportError where prompt_toolkit is not installed.
+    """
+
+    def __init__(self, chat: Chat, *, colours: bool) -> None:
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.history import InMemoryHistory
+        from prompt_toolkit.output import ColorDepth
+
+        self._chat = chat
+        self._history = InputHistory()
+        self._leaving = False
+        self._pasted: list[str] = []  # lines that wait for a yes
+        # Tab's last result, what of it stood before the word, and the choices that come next.
+        self._completed: tuple[str, str, list[str]] = ("", "", [])
+        self._lock = threading.Lock()  # guards the next two
+        self._unprinted: list[str] = []
+        self._printing = False
+        self._printed = threading.Condition(self._lock)
+        self._session: PromptSession[None] = PromptSession(
+            message=self._message,
+            bottom_toolbar=self._toolbar,
+            key_bindings=self._keys(),
+            history=InMemoryHistory(self._history.lines),
+            refresh_interval=1,  # for the seconds to the next try
+            reserve_space_for_menu=0,
+            erase_when_done=True,
+            color_depth=None if colours else ColorDepth.DEPTH_1_BIT,
+        )
+
+    def run(self) -> None:
+        with contextlib.suppress(EOFError, KeyboardInterrupt):
+            self._session.prompt(pre_run=self._chat.link.start)
+        self._chat.link.leave()  # the terminal may be gone; else this was the end already
+        self._chat.link.wait_until_ended(LEAVE_SECONDS)
+        self._print_rest()
+
+    def show(self, text: str) -> None:
+        app = self._session.app
+        with self._lock:
+            self._unprinted.append(text + "\n")
+            if not app.is_running or not app.loop:
+                return
+            if not self._printing:
+                self._printing = True
+                app.loop.call_soon_threadsafe(lambda: app.create_background_task(self._print()))
+            self._printed.wait_for(lambda: len(self._unprinted) < 1000, timeout=5)
+
+    async def _print(self) -> None:
+        """Print what there is above the prompt, which is drawn anew below it."""
+        from prompt_toolkit.application.run_in_terminal import in_terminal
+
+        async with in_terminal():
+            self._print_rest()
+
+    def _print_rest(self) -> None:
+        with self._lock:
+            text, self._unprinted = "".join(self._unprinted), []
+            self._printing = False
+            self._printed.notify_all()
+        with contextlib.suppress(OSError):
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+    def refresh(self) -> None:
+        self._session.app.invalidate()
+
+    def close(self, code: int) -> None:
+        app = self._session.app
+        if app.loop:
+            with contextlib.suppress(RuntimeError):  # it has ended already
+                app.loop.call_soon_threadsafe(lambda: app.is_running and not app.is_done and app.exit())
+
+    def _message(self) -> StyleAndTextTuples:
+        """The lines that are not stored yet, and the prompt."""
+        waiting = self._chat.link.waiting[-3:]
+        return [*(("italic", f"… {line}\n") for line in waiting), ("", "> ")]
+
+    def _toolbar(self) -> str:
+        if self._pasted:
+            return f"Send {len(self._pasted)} pasted lines? Enter sends them, Escape does not."
+        return self._chat.status()
+
+    def _keys(self) -> Any:
+        from prompt_toolkit.filters import Condition
+        from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+        from prompt_toolkit.keys import Keys
+
+        keys = KeyBindings()
+        asking = Condition(lambda: bool(self._pasted))
+
+        @keys.add("enter")
+        def _enter(event: KeyPressEvent) -> None:
+            buffer = event.current_buffer
+            text = buffer.text
+            if self._history.add(text):
+                buffer.append_to_history()
+            buffer.reset()
+            self._chat.enter(text)
+
+        @keys.add("tab")
+        def _tab(event: KeyPressEvent) -> None:
+            self._complete(event.current_buffer)
+
+        @keys.add("c-c")
+        def _interrupt(event: KeyPressEvent) -> None:
+            if event.current_buffer.text:
+                event.current_buffer.reset()
+            else:
+                self._leave()
+
+        @keys.add("c-d", filter=Condition(lambda: not self._session.default_buffer.text))
+        def _end_of_input(_: KeyPressEvent) -> None:
+            self._leave()
+
+        @keys.add(Keys.BracketedPaste)
+        def _paste(event: KeyPressEvent) -> None:
+            self._paste(event.current_buffer, event.data.replace("\r\n", "\n").replace("\r", "\n"))
+
+        @keys.add("enter", filter=asking)
+        def _send_pasted(_: KeyPressEvent) -> None:
+            lines, self._pasted = self._pasted, []
+            for line in lines:
+                self._chat.link.say(line)
+
+        @keys.add("escape", filter=asking, eager=True)
+        @keys.add("c-c", filter=asking)
+        def _drop_pasted(_: KeyPressEvent) -> None:
+            self._pasted = []
+
+        return keys
+
+    def _leave(self) -> None:
+        """Leave in order; the second time, at once."""
+        if self._leaving:
+            self._session.app.exit()
+        self._leaving = True
+        self._chat.link.leave()
+
+    def _paste(self, buffer: Any, text: str) -> None:
+        """Few lines are typed as they stand: each but the last is sent. Many are asked for first."""
+        *lines, rest = (buffer.document.text_before_cursor + text).split("\n")
+        if len(lines) + bool(rest) >= PASTE_LINES:
+            self._pasted = [line for line in (*lines, rest) if line]
+            buffer.reset()
+        elif lines:
+            buffer.reset()
+            for line in lines:
+                self._chat.enter(line)
+            buffer.insert_text(rest)
+        else:
+            buffer.insert_text(clean(text))
+
+    def _complete(self, buffer: Any) -> None:
+        """Complete the last word; Tab again takes the next that fits."""
+        before = buffer.document.text_before_cursor
+        result, start, choices = self._completed
+        if before != result:
+            start, choices = before[: before.rfind(" ") + 1], self._chat.completions(before)
+        if choices:
+            result = start + choices[0]
+            buffer.delete_before_cursor(len(before))
+            buffer.insert_text(result)
+            self._completed = (result, start, choices[1:] + choices[:1])
 
 
 # ---------------------------------------------------------------------------------------------- the start
@@ -1147,8 +1805,9 @@ def main(arguments: list[str] | None = None) -> int:
         reconfigure = getattr(stream, "reconfigure", None)  # a test's stream may have none
         if reconfigure:
             reconfigure(errors="replace", **({} if stream.isatty() else {"encoding": "utf-8"}))
-    settings_path = settings_folder() / "settings.json"
-    settings = _load_settings(settings_path)
+    settings = _load_settings()
+    if options.doctor:
+        return 0 if examine(options.server or parse_address(settings.server or "127.0.0.1")) else 1
     try:
         password = _password(options.password_file)
         address, name = _who_and_where(options, settings)
@@ -1156,11 +1815,40 @@ def main(arguments: list[str] | None = None) -> int:
         print("\nLeft before coming in.", file=sys.stderr)
         return 0
     except _CannotStart as why:
-        print(f"TCP_client.py: {why}", file=sys.stderr)
+        _complain(str(why))
         return 2
-    settings.name, settings.server = name, str(address)
     conversation = Conversation(name, password, options.replay or "")
-    return PlainScreen(address, conversation, sys.stdin.buffer).run()
+    try:
+        if options.plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            return PlainScreen(address, conversation, sys.stdin.buffer).run()
+        return _talk(address, conversation, settings, colours=_colours(options.no_color))
+    except KeyboardInterrupt:  # the second one: the first leaves in order
+        print("Stopped before the server had answered everything.", file=sys.stderr)
+        quit_now(1)
+
+
+def _talk(address: Address, conversation: Conversation, settings: Settings, *, colours: bool) -> int:
+    """Talk on the best screen that this terminal and this Python can have."""
+    chat = Chat(address, conversation, settings, View(settings, colours=colours))
+    try:
+        screen: Screen = PromptScreen(chat, colours=colours)
+    except ImportError:
+        screen = LineScreen(chat)
+    return chat.run_on(screen)
+
+
+def _colours(unwanted: bool) -> bool:
+    """Whether to use colours; makes Windows' console understand them where that can be."""
+    if unwanted or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    if os.name != "nt":
+        return True
+    try:
+        import colorama
+    except ImportError:
+        return "WT_SESSION" in os.environ  # Windows Terminal understands them by itself
+    colorama.just_fix_windows_console()
+    return True
 
 
 _Answer = TypeVar("_Answer")
@@ -1170,15 +1858,16 @@ class _CannotStart(Exception):
     """Something that was said at the start is wrong; the message says what."""
 
 
-def _load_settings(path: Path) -> Settings:
+def _load_settings() -> Settings:
     try:
-        return Settings.load(path)
+        return Settings.load()
     except (OSError, ValueError) as error:
-        print(
-            f"TCP_client.py: the settings in {path} can't be read ({error}); going on without.",
-            file=sys.stderr,
-        )
+        _complain(f"the settings in {settings_path()} can't be read ({error}); going on without.")
         return Settings()
+
+
+def _complain(sentence: str) -> None:
+    print(f"TCP_client.py: {clean(sentence)}", file=sys.stderr, flush=True)
 
 
 def _who_and_where(options: argparse.Namespace, settings: Settings) -> tuple[Address, str]:
@@ -1192,16 +1881,25 @@ def _who_and_where(options: argparse.Namespace, settings: Settings) -> tuple[Add
     default = settings.name or _login_name()
     if options.server and not sys.stdin.isatty():
         return address, default
-    return address, _ask("Name", default, _checked_name)
+    return address, _ask("Name", default, checked_name)
 
 
 def _ask_address(settings: Settings) -> Address:
-    last = parse_address(settings.server or "127.0.0.1")
-    text = _ask("Server", last.host, _checked_host)
-    if parse_address(text) != parse_address(text, 1):  # it came without a port
-        port = last.port if text == last.host else PORT
-        return Address(parse_address(text).host, _ask("Port", str(port), parse_port))
-    return parse_address(text)
+    """Look for servers, and let the person choose one of them or type an address."""
+    print("Looking for servers on the network ...", file=sys.stderr)
+    found = find_servers()
+    for number, server in enumerate(found, 1):
+        print(f"  {number}  {server.title or 'a chat'}, {server.address}", file=sys.stderr)
+    if not found:
+        print(NOTHING_FOUND, file=sys.stderr)
+    first = found[0].address if found else parse_address(settings.server or "127.0.0.1")
+    text = _ask("Server", first.host, _checked_host)
+    if text in map(str, range(1, len(found) + 1)):
+        return found[int(text) - 1].address
+    address = parse_address(text)
+    if parse_address(text, PORT + 1) == address:  # it was typed with its port
+        return address
+    return Address(address.host, _ask("Port", str(first.port if text == first.host else PORT), parse_port))
 
 
 def _checked_host(text: str) -> str:
@@ -1233,16 +1931,9 @@ def _input(prompt: str) -> str:
 def _login_name() -> str:
     """The name of this computer's user, as far as a name in the chat can be that."""
     try:
-        return _checked_name(re.sub(r"\s+", "_", getpass.getuser()).lstrip("/")[:24])
+        return checked_name(re.sub(r"\s+", "_", getpass.getuser()).lstrip("/")[:24])
     except (ValueError, OSError, KeyError, ImportError):  # the errors that getuser has on some systems
         return "guest"
-
-
-def _checked_name(text: str) -> str:
-    name = written_name(text)
-    if not 1 <= len(name) <= 24 or name.startswith("/") or re.search(r"\s", name):
-        raise ValueError("A name has 1 to 24 characters, no space and no slash in front.")
-    return name
 
 
 def _checked_replay(text: str) -> str:
@@ -1287,7 +1978,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="HOST[:PORT]",
         help="the server (looked for on the network)",
     )
-    add("--name", type=_argument(_checked_name), help="your name (the one you used last)")
+    add("--name", type=_argument(checked_name), help="your name (the one you used last)")
     add("--password-file", type=Path, metavar="F", help="send the password in the first line of this file")
     add(
         "--replay",
@@ -1300,6 +1991,7 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="one record a line and nothing else: for programs and screen readers",
     )
+    add("--doctor", action="store_true", help="tell what works on the way to the server and what does not")
     add("--no-color", action="store_true", help="no colours (NO_COLOR means the same)")
     return parser
 

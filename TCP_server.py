@@ -264,7 +264,7 @@ def _serve(options: argparse.Namespace) -> None:
     broadcaster.start()
     room.say(None, record.draft(record.NOBODY, "server", "start", f"port {port}"))
     if not options.no_discovery:
-        discovery.start(lambda: f"chat! {port} {socket.gethostname()}")
+        discovery.start(lambda: f"chat! {port} {socket.gethostname()}, {len(room.members())} here")
     try:
         _welcome(options.host, port, history.path, rules)
         server.serve_forever()

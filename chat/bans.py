@@ -128,7 +128,7 @@ class Bans:
             log.error("%s can't be read: %s; the bans read before hold", self.path, error.strerror)
             return
         self._seen = seen
-        self._lines = text.splitlines(keepends=True)
+        self._lines = [line + "\n" for line in text.removesuffix("\n").split("\n")] if text else []
         self._bans = []
         for number, line in enumerate(self._lines, 1):
             try:
@@ -141,8 +141,6 @@ class Bans:
 
     def _write(self, lines: list[str]) -> None:
         """Put a whole new file where the old one is: a crash leaves one or the other."""
-        if lines and not lines[-1].endswith("\n"):
-            lines[-1] += "\n"
         new = self.path.with_name(self.path.name + ".new")
         with new.open("w", encoding="utf-8") as file:
             file.writelines(lines if self._lines else [HEADER, *lines])
@@ -159,7 +157,10 @@ def ban_of(target: str, until: str = "", comment: str = "") -> Ban:
         try:
             network = ipaddress.ip_network(target, strict=False)
         except ValueError:
-            pass
+            if "/" in target:
+                raise BadTarget(
+                    f"{target} is no network; a name with a slash is written {NAME_PREFIX}NAME."
+                ) from None
         else:
             return Ban(str(network) if "/" in target else target, network, until, comment)
     try:
@@ -196,7 +197,7 @@ def _same(one: Ban, other: Ban) -> bool:
 
 def _needs_prefix(name: str) -> bool:
     """Whether a name alone on its line would be read as something else."""
-    if name.startswith(("#", NAME_PREFIX)):
+    if name.startswith(("#", NAME_PREFIX)) or "/" in name:
         return True
     try:
         ipaddress.ip_network(name, strict=False)

@@ -9,11 +9,13 @@ import difflib
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from chat import moderation, record
 from chat.house import CommandError, House, Leave, Speaker
 from chat.record import Record
 from chat.room import Full, Member, NameTaken, NotStored
+from chat.statistics import NoStatistics
 
 BARE_WORDS = ("clear", "exit")  # commands without a slash: that is what the user asked for
 HISTORY_RECORDS = 20  # what /history shows if no number is given, and a newcomer if none is asked for
@@ -33,14 +35,16 @@ class Command:
     help: str
     run: Callable[[House, Speaker, str], None]
     aliases: tuple[str, ...] = ()
-    admins: bool = False  # only they may use it
+    who: Literal["all", "admins", "host"] = "all"
     says: bool = False  # others see what is said with it: not for the muted
 
     def permitted(self, house: House, speaker: Speaker) -> bool:
         """Whether the speaker may use it. Where there are no admins everyone may clear, as the user asked."""
-        if self.run is _clear:
-            return speaker.admin or not house.rules.admin_password
-        return speaker.admin or not self.admins
+        if self.who == "host":
+            return speaker.member is None
+        if self.run is _clear and not house.rules.admin_password:
+            return True
+        return speaker.admin or self.who == "all"
 
     def usage(self, speaker: Speaker) -> str:
         """How the speaker types it."""
@@ -63,6 +67,8 @@ def run(house: House, speaker: Speaker, name: str, argument: str) -> None:
     """Do the command. Raises CommandError, Leave."""
     command = _find(speaker, name)
     if not command.permitted(house, speaker):
+        if command.who == "host":
+            raise CommandError(f"{speaker.slash}{command.name} is for the host, who types it at the server.")
         raise CommandError(
             f"{speaker.slash}{command.name} is for admins; {speaker.slash}admin PASSWORD makes you one."
         )
@@ -113,7 +119,6 @@ def _help(house: House, speaker: Speaker, argument: str) -> None:
 
 
 def _users(house: House, speaker: Speaker, argument: str) -> None:
-    house.room.settle()
     for other in house.room.members():
         away = "" if other.away is None else f" away: {other.away}".removesuffix(": ")
         muted = " muted" if other.muted and speaker.admin else ""
@@ -231,7 +236,21 @@ def _show(speaker: Speaker, kind: str, newest_first: list[Record], nothing: str)
 
 
 def _stats(house: House, speaker: Speaker, argument: str) -> None:
-    raise CommandError("Statistics are not there yet: python3 -m analytics is to come.")
+    house.room.settle()
+    try:
+        lines = house.statistics.summary()
+    except NoStatistics as why:
+        raise CommandError(str(why)) from None
+    for line in lines:
+        _answer(speaker, "/stats", line)
+
+
+def _plot(house: House, speaker: Speaker, argument: str) -> None:
+    house.room.settle()
+    try:
+        _answer(speaker, "/plot", f"It is in {house.statistics.plot()}")
+    except NoStatistics as why:
+        raise CommandError(str(why)) from None
 
 
 def _away(house: House, speaker: Speaker, argument: str) -> None:
@@ -293,21 +312,23 @@ TABLE = (
     Command("away", "[TEXT]", "be shown as away", _away, says=True),
     Command("back", "", "be back", _back),
     Command("say", "TEXT", "say something that looks like a command", _say, says=True),
-    Command("clear", "", "begin a new history", _clear),
+    Command("clear", "", "begin a new history", _clear, who="admins"),
     Command("exit", "", "leave", _exit, ("quit",)),
     Command("admin", "PASSWORD", "become an admin", _admin),
-    Command("kick", "NAME [WHY]", "end somebody's connection", moderation.kick, admins=True),
-    Command("mute", "NAME", "let nobody hear somebody", moderation.mute, admins=True),
-    Command("unmute", "NAME", "let everybody hear them again", moderation.unmute, admins=True),
+    Command("kick", "NAME [WHY]", "end somebody's connection", moderation.kick, who="admins"),
+    Command("mute", "NAME", "let nobody hear somebody", moderation.mute, who="admins"),
+    Command("unmute", "NAME", "let everybody hear them again", moderation.unmute, who="admins"),
     Command(
         "ban",
         "NAME-or-ADDRESS [TIME] [WHY]",
         "keep out a name, an address or a network",
         moderation.ban,
-        admins=True,
+        who="admins",
     ),
-    Command("unban", "NAME-or-ADDRESS", "let them in again", moderation.unban, admins=True),
-    Command("bans", "", "who is kept out", moderation.bans, admins=True),
+    Command("unban", "NAME-or-ADDRESS", "let them in again", moderation.unban, who="admins"),
+    Command("bans", "", "who is kept out", moderation.bans, who="admins"),
+    Command("plot", "", "messages per minute as a picture, and the whole report", _plot, who="host"),
+    Command("stop", "", "stop the server", _exit, who="host"),
 )
 
 _BY_NAME = {name: command for command in TABLE for name in (command.name, *command.aliases)}

@@ -53,7 +53,7 @@ class HistoryFile:
         self.number = number  # 0, 1, …: a later file is a later time
         self.next: HistoryFile | None = None  # what took its place
         self.goes_on_at: int | None = (
-            None  # where its predecessor's readers begin in it; None: with its `clear`
+            None  # where the readers of the one before begin; None: with its `clear`
         )
         self._position = threading.Lock()  # guards the file's position, where reading has to move it
         self._fd = -1

@@ -16,6 +16,7 @@ from typing import Protocol
 from chat import record
 from chat.bans import Bans
 from chat.room import Member, Room
+from chat.statistics import Statistics
 
 WRONG_TRY_SECONDS = 1.0  # what a wrong password costs
 WRONG_TRIES = 6  # in a minute, from one address: this one ends the connection
@@ -81,8 +82,12 @@ class House:
     rules: Rules
     bans: Bans
     wrong_tries: WrongTries = field(default_factory=lambda: WrongTries())
+    statistics: Statistics = field(init=False)
     muted: set[str] = field(default_factory=set)
     host: Speaker | None = None  # where there is a console
+
+    def __post_init__(self) -> None:
+        self.statistics = Statistics(self.room.history.path)
 
     def notice(self, text: str) -> None:
         """Put on record what the host or an admin did."""

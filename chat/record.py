@@ -21,6 +21,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+TIME_BYTES = len("2026-11-21T10:15:42.123Z")
 TEXT_BYTES = 4096  # a screenful; with the other fields a record stays well inside one page of a pipe or disk
 NAME_CHARACTERS = 24  # what a column of names can hold beside the text
 RECORD_BYTES = (
@@ -73,7 +74,11 @@ _RECORD = re.compile(rb"(%s)\t(%s)\t(%s)\t(/?[a-z]+)\t([^\t\n]*)" % (_TIME, _ADD
 
 # A record of history as it may go out on the wire, and a run of them: what `parse` takes, but not direct,
 # no longer than a text may be, and without control characters that somebody's editor let in.
-_HISTORY = rb"%s\t%s\t%s\t[a-z]+\t[^\x00-\x1f\x7f]{0,%d}\n" % (_TIME, _ADDRESS, _NAME, TEXT_BYTES)
+_HISTORY = rb"%s\t%s\t(?!/)[^\x00-\x20\x7f]+\t[a-z]+\t[^\x00-\x1f\x7f]{0,%d}\n" % (
+    _TIME,
+    _ADDRESS,
+    TEXT_BYTES,
+)
 HISTORY_RECORD = re.compile(rb"^" + _HISTORY, re.MULTILINE)
 HISTORY_RECORDS = re.compile(rb"(?:" + _HISTORY + rb")++")
 
@@ -127,6 +132,11 @@ def stamp(time: str, drafts: bytes) -> bytes:
     """The records that the drafts become at this time. No text has a TAB: a draft begins at LF TAB."""
     bare = time.encode()
     return bare + drafts.replace(b"\n\t", b"\n" + bare + b"\t")
+
+
+def stamped_size(drafts: bytes) -> int:
+    """How many bytes `stamp` makes of the drafts."""
+    return len(drafts) + TIME_BYTES * drafts.count(b"\n")
 
 
 # ----------------------------------------------------------------------------------------------- cleaning

@@ -453,13 +453,17 @@ class Room:
         """Write to the file what was said, with one write; whoever joins or leaves with it, does so."""
         if not said:
             return
+        drafts = b"".join([entry.drafts for entry in said])
         try:
-            now = self.history.append(self._owed + b"".join([entry.drafts for entry in said]))
+            now = self.history.append(self._owed + drafts)
             self._owed = b""
             why_not = self._failure_is("")
         except OSError as error:
-            now = self.history.now()
+            now = ""
             why_not = self._failure_is(f"Not stored and not sent: {error.strerror}. Try again later.")
+        file, end = self._place()
+        if not why_not:
+            end -= record.stamped_size(drafts)
         for entry in said:
             if isinstance(entry, _Awaited):
                 self._take_effect(entry, now, why_not)
@@ -467,8 +471,10 @@ class Room:
                 self._owed += entry.drafts
             elif why_not:
                 self._refuse(entry.author, why_not, entry.drafts.count(b"\n"))
+            if not why_not:
+                end += record.stamped_size(entry.drafts)
             if isinstance(entry, _Left):
-                self._let_go(entry.author, entry.at_once)
+                self._let_go(entry, (file, end))
 
     def _take_effect(self, entry: _Awaited, now: str, why_not: str) -> None:
         """Let what is in the history now be so, or not; its handler goes on."""
@@ -500,10 +506,11 @@ class Room:
             self._failure = why_not
         return why_not
 
-    def _let_go(self, member: Member, at_once: bool) -> None:
-        """Send the member what there is until now, and then nothing more."""
-        member.last_place = self._place()
-        if at_once or member not in self._receivers:
+    def _let_go(self, left: _Left, place: Place) -> None:
+        """Send the author what there is up to its own leaving, and then nothing more."""
+        member = left.author
+        member.last_place = place
+        if left.at_once or member not in self._receivers:
             self._drop(member)
         elif not member.stalled:
             self._due.add(member)
@@ -562,6 +569,9 @@ class Room:
         if member.directs and member.directs[0].place <= place:
             self._send_direct(member)
             return
+        if member.last_place and member.last_place <= place:
+            self._drop(member)
+            return
         if place not in pieces:
             pieces[place] = member.file.records(member.offset, PIECE_BYTES)
         start, piece = pieces[place]
@@ -576,9 +586,10 @@ class Room:
             self._send_history(member, piece)
 
     def _send_history(self, member: Member, piece: bytes | memoryview) -> None:
-        """Send records up to the place of the next direct one, which goes between whole records."""
-        if member.directs and member.directs[0].place[0] == member.file.number:
-            piece = piece[: member.directs[0].place[1] - member.offset]
+        """Send records up to where a direct one goes in between, or to the last that the member is to get."""
+        for place in (member.directs[0].place if member.directs else None, member.last_place):
+            if place and place[0] == member.file.number:
+                piece = piece[: place[1] - member.offset]
         sent = member.connection.send(piece, DONT_WAIT)
         member.offset += sent
         if sent < len(piece):
@@ -602,7 +613,7 @@ class Room:
                 self._relief.notify_all()
 
     def _go_on(self, member: Member) -> None:
-        """The member has all of its file: it goes on to the next one, or has all it is to get, or waits."""
+        """The member has all of its file: it goes on to the next one, or waits."""
         if member.offset < member.file.end:
             self._due.add(member)  # something was passed over, and there is more
         elif member.file.next:
@@ -610,8 +621,6 @@ class Room:
             member.passed_over = member.file.goes_on_at is not None
             member.offset = member.file.goes_on_at or 0
             self._due.add(member)
-        elif member.last_place and member.last_place <= (member.file.number, member.offset):
-            self._drop(member)
 
     def _announce(self, member: Member) -> None:
         """Say where the next record comes from: something was not sent, and an offset would go wrong."""
@@ -673,6 +682,13 @@ class Room:
             self._closed = True
             self._relief.notify_all()
             everybody = self._receivers.union(self._members.values())
+            unheard, self._pending = self._pending, []
+        for entry in unheard:  # only where the broadcaster has failed
+            if isinstance(entry, _Awaited):
+                entry.why_not = "The server has failed."
+                entry.done.set()
+            elif isinstance(entry, _Mark):
+                entry.reached.set()
         for member in everybody:
             member.last_place = (0, 0)
             self._drop(member)

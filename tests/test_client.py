@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,15 +18,20 @@ import TCP_client
 from chat import commands
 from chat.record import clean_name
 from TCP_client import (
+    COLOURS,
+    INPUT_LINES,
     LINE_BYTES,
+    Address,
     Answer,
     Conversation,
     Event,
     Heard,
+    InputHistory,
     Joined,
     Left,
     Lines,
     NotAChat,
+    People,
     Record,
     Refused,
     Settings,
@@ -55,12 +65,14 @@ def test_writes_a_name_as_the_server_does(vector: dict[str, Any]) -> None:
     assert TCP_client.written_name(vector["typed"]) == clean_name(vector["typed"])
 
 
-@given(st.text(st.sampled_from(" /clearxismy\t"), max_size=12))
+@given(
+    st.text(st.sampled_from(" /clearxismy\t"), max_size=12) | st.sampled_from(["  /", " clear ", "// a", "/"])
+)
 def test_takes_a_line_for_what_the_server_takes_it_for(text: str) -> None:
     text = TCP_client.clean(text)
     command, argument = commands.understand(text)
     answer = TCP_client.answer_to(text)
-    if command is None or command == "say":
+    if command == "say":
         assert answer == Answer("message", argument)
     else:
         assert answer.kind != "message"
@@ -158,6 +170,7 @@ def test_the_echo_is_the_acknowledgement() -> None:
         ("//etc", line("message", "/etc")),
         ("/say clear", line("message", "clear")),
         ("/SAY  x ", line("message", "x")),
+        ("/kick bob", line("notice", "alice kicked bob", name="server", address="-")),
         ("/nope", direct("/error", "There is no command /nope.")),
         ("/brandnew", direct("/other", "a kind that nobody expected")),
     ],
@@ -169,6 +182,21 @@ def test_every_line_has_an_answer(typed: str, answer: bytes) -> None:
     assert conversation.waiting == [typed]
     conversation.receive(answer)
     assert conversation.waiting == []
+
+
+def test_what_an_admin_did_is_not_an_answer_to_somebody_else() -> None:
+    conversation = joined()
+    conversation.say("/kick bob")
+    conversation.data_to_send()
+    conversation.receive(line("notice", "carol kicked dave", name="server", address="-"))
+    conversation.receive(line("notice", "alice kicked bob", name="carol"))
+    assert conversation.waiting == ["/kick bob"]
+
+
+def test_completes_the_commands_that_the_server_has() -> None:
+    assert [
+        f"/{command.name}" for command in commands.TABLE if command.who != "host"
+    ] == TCP_client.SERVER_COMMANDS
 
 
 def test_a_private_message_from_somebody_is_no_answer() -> None:
@@ -329,7 +357,7 @@ def test_garbage_is_survived(pieces: list[bytes]) -> None:
     for piece in pieces:
         for event in conversation.receive(piece):
             if isinstance(event, Heard):
-                View(Settings()).line(event.record)
+                View(Settings(), colours=True).line(event.record)
     conversation.data_to_send()
 
 
@@ -437,3 +465,208 @@ def test_nothing_is_lost_and_nothing_comes_twice(steps: list[tuple[str, int]]) -
         found.text for found in stored if found and found.kind == "message" and found.name == "alice"
     ] == said
     assert b"".join(heard) == server.history
+
+
+# ------------------------------------------------------------------------------------------------- the view
+
+
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Local time is UTC."""
+    with local_zone(monkeypatch, "UTC"):
+        yield
+
+
+@contextmanager
+def local_zone(monkeypatch: pytest.MonkeyPatch, zone: str) -> Iterator[None]:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def shown(kind: str, text: str = "", name: str = "bob", own_name: str = "") -> str:
+    """A record as the line that people see."""
+    record = Record("2026-11-21T10:15:42.123Z", HOME, name, kind, text)
+    return View(Settings(), colours=False).line(record, own_name)
+
+
+@pytest.mark.usefixtures("utc")
+@pytest.mark.parametrize(
+    ("kind", "text", "line"),
+    [
+        ("message", "hello", "10:15 bob: hello"),
+        ("message", "a {text} {name}", "10:15 bob: a {text} {name}"),
+        ("action", "waves", "10:15 * bob waves"),
+        ("join", "", "10:15 -> bob joined"),
+        ("leave", "exit", "10:15 <- bob left: exit"),
+        ("leave", "", "10:15 <- bob left"),
+        ("rename", "carol", "10:15 -- bob is now carol"),
+        ("notice", "lunch", "10:15 !! bob: lunch"),
+        ("start", "", "10:15 -- the server started"),
+        ("dance", "tango", "10:15 -- bob did dance: tango"),
+        ("/msg", "psst", "10:15 [private] bob: psst"),
+        ("/error", "no", "10:15 !! no"),
+        ("/stats", "3 a minute", "10:15 -- 3 a minute"),
+        ("/users", "al 1.2.3.4 since 2001-02-03T04:05:06.007Z", "10:15 -- al 1.2.3.4 since 2001-02-03 04:05"),
+    ],
+)
+def test_each_kind_looks_different_without_colour(kind: str, text: str, line: str) -> None:
+    assert shown(kind, text) == line
+
+
+def test_times_are_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_zone(monkeypatch, "Asia/Kolkata"):
+        assert shown("message", "hello") == "15:45 bob: hello"
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"])
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/Lima"])
+def test_no_time_is_too_far_away(monkeypatch: pytest.MonkeyPatch, time: str, zone: str) -> None:
+    with local_zone(monkeypatch, zone):
+        record = Record(time, HOME, "bob", "message", "hello")
+        view = View(Settings(), colours=False)
+        assert view.line(record).endswith(" bob: hello")
+        assert view.day_line(record)
+
+
+@pytest.mark.usefixtures("utc")
+def test_a_line_tells_when_the_day_changes() -> None:
+    view = View(Settings(), colours=False)
+    days = ["2026-11-20T23:59:59.999Z", "2026-11-21T00:00:00.000Z", "2026-11-21T10:00:00.000Z"]
+    lines = [view.day_line(Record(day, HOME, "bob", "message", "hi")) for day in days]
+    assert lines[1:] == ["--- Saturday, 21 November 2026 ---", ""]
+
+
+def test_what_mentions_us_is_marked() -> None:
+    assert "> bob: hi Alice!" in shown("message", "hi Alice!", own_name="alice")
+    assert "> bob: hi Malice" not in shown("message", "hi Malice", own_name="alice")
+    assert "> " not in shown("message", "I am alice", name="alice", own_name="alice")
+    view = View(Settings(highlight=["c++"]), colours=True)
+    record = Record("2026-11-21T10:15:42.123Z", HOME, "bob", "message", "who knows C++?")
+    assert "\x1b[1;7mC++\x1b[0m?" in view.line(record, "alice")
+
+
+def test_colours_are_stable_and_readable_on_black_and_on_white() -> None:
+    def luminance(number: int) -> float:
+        levels = (0, 95, 135, 175, 215, 255)
+        red, green, blue = (
+            (level / 255 + 0.055) ** 2.4 / 1.055**2.4 if level > 10 else level / 255 / 12.92
+            for level in (
+                levels[(number - 16) // 36],
+                levels[(number - 16) // 6 % 6],
+                levels[(number - 16) % 6],
+            )
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    for number in COLOURS.values():
+        assert (luminance(number) + 0.05) / 0.05 > 3.5, "on black"
+        assert 1.05 / (luminance(number) + 0.05) > 3.5, "on white"
+    view = View(Settings(color={"BOB": "red"}), colours=True)
+    assert view._colour("bob") == "38;5;160"
+    assert view._colour("Zoé") == view._colour("ZOÉ"), "as the names are one"
+
+
+@given(st.text(max_size=40), st.sampled_from(["message", "notice", "/msg", "odd", "/users"]))
+def test_no_text_of_a_server_reaches_the_terminal_as_more_than_text(text: str, kind: str) -> None:
+    record = Record("2026-11-21T10:15:42.123Z", HOME, text or "x", kind, text)
+    line = View(Settings(), colours=False).line(record, "alice")
+    assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", line)
+
+
+def test_people_who_spoke_last_come_first() -> None:
+    people = People()
+
+    def hear(kind: str, name: str, text: str = "") -> None:
+        people.hear(Record("2026-11-21T10:15:42.123Z", HOME, name, kind, text))
+
+    for name in ("bob", "carol", "dave"):
+        hear("join", name)
+    hear("message", "dave")
+    hear("message", "bob")
+    hear("rename", "dave", "Dan")
+    assert people.latest_first() == ["bob", "Dan", "carol"]
+    hear("leave", "bob")
+    hear("message", "eve")
+    assert people.latest_first() == ["Dan", "carol"], "who has left, or was never here, is not here"
+    hear("/users", "server", "eve 10.0.0.1 since 2026-11-21T10:15:42.123Z")
+    assert people.latest_first()[0] == "eve"
+    hear("start", "server")
+    assert len(people) == 0
+
+
+# --------------------------------------------------------------------------------------- settings, addresses
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the settings are."""
+    monkeypatch.setattr(TCP_client, "settings_folder", lambda: tmp_path / "new")
+    return tmp_path / "new"
+
+
+def test_settings_are_kept(folder: Path) -> None:
+    assert Settings.load() == Settings()
+    stored = Settings(name="李雷", bell="off", highlight=["c++"], ignore=["bob"], color={"bob": "red"})
+    stored.save()
+    assert Settings.load() == stored
+    assert "李雷" in (folder / "settings.json").read_text("utf-8"), "for people to read"
+    assert [path.name for path in folder.iterdir()] == ["settings.json"]
+    assert (folder / "settings.json").stat().st_mode & 0o077 == 0
+
+
+def test_settings_that_make_no_sense_are_as_new(folder: Path) -> None:
+    odd = {"name": 7, "server": ["x"], "bell": "loud", "highlight": ["a", 1, ""], "ignore": [2]}
+    folder.mkdir()
+    (folder / "settings.json").write_text(json.dumps({**odd, "color": {"a": "puce"}, "unknown": None}))
+    assert Settings.load() == Settings(highlight=["a"])
+
+
+@pytest.mark.parametrize("odd", [[], {"name": "a b"}, {"server": "a:b:c:x"}])
+def test_settings_that_would_do_harm_are_refused(folder: Path, odd: object) -> None:
+    folder.mkdir()
+    (folder / "settings.json").write_text(json.dumps(odd))
+    with pytest.raises(ValueError, match=r"."):
+        Settings.load()
+
+
+def test_input_history_has_no_secrets_and_an_end(folder: Path) -> None:
+    history = InputHistory()
+    assert not history.add("/password secret")
+    assert not history.add("  ")
+    for number in range(INPUT_LINES + 10):
+        assert history.add(f"line {number}")
+    assert (
+        InputHistory().lines == history.lines == [f"line {number}" for number in range(10, INPUT_LINES + 10)]
+    )
+    assert "secret" not in (folder / "input-history.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("typed", "address"),
+    [
+        ("host", Address("host", 9999)),
+        (" host:80 ", Address("host", 80)),
+        ("10.0.0.1:7", Address("10.0.0.1", 7)),
+        ("::1", Address("::1", 9999)),
+        ("[::1]:80", Address("::1", 80)),
+        ("fe80::1%eth0", Address("fe80::1%eth0", 9999)),
+    ],
+)
+def test_reads_an_address_and_writes_it_again(typed: str, address: Address) -> None:
+    assert TCP_client.parse_address(typed) == address
+    assert TCP_client.parse_address(str(address)) == address
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "a b", "host:", "host:x", "host:0", "host:65536", "[::1", "host:１", "http://x"]
+)
+def test_refuses_what_is_no_address(typed: str) -> None:
+    with pytest.raises(ValueError, match=r"is no (address|port); "):
+        TCP_client.parse_address(typed)
+
+
+def test_counts_the_columns_of_wide_characters() -> None:
+    assert TCP_client.cells("a李e\u0301") == 4

@@ -42,7 +42,7 @@ def test_help_lists_every_command_in_a_line(join: Join) -> None:
     alice.send("/help", "end")
     alice.until("message", "end")
     lines = texts(alice.records, "/help")
-    everybodys = [command for command in commands.TABLE if not command.admins]
+    everybodys = [command for command in commands.TABLE if command.who == "all" or command.name == "clear"]
     assert len(lines) == len(everybodys)
     for command, line in zip(everybodys, lines, strict=True):
         assert line.startswith(f"/{command.name}")
@@ -206,5 +206,7 @@ def test_exit(line: str, join: Join) -> None:
     assert bob.until("leave") == left
 
 
-def test_stats_say_what_is_missing(join: Join) -> None:
-    assert "analytics" in join("alice").ask("/stats", "/error").text
+def test_what_is_for_the_host_only(join: Join) -> None:
+    alice = join("alice")
+    for command in ("/stop", "/plot"):
+        assert "for the host" in alice.ask(command, "/error").text

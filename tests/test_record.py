@@ -71,6 +71,7 @@ def test_drafts_become_records_when_stamped() -> None:
         + record.draft_messages("10.0.0.1", "alice", b"one\ntwo\n")
         + record.draft("10.0.0.1", "alice", "leave", "exit")
     )
+    assert len(record.stamp(NOON, drafts)) == record.stamped_size(drafts)
     lines = record.stamp(NOON, drafts).splitlines(keepends=True)
     assert [record.parse(line) for line in lines] == [
         Record(NOON, "10.0.0.1", "alice", "join", ""),

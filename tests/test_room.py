@@ -244,6 +244,40 @@ def test_who_leaves_hears_everything_first(room: Room, ear: Callable[..., Ear]) 
     assert slow.member.gone.is_set()
 
 
+def test_who_leaves_hears_nothing_after_its_own_leaving(history_path: Path) -> None:
+    history = History(history_path)
+    room = Room(history)
+    broadcaster = threading.Thread(target=room.run)
+    append, busy, go_on = history.append, threading.Event(), threading.Event()
+
+    def append_slowly(drafts: bytes) -> str:
+        busy.set()
+        go_on.wait(DEADLINE)
+        return append(drafts)
+
+    broadcaster.start()
+    bob, alice = Ear(room, "bob"), Ear(room, "alice")
+    history.append = append_slowly  # type: ignore[method-assign]
+    say(room, alice, "first")
+    busy.wait(DEADLINE)
+    leaving = threading.Thread(target=room.leave, args=(bob.member, "exit"))
+    leaving.start()
+    while room.find("bob"):
+        pass
+    say(room, alice, "in the same round")
+    go_on.set()
+    leaving.join(DEADLINE)
+    assert bob.until("exit")[-1].kind == "leave"
+    with pytest.raises(EOFError):
+        bob.next()
+    alice.until("in the same round")
+    for each in (alice, bob):
+        each.close()
+    room.stop("")
+    broadcaster.join(DEADLINE)
+    history.close()
+
+
 def test_who_leaves_at_once_is_out_though_it_does_not_read(room: Room, ear: Callable[..., Ear]) -> None:
     deaf, alice = ear("deaf"), ear("alice")
     say(room, alice, *(f"{number} " + "x" * 4000 for number in range(2000)))

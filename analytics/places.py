@@ -1,0 +1,113 @@
+"""Where people are, as far as an address tells.
+
+What kind of address it is and which network it belongs to is known by `ipaddress` alone. Host names come
+from this machine's own hosts file: asking a name server would tell others who chats here. The country of a
+public address needs iptocc, and no network either.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+
+from analytics.tables import most_first, spoken
+
+try:
+    from iptocc import country_code
+except ImportError:  # countries then stay unknown
+    country_code = None  # type: ignore[assignment]
+
+NETWORK_BITS = {4: 24, 6: 64}  # what one house or office usually has
+ASKED_AT_ONCE = 16  # a name server that does not answer keeps each asker waiting for seconds
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+def places(records: pd.DataFrame, resolve: bool = False) -> pd.DataFrame:
+    """For each address of a person: names (how many), messages, range, network, country, host.
+
+    `range` is public, private, link-local, loopback or what else `ipaddress` knows; `country` an ISO 3166
+    code; `host` a name from the hosts file or, with resolve=True, from the system's name service. What is
+    unknown is "".
+    """
+    people = records[(records["address"] != "-").to_numpy()]
+    pairs = people[["address", "name"]].drop_duplicates()
+    table = pd.DataFrame({"names": pairs.groupby("address", observed=True).size()})
+    table.index = table.index.astype("str")
+    said = spoken(people)["address"].astype("str").value_counts()
+    table["messages"] = said.reindex(table.index, fill_value=0)
+    parsed = [_parse(address) for address in table.index]
+    table["range"] = [_range(address) for address in parsed]
+    table["network"] = [_network(address) for address in parsed]
+    table["country"] = [_country(address) for address in parsed]
+    hosts = _resolved(list(table.index)) if resolve else hosts_file()
+    table["host"] = [hosts.get(address, "") for address in table.index]
+    return table.loc[most_first(table["messages"]).index]
+
+
+def networks(table: pd.DataFrame) -> pd.DataFrame:
+    """The same by network: range, country, addresses (how many), messages, most first."""
+    grouped = table.reset_index().groupby(["network", "range", "country"])
+    rows = grouped.agg(addresses=("address", "size"), messages=("messages", "sum")).reset_index()
+    return rows.sort_values(["messages", "network"], ascending=[False, True], ignore_index=True)
+
+
+def hosts_file() -> dict[str, str]:
+    """The first name of each address in the machine's own hosts file."""
+    windows = os.environ.get("SYSTEMROOT")
+    path = Path(windows, "System32/drivers/etc/hosts") if windows else Path("/etc/hosts")
+    names: dict[str, str] = {}
+    try:
+        lines = path.read_text("utf-8", errors="replace").splitlines()
+    except OSError:
+        return names
+    for line in lines:
+        fields = line.partition("#")[0].split()
+        if len(fields) > 1:
+            names.setdefault(fields[0], fields[1])
+    return names
+
+
+def _resolved(addresses: list[str]) -> dict[str, str]:
+    with ThreadPoolExecutor(ASKED_AT_ONCE) as pool:
+        return dict(zip(addresses, pool.map(_host_name, addresses), strict=True))
+
+
+def _host_name(address: str) -> str:
+    try:
+        return socket.gethostbyaddr(address)[0]
+    except OSError:
+        return ""
+
+
+def _parse(address: str) -> Address | None:
+    try:
+        return ipaddress.ip_address(address)
+    except ValueError:  # the grammar lets through more than true addresses
+        return None
+
+
+def _range(address: Address | None) -> str:
+    if address is None:
+        return "no address"
+    for name in ("loopback", "link_local", "multicast", "unspecified", "global", "private", "reserved"):
+        if getattr(address, f"is_{name}"):
+            return "public" if name == "global" else name.replace("_", "-")
+    return "shared"  # a provider's own, 100.64.0.0/10
+
+
+def _network(address: Address | None) -> str:
+    if address is None:
+        return ""
+    return str(ipaddress.ip_network((address, NETWORK_BITS[address.version]), strict=False))
+
+
+def _country(address: Address | None) -> str:
+    if address is None or not address.is_global or country_code is None:
+        return ""
+    return country_code(str(address)) or ""

@@ -1,0 +1,307 @@
+"""A table in, matplotlib Axes out: one function a picture.
+
+    plots.messages(tables.messages_per_minute(records)).figure.savefig("messages.png")
+
+Each draws into the Axes it is given, or into a new figure. The colours are few, and each has one task, so
+that the page can exchange them for those of a dark screen.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache, wraps
+from typing import ParamSpec
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib import dates, font_manager
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from analytics.tables import Per
+
+INK, MUTED, GRID, ACCENT, PALE, SECOND = "#1f2933", "#66727f", "#dfe4ea", "#2563c9", "#9dbaf0", "#d9601a"
+COLOURS = {"ink": INK, "muted": MUTED, "grid": GRID, "accent": ACCENT, "pale": PALE, "second": SECOND}
+
+WIDTH = 8.0  # inches: what a page's column holds
+COLUMNS = 800  # more points than this side by side can't be told apart
+BARS = 15  # as many names as one picture takes; the tables have more
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+# Over how many bins an average goes: the first that can still be seen as a curve.
+AVERAGED: dict[Per, tuple[tuple[int, str], ...]] = {
+    "minute": ((15, "15 minutes"), (60, "an hour"), (1440, "a day"), (10_080, "a week"), (43_200, "30 days")),
+    "hour": ((24, "a day"), (168, "a week"), (720, "30 days")),
+    "day": ((7, "a week"), (30, "30 days")),
+}
+CALENDAR_YEARS = 3  # the last ones; older days are in the picture of all days
+
+# For what the first one lacks, the next ones are asked, where they are installed.
+FONTS = (
+    *("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans", "Noto Emoji", "Symbola", "Segoe UI", "Segoe UI Emoji"),
+    *("Microsoft YaHei", "Malgun Gothic", "PingFang SC", "Hiragino Sans", "Arial Unicode MS"),
+)
+
+P = ParamSpec("P")
+
+
+@cache
+def _style() -> dict[str, object]:
+    installed = set(font_manager.get_font_names())
+    return {
+        "font.family": [font for font in FONTS if font in installed],
+        "font.size": 10,
+        "text.parse_math": False,  # a name may be a$\frac$
+        "text.color": INK,
+        "axes.labelcolor": MUTED,
+        "axes.edgecolor": GRID,
+        "axes.titlelocation": "left",
+        "axes.titlesize": 12,
+        "axes.titleweight": "bold",
+        "axes.titlepad": 12,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.spines.left": False,
+        "axes.grid": True,
+        "axes.grid.axis": "y",
+        "axes.axisbelow": True,
+        "grid.color": GRID,
+        "grid.linewidth": 0.8,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "ytick.left": False,
+        "legend.frameon": False,
+        "lines.linewidth": 1.6,
+        "lines.solid_joinstyle": "round",
+        "svg.fonttype": "none",  # the page's reader has fonts for emoji that matplotlib can't draw
+        "svg.hashsalt": "history",  # the same picture is the same file
+    }
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The look of the pictures. Whoever saves a figure needs it too: fonts are looked up on drawing."""
+    with mpl.rc_context(_style()), warnings.catch_warnings():  # type: ignore[arg-type]
+        warnings.filterwarnings("ignore", "Glyph")  # no font has it; it is drawn as a box
+        yield
+
+
+def _styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
+    @wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> Axes:
+        with style():
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+def _new_axes(height: float) -> Axes:
+    """Axes in a figure of their own, `height` inches high."""
+    return Figure(figsize=(WIDTH, height), layout="constrained").subplots()
+
+
+# --------------------------------------------------------------------------------------------- along the time
+
+
+@_styled
+def messages(counts: pd.Series[int], axes: Axes | None = None) -> Axes:
+    """Messages per minute, hour or day (as `messages_per` gives them), with a moving average.
+
+    What can't be told apart is put together: then a column reaches up to the busiest of its bins.
+    """
+    axes = axes or _new_axes(3.0)
+    per: Per = counts.index.name
+    axes.set_title(f"Messages per {per}")
+    step = _step(counts)
+    times, columns = _thinned(counts, np.maximum)
+    every = f"busiest {per} of {step}" if step > 1 else f"in a {per}"
+    axes.fill_between(times, columns, step="mid", color=PALE, linewidth=0, label=every)
+    window, name = next(each for each in AVERAGED[per] if each[0] > 2 * step or each is AVERAGED[per][-1])
+    if len(counts) > 2 * window:
+        average = counts.rolling(window, center=True, min_periods=1).mean()
+        axes.plot(*_thinned(average, np.add), color=ACCENT, label=f"average over {name}")
+    axes.legend(loc="lower right", ncols=2, borderaxespad=0, bbox_to_anchor=(1, 1.02))
+    axes.set_ylim(0)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    _time_axis(axes, counts.index)
+    return axes
+
+
+def _step(series: pd.Series[float]) -> int:
+    """How many neighbours make one point, so that there are no more than COLUMNS."""
+    return max(1, -(-len(series) // COLUMNS))
+
+
+def _thinned(
+    series: pd.Series[float], combine: np.ufunc
+) -> tuple[NDArray[np.datetime64], NDArray[np.float64]]:
+    """At most COLUMNS points: of as many neighbours as it takes the biggest, or with np.add the mean."""
+    starts = np.arange(0, len(series), _step(series))
+    values = combine.reduceat(series.to_numpy(float), starts)
+    if combine is np.add:
+        values /= np.diff(starts, append=len(series))
+    return _moments(series.index)[starts], values
+
+
+def _moments(index: pd.Index[pd.Timestamp]) -> NDArray[np.datetime64]:
+    """The times as matplotlib takes them: UTC, or dates as they are."""
+    times = pd.DatetimeIndex(index)
+    moments: NDArray[np.datetime64] = (times.tz_convert(None) if times.tz else times).to_numpy()
+    return moments
+
+
+def _time_axis(axes: Axes, index: pd.Index[pd.Timestamp]) -> None:
+    zone = pd.DatetimeIndex(index).tz
+    locator = dates.AutoDateLocator(tz=zone, minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
+    axes.xaxis.set_major_locator(locator)
+    formatter = dates.ConciseDateFormatter(locator, tz=zone)  # type: ignore[no-untyped-call]
+    formatter.offset_formats = [
+        "",
+        "%Y",
+        "%Y",
+        "%d %b %Y",
+        "%d %b %Y",
+        "%d %b %Y, %H:%M",
+    ]  # day before month, as elsewhere
+    axes.xaxis.set_major_formatter(formatter)
+    axes.margins(x=0.01)
+
+
+@_styled
+def online(curve: pd.Series[int], axes: Axes | None = None) -> Axes:
+    """How many were connected (as `online` gives it, in UTC or a zone), with the peak marked."""
+    axes = axes or _new_axes(2.3)
+    axes.set_title("Connected")
+    shown = _peaks(curve)
+    times = _moments(shown.index)
+    axes.fill_between(times, shown.to_numpy(), step="post", color=PALE, linewidth=0)
+    axes.step(times, shown.to_numpy(), where="post", color=ACCENT, linewidth=1)
+    if len(curve):
+        peak = _moments(curve.index[[int(curve.to_numpy().argmax())]])
+        axes.plot(peak, [curve.max()], "o", color=SECOND, markersize=5, zorder=3)
+        axes.annotate(
+            f"{curve.max()} at once", (peak[0], curve.max()), (6, 5), textcoords="offset points", color=SECOND
+        )
+    axes.set_ylim(0, max(1, curve.max() if len(curve) else 0) * 1.18)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    _time_axis(axes, curve.index)
+    return axes
+
+
+def _peaks(curve: pd.Series[int]) -> pd.Series[int]:
+    """The curve with as many points as can be seen: the most and the last of each stretch of time."""
+    if len(curve) <= 2 * COLUMNS:
+        return curve
+    stretch = np.floor(np.linspace(0, COLUMNS, len(curve), endpoint=False))
+    groups = curve.reset_index(drop=True).groupby(stretch)
+    keep = np.union1d(groups.idxmax(), groups.tail(1).index)
+    return curve.iloc[keep]
+
+
+# ------------------------------------------------------------------------------------------------ rhythm
+
+
+@_styled
+def weekday_by_hour(table: pd.DataFrame, axes: Axes | None = None) -> Axes:
+    """On which weekdays and in which hours people talk: the darker, the more."""
+    axes = axes or _new_axes(2.5)
+    axes.set_title("Weekday by hour")
+    _cells(axes, table.to_numpy(), np.arange(24), np.arange(7))
+    axes.set_yticks(range(7), WEEKDAYS)
+    axes.set_xticks(range(0, 24, 3), [f"{hour}:00" for hour in range(0, 24, 3)])
+    return axes
+
+
+@_styled
+def calendar(per_day: pd.Series[int], axes: Axes | None = None) -> Axes:
+    """Every day of the last years as a cell: a row of weeks each year, Monday on top."""
+    days = pd.DatetimeIndex(per_day.index)
+    years = sorted(set(days.year))[-CALENDAR_YEARS:]
+    axes = axes or _new_axes(0.7 + 1.15 * max(len(years), 1))
+    axes.set_title("Calendar")
+    for place, year in enumerate(years):
+        chosen = days.year == year
+        january = pd.Timestamp(year=year, month=1, day=1)
+        week = ((days[chosen] - january).days + january.weekday()) // 7
+        top = 8 * place
+        table = np.full((7, 53 + 1), np.nan)
+        table[days[chosen].weekday, week] = per_day.to_numpy()[chosen]
+        _cells(axes, table, np.arange(54), top + np.arange(7), of=per_day.max())
+    axes.set_yticks([8 * place + 3 for place in range(len(years))], [str(year) for year in years])
+    months = pd.date_range("2024-01-01", periods=12, freq="MS")
+    axes.set_xticks(
+        [(month.dayofyear - 1) / 7 + 1.5 for month in months], [month.strftime("%b") for month in months]
+    )
+    axes.set_aspect("equal")
+    return axes
+
+
+def _cells(
+    axes: Axes,
+    table: NDArray[np.number],
+    x: NDArray[np.integer],
+    y: NDArray[np.integer],
+    of: float | None = None,
+) -> None:
+    """A square for each number, the more opaque the nearer it is to the biggest (or to `of`)."""
+    most = max(of if of is not None else np.nanmax(table, initial=0), 1)
+    for row, column in np.argwhere(~np.isnan(table.astype(float))):
+        part = table[row, column] / most
+        axes.add_patch(_square(x[column], y[row], part))
+    axes.set_xlim(x[0] - 0.6, x[-1] + 0.6)
+    axes.set_ylim(y[-1] + 0.6, min(axes.get_ylim()[1], -0.6))
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+
+
+def _square(x: float, y: float, part: float) -> Rectangle:
+    colour, opacity = (ACCENT, 0.15 + 0.85 * part) if part else (GRID, 0.6)
+    return Rectangle((x - 0.45, y - 0.43), 0.9, 0.86, facecolor=colour, alpha=opacity, linewidth=0)
+
+
+# ---------------------------------------------------------------------------------------------- who and what
+
+
+@_styled
+def bars(numbers: pd.Series[float], title: str, unit: str = "", axes: Axes | None = None) -> Axes:
+    """The first of a list of numbers as bars with their names on the left, the number at the end."""
+    shown = numbers.iloc[:BARS]
+    axes = axes or _new_axes(0.75 + 0.27 * max(len(shown), 1))
+    axes.set_title(title)
+    places = np.arange(len(shown))
+    axes.barh(places, shown.to_numpy(float), height=0.7, color=ACCENT, alpha=0.85)
+    for place, number in zip(places, shown, strict=True):
+        axes.annotate(
+            f"{number:,.0f}{unit}",
+            (number, place),
+            (4, 0),
+            textcoords="offset points",
+            va="center",
+            color=MUTED,
+        )
+    axes.set_yticks(places, [str(name) for name in shown.index], color=INK)
+    axes.set_ylim(max(len(shown), 1) - 0.4, -0.6)
+    axes.set_xlim(0, max(shown.max() if len(shown) else 0, 1) * 1.08)
+    axes.grid(visible=False)
+    axes.xaxis.set_visible(False)
+    axes.spines[:].set_visible(False)
+    return axes
+
+
+@_styled
+def who_answers_whom(table: pd.DataFrame, axes: Axes | None = None) -> Axes:
+    """Who (rows) answers whom (columns): the darker, the more often."""
+    axes = axes or _new_axes(1.3 + 0.3 * max(len(table), 1))
+    axes.set_title("Who answers whom")
+    names = [str(name) for name in table.index]
+    places = np.arange(max(len(names), 1))
+    _cells(axes, table.to_numpy().reshape(len(names), len(names)), places, places)
+    axes.set_yticks(range(len(names)), names, color=INK)
+    axes.set_xticks(range(len(names)), names, color=INK, rotation=35, ha="right", rotation_mode="anchor")
+    return axes

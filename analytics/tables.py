@@ -1,0 +1,168 @@
+"""Records in, a table out: one function a question about when, how much and by whom.
+
+Records are what `load_history` gives, or some rows of it. "Said" means the kinds message and action. Bins of
+minutes and hours lie in UTC, so that no change of the clocks makes one twice or leaves one out; days and
+weekdays are those of a time zone.
+"""
+
+from __future__ import annotations
+
+from datetime import tzinfo
+from typing import Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+SPOKEN = ("message", "action")
+
+Per = Literal["minute", "hour", "day"]
+MILLISECONDS: dict[Per, int] = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
+MOST_BINS = 60_000_000  # 114 years of minutes, 480 MB; only a mistyped year asks for more
+
+
+def spoken(records: pd.DataFrame) -> pd.DataFrame:
+    """What was said: the messages and actions."""
+    return records[_is_spoken(records)]
+
+
+def _is_spoken(records: pd.DataFrame) -> NDArray[np.bool_]:
+    kinds = records["kind"]
+    return np.isin(kinds.cat.categories, SPOKEN)[kinds.cat.codes] if len(kinds) else np.zeros(0, bool)
+
+
+def _milliseconds(times: pd.Series[pd.Timestamp]) -> NDArray[np.int64]:
+    """Milliseconds since 1970, without copying."""
+    moments: NDArray[np.datetime64] = times.to_numpy("M8[ms]")
+    return moments.view(np.int64)
+
+
+# ------------------------------------------------------------------------------------------- how much, when
+
+
+def messages_per_minute(records: pd.DataFrame) -> pd.Series[int]:
+    """How much was said in each minute, from the first to the last in which something was.
+
+    Minutes in which nothing was said are there, with 0. Indexed by the minute's beginning, in UTC.
+    Raises ValueError for a span of more minutes than fit into memory.
+    """
+    return messages_per(records, "minute")
+
+
+def messages_per(records: pd.DataFrame, per: Per, zone: tzinfo | None = None) -> pd.Series[int]:
+    """The same per minute, hour or day. Hours and minutes are indexed in the zone (UTC without one), days
+    by the zone's dates, without a zone of their own.
+    """
+    times = records["time"][_is_spoken(records)]
+    if per == "day":
+        times = local(times, zone)
+    bins = _milliseconds(times) // MILLISECONDS[per]
+    first, last = (int(bins[0]), int(bins[-1])) if len(bins) else (0, -1)
+    if last - first >= MOST_BINS:
+        raise ValueError(f"{last - first + 1:,} {per}s are too many to count one by one")
+    counts = np.bincount(bins - first, minlength=0)
+    starts = (np.arange(first, last + 1) * MILLISECONDS[per]).view("M8[ms]")
+    index = pd.DatetimeIndex(starts, name=per, copy=False)
+    if per != "day":
+        index = index.tz_localize("UTC").tz_convert(zone or "UTC")
+    return pd.Series(counts, index=index, name="messages")
+
+
+def local(times: pd.Series[pd.Timestamp], zone: tzinfo | None) -> pd.Series[pd.Timestamp]:
+    """The clock on the wall in the zone (UTC without one), as times without a zone."""
+    return (times.dt.tz_convert(zone) if zone else times).dt.tz_localize(None)
+
+
+class Rate(NamedTuple):
+    """How fast people talk, over the minutes from the first to the last in which something was said."""
+
+    minutes: int
+    mean: float
+    median: float
+    max: int
+    busiest: pd.Timestamp | None  # the first minute with so many messages, in UTC
+
+
+def rate(records: pd.DataFrame) -> Rate:
+    """Messages per minute in numbers. However long the span: quiet minutes are counted, not listed."""
+    times = records["time"][_is_spoken(records)]
+    if times.empty:
+        return Rate(0, 0.0, 0.0, 0, None)
+    minutes, counts = np.unique(_milliseconds(times) // MILLISECONDS["minute"], return_counts=True)
+    span = int(minutes[-1] - minutes[0]) + 1
+    quiet = span - len(minutes)
+    ordered = np.sort(counts)
+    middle = [0 if place < quiet else int(ordered[place - quiet]) for place in ((span - 1) // 2, span // 2)]
+    busiest = pd.Timestamp(int(minutes[counts.argmax()]) * 60, unit="s", tz="UTC")
+    return Rate(span, len(times) / span, sum(middle) / 2, int(counts.max()), busiest)
+
+
+def busiest(records: pd.DataFrame, per: Per, zone: tzinfo | None = None) -> tuple[pd.Timestamp, int] | None:
+    """The first minute, hour or day in which most was said, and how much; None if nothing was."""
+    times = records["time"][_is_spoken(records)]
+    if times.empty:
+        return None
+    if per == "day":
+        times = local(times, zone)
+    bins, counts = np.unique(_milliseconds(times) // MILLISECONDS[per], return_counts=True)
+    start = pd.Timestamp(int(bins[counts.argmax()]) * MILLISECONDS[per], unit="ms")
+    if per != "day":
+        start = start.tz_localize("UTC").tz_convert(zone or "UTC")
+    return start, int(counts.max())
+
+
+def longest_silence(records: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp] | None:
+    """Between which two messages nothing was said for longest; None with fewer than two."""
+    times = records["time"][_is_spoken(records)]
+    if len(times) < 2:
+        return None
+    after = int(np.diff(_milliseconds(times)).argmax())
+    return times.iloc[after], times.iloc[after + 1]
+
+
+def weekday_by_hour(records: pd.DataFrame, zone: tzinfo | None = None) -> pd.DataFrame:
+    """How much was said on each weekday (rows, Monday is 0) in each hour of the day (columns)."""
+    clock = local(records["time"][_is_spoken(records)], zone).dt
+    cells = clock.weekday.to_numpy() * 24 + clock.hour.to_numpy()
+    counts = np.bincount(cells.astype(np.int64), minlength=7 * 24).reshape(7, 24)
+    return pd.DataFrame(counts, pd.RangeIndex(7, name="weekday"), pd.RangeIndex(24, name="hour"))
+
+
+# ----------------------------------------------------------------------------------------------- who, where
+
+
+def by_name(records: pd.DataFrame) -> pd.DataFrame:
+    """For each name that spoke: messages, words, characters, first, last (times) and share, most first."""
+    return _by("name", records)
+
+
+def by_address(records: pd.DataFrame) -> pd.DataFrame:
+    """The same for each address from which somebody spoke."""
+    return _by("address", records)
+
+
+def _by(field: Literal["name", "address"], records: pd.DataFrame) -> pd.DataFrame:
+    said = spoken(records)
+    lengths = pd.DataFrame(
+        {
+            field: said[field],
+            "time": said["time"],
+            "words": [len(text.split()) for text in said["text"]],
+            "characters": [len(text) for text in said["text"]],
+        }
+    )
+    table = lengths.groupby(field, observed=True, sort=False).agg(
+        messages=("time", "size"),
+        words=("words", "sum"),
+        characters=("characters", "sum"),
+        first=("time", "min"),
+        last=("time", "max"),
+    )
+    table["share"] = table["messages"] / max(len(said), 1)
+    table.index = table.index.astype("str")
+    return table.loc[most_first(table["messages"]).index]
+
+
+def most_first(numbers: pd.Series[int]) -> pd.Series[int]:
+    """The biggest numbers first; where they are equal, in the order of the index."""
+    return numbers.sort_index().sort_values(ascending=False, kind="stable")

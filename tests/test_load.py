@@ -1,0 +1,277 @@
+"""Loading, line by line against the grammar itself."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from analytics import load, load_history
+from chat import record
+from chat.record import NotARecord, Record
+from tests.vectors import raw, vectors
+
+NOON = b"2026-11-21T12:00:00.000Z"
+HELLO = NOON + b"\t10.0.0.1\talice\tmessage\thello\n"
+
+
+@pytest.fixture(params=["pyarrow", "numpy alone"])
+def _text_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "numpy alone":
+        monkeypatch.setattr(load, "pa", None)
+    elif find_spec("pyarrow") is None:
+        pytest.skip("pyarrow is not installed")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "history.txt"
+
+
+def by_the_grammar(data: bytes) -> tuple[list[Record], list[int]]:
+    """The records and the numbers of the skipped lines, as chat.record says."""
+    records, skipped = [], []
+    for number, line in enumerate(data.split(b"\n")[:-1], 1):
+        try:
+            parsed = record.parse(line)
+            if parsed.direct:
+                raise NotARecord
+            records.append(parsed)
+        except NotARecord:
+            skipped.append(number)
+    return records, skipped
+
+
+def rows(records: pd.DataFrame) -> list[Record]:
+    times = np.datetime_as_string(records["time"].dt.tz_localize(None).to_numpy(), unit="ms")
+    fields = (records[field].tolist() for field in ("address", "name", "kind", "text"))
+    return [Record(f"{time}Z", *rest) for time, *rest in zip(times, *fields, strict=True)]
+
+
+def check(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    records, skipped = load_history(path)
+    expected, expected_skipped = by_the_grammar(data)
+    assert rows(records) == sorted(expected, key=lambda each: each.time)
+    assert skipped["line"].tolist() == expected_skipped
+
+
+@pytest.mark.parametrize("vector", vectors("records") + vectors("not_records"))
+@pytest.mark.usefixtures("_text_store")
+def test_vectors(vector: dict[str, str], path: Path) -> None:
+    check(path, HELLO + raw(vector) + b"\n" + HELLO)
+
+
+# Lines that are records nearly: what a field may be, and what it may just not be.
+times = st.one_of(
+    st.just(NOON),
+    st.from_regex(rb"\A[0-2]\d{3}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d\.\d{3}Z\Z"),
+    st.binary(min_size=24, max_size=24),
+    st.tuples(st.integers(0, 23), st.binary(min_size=1, max_size=1)).map(
+        lambda change: NOON[: change[0]] + change[1] + NOON[change[0] + 1 :]
+    ),
+    st.sampled_from([NOON[:-1], NOON + b"0", b"2026-02-29" + NOON[10:], b"0000-01-01" + NOON[10:]]),
+)
+addresses = st.sampled_from([b"-", b"10.0.0.1", b"fe80::1", b"", b"10.0.0.1 ", b"host", b"::ffff:1.2.3.4"])
+names = st.one_of(
+    st.sampled_from(
+        [b"alice", "李雷".encode(), b"NA", b"null", b"007", b'"al', b"a b", b"/a", b"", b"\xff\xfe"]
+    ),
+    st.binary(max_size=200),
+)
+kinds = st.sampled_from([b"message", b"action", b"join", b"/msg", b"//", b"Message", b"", b"a1"])
+texts = st.one_of(st.binary(max_size=12), st.text(max_size=12).map(str.encode), st.just(b"x" * 5000))
+lines = st.one_of(
+    st.tuples(times, addresses, names, kinds, texts).map(b"\t".join),
+    st.tuples(st.just(NOON), st.just(b"10.0.0.1"), st.just(b"bob"), st.just(b"message"), texts).map(
+        b"\t".join
+    ),
+    st.binary(max_size=40),
+)
+
+
+@given(st.lists(lines, max_size=30).map(b"\n".join))
+@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_reads_what_the_grammar_reads(path: Path, data: bytes) -> None:
+    check(path, data)
+
+
+@given(st.lists(lines, max_size=30).map(b"\n".join))
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@pytest.mark.usefixtures("_text_store", "_small_blocks")
+def test_reads_the_same_in_small_blocks(path: Path, data: bytes) -> None:
+    check(path, data)
+
+
+@pytest.fixture
+def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "BLOCK_BYTES", 100)
+
+
+@pytest.mark.usefixtures("_small_blocks")
+def test_every_line_has_its_number_across_blocks(path: Path) -> None:
+    check(path, (HELLO + b"no record\n" + HELLO * 3) * 50)
+
+
+def test_two_heads_with_one_hash_stay_two(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load, "_MULTIPLIERS", np.zeros_like(load._MULTIPLIERS))
+    check(path, HELLO + HELLO.replace(b"alice", b"carol") + HELLO)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"never closed',
+        '"closed"',
+        "a\rb",
+        "a\0b",
+        "a\u2028b",
+        "a\fb\vc\x1cd\x85e",
+        "null",
+        "",
+        "  spaces  ",
+        "x" * 5_000_000,
+        "😀" * 1000,
+    ],
+    ids=lambda text: ascii(text[:10]),
+)
+@pytest.mark.usefixtures("_text_store")
+def test_texts_that_other_readers_stumble_over(path: Path, text: str) -> None:
+    path.write_bytes(HELLO + HELLO.replace(b"hello", text.encode()) + HELLO)
+    records, skipped = load_history(path)
+    assert records["text"].tolist() == ["hello", text, "hello"]
+    assert skipped.empty
+
+
+@pytest.mark.parametrize("name", ["null", "NA", "nan", "None", "007", "1e5", "_x", "-", "TRUE", "#N/A", '"'])
+def test_names_stay_what_they_are(path: Path, name: str) -> None:
+    path.write_bytes(HELLO.replace(b"alice", name.encode()))
+    records, _ = load_history(path)
+    assert records["name"].tolist() == [name]
+    assert records["name"].notna().all()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        HELLO.replace(b"hello", b"a\tb"),
+        HELLO.replace(b"\thello", b""),
+        HELLO.replace(b"12:00:00", b"12:00"),
+        HELLO.replace(b"11-21", b"02-30"),
+        HELLO.replace(b"12:00:00", b"24:00:00"),
+        HELLO.replace(b"12:00:00", b"12:00:60"),
+        HELLO.replace(b"message", b"/msg"),
+        b"\n",
+        b"x" * 5_000_000 + b"\n",
+    ],
+    ids=lambda line: ascii(line[:30]),
+)
+def test_a_line_that_is_no_record_spoils_no_other(path: Path, line: bytes) -> None:
+    path.write_bytes(HELLO + line + HELLO)
+    records, skipped = load_history(path)
+    assert records["time"].tolist() == [pd.Timestamp("2026-11-21 12:00", tz="UTC")] * 2
+    assert skipped.to_dict("records") == [{"file": str(path), "line": 2}]
+
+
+@pytest.mark.parametrize("torn", [b"2026-11", HELLO[:-1], b"\xf0\x9f"])
+def test_a_torn_last_line_does_not_count(path: Path, torn: bytes) -> None:
+    path.write_bytes(HELLO + torn)
+    records, skipped = load_history(path)
+    assert len(records) == 1
+    assert skipped.empty
+
+
+@pytest.mark.parametrize("data", [b"", b"torn"])
+@pytest.mark.usefixtures("_text_store")
+def test_nothing_has_all_columns(path: Path, data: bytes) -> None:
+    path.write_bytes(data)
+    records, skipped = load_history(path)
+    assert records.columns.tolist() == ["time", "address", "name", "kind", "text"]
+    assert str(records["time"].dtype) == "datetime64[ms, UTC]"
+    assert records.empty
+    assert skipped.columns.tolist() == ["file", "line"]
+
+
+def test_times_that_run_back_are_put_in_order_and_ties_left_alone(path: Path) -> None:
+    earlier = HELLO.replace(b"12:00", b"11:00")
+    path.write_bytes(HELLO + earlier.replace(b"hello", b"one") + earlier.replace(b"hello", b"two"))
+    records, _ = load_history(path)
+    assert records["text"].tolist() == ["one", "two", "hello"]
+
+
+def test_several_files_are_put_together(tmp_path: Path) -> None:
+    new, old = tmp_path / "history.txt", tmp_path / "history.cleared.txt"
+    new.write_bytes(HELLO)
+    old.write_bytes(b"junk\n" + HELLO.replace(b"2026", b"2025").replace(b"alice", b"bob"))
+    records, skipped = load_history(new, old)
+    assert records["name"].tolist() == ["bob", "alice"]
+    assert skipped.to_dict("records") == [{"file": str(old), "line": 1}]
+
+
+def test_without_texts(path: Path) -> None:
+    path.write_bytes(HELLO)
+    assert load_history(path, texts=False).records.columns.tolist() == ["time", "address", "name", "kind"]
+
+
+def test_progress_adds_up_to_the_size(path: Path) -> None:
+    path.write_bytes(HELLO * 1000)
+    told: list[int] = []
+    load_history(path, progress=told.append)
+    assert sum(told) == len(HELLO) * 1000
+
+
+@pytest.fixture
+def _growing(path: Path) -> Iterator[None]:
+    path.write_bytes(HELLO * 10_000)
+    stop = threading.Event()
+
+    def append() -> None:
+        with path.open("ab") as file:
+            while not stop.is_set():
+                file.write(HELLO[:30])
+                file.flush()
+                file.write(HELLO[30:])
+                file.flush()
+
+    writer = threading.Thread(target=append)
+    writer.start()
+    yield
+    stop.set()
+    writer.join()
+
+
+@pytest.mark.usefixtures("_growing")
+def test_a_file_that_grows_meanwhile(path: Path) -> None:
+    for _ in range(20):
+        records, skipped = load_history(path)
+        assert len(records) >= 10_000
+        assert skipped.empty
+
+
+def test_a_file_that_is_cut_short_meanwhile(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_bytes(HELLO * 1000)
+    monkeypatch.setattr(load, "BLOCK_BYTES", len(HELLO) * 100)
+    cut = [False]
+
+    def progress(_: int) -> None:
+        if not cut[0]:
+            cut[0] = True
+            path.write_bytes(b"")
+
+    records, skipped = load_history(path, progress=progress)
+    assert 100 <= len(records) < 1000
+    assert skipped.empty
+
+
+def test_a_file_that_cant_be_read(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        load_history(tmp_path / "none.txt")
+    with pytest.raises(OSError, match="directory"):
+        load_history(tmp_path)
