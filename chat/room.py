@@ -468,15 +468,17 @@ class Room:
         """Write to the file what was said, with one write; whoever joins or leaves with it, does so."""
         if not said:
             return
-        file, end = self._place()
+        drafts = b"".join([entry.drafts for entry in said])
         try:
-            now = self.history.append(self._owed + b"".join([entry.drafts for entry in said]))
-            end += record.stamped_size(self._owed)
+            now = self.history.append(self._owed + drafts)
             self._owed = b""
             why_not = self._failure_is("")
         except OSError as error:
             now = ""
             why_not = self._failure_is(f"Not stored and not sent: {error.strerror}. Try again later.")
+        file, end = self._place()
+        if not why_not:
+            end -= record.stamped_size(drafts)
         for entry in said:
             if isinstance(entry, _Awaited):
                 self._take_effect(entry, now, why_not)
@@ -630,7 +632,9 @@ class Room:
         if member.offset < member.file.end:
             self._due.add(member)  # something was passed over, and there is more
         elif member.file.next:
-            member.file, member.offset = member.file.next, 0
+            member.file = member.file.next
+            member.passed_over = member.file.goes_on_at is not None
+            member.offset = member.file.goes_on_at or 0
             self._due.add(member)
 
     def _announce(self, member: Member) -> None:

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import socket
+import threading
 import unicodedata
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chat import record
+from chat import record, session
+from chat.bans import Bans
+from chat.history import History
+from chat.house import House, Rules
 from chat.record import BadName, NotARecord, Record
+from chat.room import Room
 
 # ----------------------------------------------------------------------------------------------- the grammar
 
@@ -98,3 +106,26 @@ def test_a_name_is_fit_to_be_a_field(text: str) -> None:
     assert record.parse(line).name == name
     for compatible in (name.casefold(), unicodedata.normalize("NFKC", name)):
         assert record.name_key(compatible) == record.name_key(name)
+
+
+# ----------------------------------------------------------------------------------------------- the login
+
+
+def test_a_login_takes_so_long_at_the_most_however_much_came_at_once(
+    monkeypatch: pytest.MonkeyPatch, history_path: Path
+) -> None:
+    """A loris in a single packet: lines enough for two hours at the rate that they are taken."""
+    monkeypatch.setattr(session, "LOGIN_SECONDS", 0.2)
+    here, there = socket.socketpair()
+    there.sendall(b"/replay 1\n" * 6000)
+    history = History(history_path)
+    house = House(Room(history), Rules(), Bans(history_path.with_name("bans.txt")))
+    handler = threading.Thread(target=session.Session(here, "10.0.0.1", house).run, daemon=True)
+    handler.start()
+    handler.join(10)
+    still_there = handler.is_alive()
+    here.close()
+    there.close()
+    house.room._close()
+    history.close()
+    assert not still_there
