@@ -1385,19 +1385,18 @@ class Chat(Owner):
         return [name + behind for name in names if name_key(name).startswith(name_key(word))]
 
     def status(self) -> str:
-        """Where we are, who we are, how many are here, and how it stands with the connection."""
+        """Who we are, how it stands, how many are here, and where; on a narrow screen the end is cut off."""
         link = self.link
-        parts = [str(link.address), link.name]
-        if self._people.counted and link.state == "connected":
-            parts.append(f"{len(self._people)} here")
+        state = "another name?" if link.state == "refused" else link.state
         if link.state == "waiting":
             seconds = max(0, round(link.next_try - time.monotonic()))
-            parts.append(f"reconnecting in {seconds} s, Enter tries now")
-        else:
-            parts.append("another name?" if link.state == "refused" else link.state)
+            state = f"reconnecting in {seconds} s, Enter tries now"
+        parts = [link.name, state]
         if link.waiting:
             parts.append(f"{len(link.waiting)} not stored yet")
-        return " · ".join(parts)
+        if self._people.counted and link.state == "connected":
+            parts.append(f"{len(self._people)} here")
+        return " · ".join([*parts, str(link.address)])
 
     # ----- the client's own commands
 

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any
 
 import pyte
+from pyte.screens import Char
 
 from tests.harness import DEADLINE, ROOT
 
@@ -119,6 +120,14 @@ class Terminal:
     def text(self) -> str:
         """The same, as one text without line ends: a long line stands in it as it was written."""
         return "".join(self._screen.display)
+
+    @property
+    def cells(self) -> list[list[Char]]:
+        """Every cell of the screen: its character and how it is drawn."""
+        return [
+            [self._screen.buffer[y][x] for x in range(self._screen.columns)]
+            for y in range(self._screen.lines)
+        ]
 
     def shows(self, text: str) -> None:
         """Wait until this text is on the screen."""

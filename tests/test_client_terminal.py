@@ -111,11 +111,11 @@ def test_typing_goes_on_while_the_server_is_away(
 
 def test_the_status_tells_where_we_stand(start: Start, join: Join, server: Server) -> None:
     alice = start("alice")
-    alice.shows(f"127.0.0.1:{server.port} · alice · 1 here · connected")
+    alice.shows(f"alice · connected · 1 here · 127.0.0.1:{server.port}")
     join("bob")
     alice.shows("2 here")
     alice.type("/nick carol" + ENTER)
-    alice.shows("· carol · 2 here")
+    alice.shows("carol · connected · 2 here")
     assert "since" not in alice.text, "how the client knows is not shown"
     server.kill()
     alice.shows("reconnecting in")
@@ -267,7 +267,7 @@ def test_goes_to_another_server(start: Start, join: Join, tmp_path: Path) -> Non
     alice.shows("2 here")
     with serving(tmp_path / "other.txt") as other:
         alice.type(f"/connect 127.0.0.1:{other.port}" + ENTER)
-        alice.shows(f"127.0.0.1:{other.port} · alice · 1 here")
+        alice.shows(f"alice · connected · 1 here · 127.0.0.1:{other.port}")
         assert bob.until("leave", name="alice").text == "exit"
         alice.type("hello there" + ENTER)
         alice.shows("alice: hello there")
@@ -318,7 +318,7 @@ def test_asks_for_server_port_and_name(server: Server, tmp_path: Path) -> None:
         for default in ("Server [127.0.0.1]", f"Port [{server.port}]", "Name [alice]"):
             terminal.shows(default)
             terminal.type(ENTER)
-        terminal.shows("· alice · 1 here · connected")
+        terminal.shows("alice · connected · 1 here")
 
 
 def test_control_c_at_a_question_is_no_traceback(tmp_path: Path) -> None:
