@@ -130,7 +130,7 @@ def _run(asked: argparse.Namespace) -> None:
     from tzlocal import get_localzone
 
     from analytics import load, terminal
-    from analytics.languages import languages
+    from analytics.languages import UNKNOWN, languages
     from analytics.online import connections, within
     from analytics.summary import summarize
 
@@ -147,8 +147,8 @@ def _run(asked: argparse.Namespace) -> None:
     if asked.export:
         _export(records, asked.export)
     if asked.json:
-        found = {**summary.as_json(), "languages": languages(records).to_dict()}
-        print(json.dumps(found, ensure_ascii=False))
+        spoken = {UNKNOWN: 0, **languages(records).to_dict()}
+        print(json.dumps({**summary.as_json(), "languages": spoken}, ensure_ascii=False))
         return
 
     from analytics import report  # only now: matplotlib takes its time

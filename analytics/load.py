@@ -226,48 +226,62 @@ def _after_last_lf(buffer: Bytes, start: int, stop: int) -> int:
 
 def _parse(buffer: Bytes, length: int, texts: bool) -> _Block:
     """The block that the first `length` bytes are."""
-    lines, number, start, head_end, end = _five_fields(buffer[:length])
+    lines, number, start, ends = _five_fields(buffer[:length])
     time, true = _times(_gather(buffer, start, TIME_BYTES))
-    head_start = start + TIME_BYTES + 1
-    head, distinct = _distinct(buffer, head_start, head_end)
+    head, distinct = _distinct(buffer, start + TIME_BYTES + 1, ends[:, 3])
     heads = [_parse_head(each) for each in distinct]
-    true &= np.array([each is not None for each in heads], bool)[head]
+    if None in heads:
+        valid = np.array([each is not None for each in heads])
+        true &= valid[head]
+        head = (np.cumsum(valid) - 1)[head]  # its place among the valid ones
     if not true.all():
-        number, time, head = number[true], time[true], head[true]
-        head_end, end = head_end[true], end[true]
-    skipped = np.delete(np.arange(lines), number)
+        number, time, head, ends = number[true], time[true], head[true], ends[true]
     return _Block(
         size=length,
         lines=lines,
-        skipped=skipped,
+        skipped=_others(number, lines),
         time=time,
-        head=_renumber(heads)[head],
+        head=head,
         heads=[each for each in heads if each is not None],
-        texts=_texts(buffer, head_end + 1, end) if texts else None,
+        texts=_texts(buffer, ends[:, 3] + 1, ends[:, 4]) if texts else None,
     )
 
 
-def _renumber(heads: list[Record | None]) -> Integers:
-    """For each head, its place among those that are not None."""
-    return np.cumsum([each is not None for each in heads], dtype=np.int64) - 1
+def _others(number: Integers, lines: int) -> Integers:
+    """Which of so many lines are not among these."""
+    if len(number) == lines:
+        return np.empty(0, np.int64)
+    return np.delete(np.arange(lines), number)
 
 
-def _five_fields(lines: Bytes) -> tuple[int, Integers, Integers, Integers, Integers]:
-    """How many lines there are; and of those with four TABs, the first one after the time's bytes, these
-    places: number of the line, its start, the end of its head, its end.
+_SEPARATORS = np.array([TAB, TAB, TAB, TAB, LF], np.uint8)
+
+
+def _five_fields(lines: Bytes) -> tuple[int, Integers, Integers, Integers]:
+    """How many lines there are; and of those with five fields, the first as long as a time, which lines they
+    are, where they start, and where each of their fields ends (five columns).
     """
     marks = np.flatnonzero(lines <= LF)
     which = lines[marks]
-    if which.size and which.min() < TAB:  # control characters, which are text
-        marks, which = marks[which >= TAB], which[which >= TAB]
-    ends = np.flatnonzero(which == LF)
-    number = np.flatnonzero(np.diff(ends, prepend=-1) == 5)
-    last = ends[number]
-    start = np.where(last >= 5, marks[last - 5] + 1, 0)
-    timed = marks[last - 4] - start == TIME_BYTES
+    if marks.size % 5 == 0 and (which.reshape(-1, 5) == _SEPARATORS).all():  # as nearly everywhere
+        count = marks.size // 5
+        number, ends = np.arange(count), marks.reshape(-1, 5)
+        start = np.append(0, ends[:-1, 4] + 1)[:count]
+    else:
+        count, number, start, ends = _five_fields_of_any(marks[which >= TAB], which[which >= TAB])
+    timed = ends[:, 0] - start == TIME_BYTES
     if not timed.all():
-        number, last, start = number[timed], last[timed], start[timed]
-    return len(ends), number, start, marks[last - 1], marks[last]
+        number, start, ends = number[timed], start[timed], ends[timed]
+    return count, number, start, ends
+
+
+def _five_fields_of_any(marks: Integers, which: Bytes) -> tuple[int, Integers, Integers, Integers]:
+    """The same from the places of TABs and LFs, and which of the two each is, whatever the first field is."""
+    feeds = np.flatnonzero(which == LF)
+    number = np.flatnonzero(np.diff(feeds, prepend=-1) == 5)
+    last = feeds[number]
+    start = np.where(last >= 5, marks[last - 5] + 1, 0)
+    return len(feeds), number, start, marks[last[:, None] + np.arange(-4, 1)]
 
 
 def _gather(buffer: Bytes, start: Integers, width: int) -> Words:

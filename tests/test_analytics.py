@@ -86,6 +86,8 @@ def test_json_of_nothing(tmp_path: Path) -> None:
     assert found["messages_per_minute"] == {"mean": 0.0, "median": 0.0, "max": 0, "busiest": None}
     assert found["online"] == {"max": 0, "at": None}
     assert (found["records"], found["minutes"], found["first"], found["by_name"]) == (0, 0, None, {})
+    assert found["languages"] == {"unknown": 0}
+    assert numbers(empty, "--name", "alice", "--address", "10.0.0.1", "--since", "2026-11-21")["records"] == 0
 
 
 @pytest.mark.parametrize(
@@ -134,7 +136,7 @@ def test_the_summary_and_the_folder(tmp_path: Path) -> None:
     assert "505" in done.stdout
     assert "Asia/Tokyo" in done.stdout
     assert "█" in done.stdout
-    assert f"{path}:505" in done.stdout.replace("\n", "")
+    assert f"{path}:505" in done.stdout
     assert "history-report/index.html" in done.stdout
     assert (tmp_path / "history-report/index.html").exists()
     assert (tmp_path / "history-report/messages-per-minute.png").read_bytes().startswith(b"\x89PNG")
