@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,17 +16,8 @@ from chat.history import History
 from chat.room import Member, Room
 from tests.faults.checker import check
 from tests.faults.run import run
-from tests.faults.server import FaultyServer, disk
-from tests.harness import DEADLINE, Client, Server
-
-
-@pytest.fixture
-def faulty(tmp_path: Path) -> Iterator[FaultyServer]:
-    """A server without a rate whose surroundings can fail."""
-    with disk(tmp_path) as folder:
-        server = FaultyServer(folder, "--rate", "0", "--max-per-address", "0")
-        yield server
-        server.close()
+from tests.faults.server import FaultyServer
+from tests.harness import DEADLINE, Client, Server, reset
 
 
 def wait_until(condition: Callable[[], object]) -> None:
@@ -36,12 +26,6 @@ def wait_until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < until, "it has not come about"
         time.sleep(0.01)
-
-
-def reset(client: Client) -> None:
-    """End the connection with a RST, as a system does that has lost its memory of it."""
-    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    client.close()
 
 
 # ----------------------------------------------------------------------------------------- writing that fails
