@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -101,6 +102,28 @@ def test_a_stop_that_can_not_sync_says_so(faulty: FaultyServer) -> None:
         faulty.stop()
     assert "may not be on the disk: Input/output error" in faulty.logs[-1]
     assert "Traceback" not in faulty.logs[-1]
+
+
+@pytest.mark.parametrize("forget", [False, True])
+def test_a_clear_whose_end_fails_leaves_one_history(
+    forget: bool, history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new file is in its place already; what follows must not take it away."""
+    history = History(history_path, forget=forget)
+    history.append(record.draft("-", "host", "notice", "before"))
+
+    def fails(*arguments: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("chat.history._sync_folder", fails)
+        broken.setattr(Path, "unlink", fails)
+        with contextlib.suppress(OSError):
+            history.clear("-", "host")
+    history.append(record.draft("-", "host", "notice", "after"))
+    history.close()
+    kinds = [record.parse(line).kind for line in history_path.read_bytes().splitlines()]
+    assert kinds == ["clear", "notice"]
 
 
 # ----------------------------------------------------------------- somebody lays hands on the running history
