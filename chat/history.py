@@ -13,6 +13,7 @@ Nothing here depends on the size of the file: opening looks at its two ends, a r
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -268,7 +269,7 @@ class History:
     def clear(self, address: str, name: str) -> None:
         """Go on in a new file that begins with a `clear` record; keep the old one, or forget it.
 
-        Raises OSError; the history is then as it was.
+        Raises OSError; the history is then as it was, or the old one could not be deleted.
         """
         self._take_up_changes()
         now = self.now()
@@ -286,11 +287,13 @@ class History:
         except OSError:
             new.path.unlink()
             raise
-        if self._forget:
-            kept.unlink()
         self._last_time = now
         self.file.next = new
         self.file = new
+        with contextlib.suppress(OSError):  # it is cleared, even if a power cut may undo that
+            _sync_folder(self.path.parent)
+        if self._forget:
+            kept.unlink()
 
     def close(self) -> None:
         """Bring everything to the disk and let go of the file. Raises HistoryError."""
@@ -412,7 +415,6 @@ class History:
         except OSError:
             old.rename(self.path)
             raise
-        _sync_folder(self.path.parent)
 
     def _kept_path(self, now: str) -> Path:
         """A name for the cleared history that nothing has yet."""

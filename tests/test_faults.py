@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
-import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,17 +17,8 @@ from chat.history import History
 from chat.room import Member, Room
 from tests.faults.checker import check
 from tests.faults.run import run
-from tests.faults.server import FaultyServer, disk
-from tests.harness import DEADLINE, Client, Server
-
-
-@pytest.fixture
-def faulty(tmp_path: Path) -> Iterator[FaultyServer]:
-    """A server without a rate whose surroundings can fail."""
-    with disk(tmp_path) as folder:
-        server = FaultyServer(folder, "--rate", "0", "--max-per-address", "0")
-        yield server
-        server.close()
+from tests.faults.server import FaultyServer
+from tests.harness import DEADLINE, Client, Server, reset
 
 
 def wait_until(condition: Callable[[], object]) -> None:
@@ -36,12 +27,6 @@ def wait_until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < until, "it has not come about"
         time.sleep(0.01)
-
-
-def reset(client: Client) -> None:
-    """End the connection with a RST, as a system does that has lost its memory of it."""
-    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    client.close()
 
 
 # ----------------------------------------------------------------------------------------- writing that fails
@@ -117,6 +102,28 @@ def test_a_stop_that_can_not_sync_says_so(faulty: FaultyServer) -> None:
         faulty.stop()
     assert "may not be on the disk: Input/output error" in faulty.logs[-1]
     assert "Traceback" not in faulty.logs[-1]
+
+
+@pytest.mark.parametrize("forget", [False, True])
+def test_a_clear_whose_end_fails_leaves_one_history(
+    forget: bool, history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new file is in its place already; what follows must not take it away."""
+    history = History(history_path, forget=forget)
+    history.append(record.draft("-", "host", "notice", "before"))
+
+    def fails(*arguments: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("chat.history._sync_folder", fails)
+        broken.setattr(Path, "unlink", fails)
+        with contextlib.suppress(OSError):
+            history.clear("-", "host")
+    history.append(record.draft("-", "host", "notice", "after"))
+    history.close()
+    kinds = [record.parse(line).kind for line in history_path.read_bytes().splitlines()]
+    assert kinds == ["clear", "notice"]
 
 
 # ----------------------------------------------------------------- somebody lays hands on the running history

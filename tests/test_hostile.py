@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import socket
 import threading
 import unicodedata
@@ -18,6 +20,9 @@ from chat.history import History
 from chat.house import House, Rules
 from chat.record import BadName, NotARecord, Record
 from chat.room import Room
+from tests.faults.server import FaultyServer
+from tests.harness import Client, Server, reset, serving
+from tests.stopped_reader import catch_up, memory, pass_by
 
 # ----------------------------------------------------------------------------------------------- the grammar
 
@@ -129,3 +134,114 @@ def test_a_login_takes_so_long_at_the_most_however_much_came_at_once(
     house.room._close()
     history.close()
     assert not still_there
+
+
+# --------------------------------------------------------------------------------- what one client may cost
+
+
+def test_a_stopped_reader_costs_nobody_anything_and_loses_nothing(server: Server) -> None:
+    pass_by(server, 10)
+    stopped = Client(server.port, "stopped", "/replay 0")
+    offset = server.history.stat().st_size
+    figures = pass_by(server, 48)
+    assert figures.after - figures.before < 16
+    assert catch_up(stopped, server, offset)
+    stopped.close()
+
+
+def test_a_hundred_megabytes_without_a_line_end_are_held_by_nobody(server: Server) -> None:
+    alice = Client(server.port, "alice")
+    before = memory(server)
+    for _ in range(100):
+        alice.socket.sendall(b"x" * 1_000_000)
+    alice.send("", "hello")
+    assert alice.next().kind == "/error"
+    assert alice.next().text == "hello"
+    assert memory(server) - before < 4
+    alice.close()
+
+
+def test_who_sends_without_reading_fills_only_its_own_buffers(server: Server) -> None:
+    deaf, alice = Client(server.port, "deaf"), Client(server.port, "alice", "/replay 0")
+    before = memory(server)
+    deaf.socket.settimeout(1)
+    with contextlib.suppress(TimeoutError):  # /help answers more than it asks: soon it has to wait
+        deaf.socket.sendall(b"/help\n" * 4_000_000)
+    alice.ask("/users", "/users")
+    assert memory(server) - before < 16
+    reset(deaf)
+    alice.until("leave", "connection lost", name="deaf")
+    alice.close()
+
+
+def test_a_flood_on_a_full_disk_is_bounded(faulty: FaultyServer) -> None:
+    deaf = Client(faulty.port, "deaf")
+    before = memory(faulty)
+    faulty.fail("write")
+    deaf.socket.settimeout(2)
+    with contextlib.suppress(TimeoutError):
+        deaf.socket.sendall(b"x\n" * 20_000_000)
+    alice = Client(faulty.port)
+    assert alice.ask("alice", "/error").text.startswith("Not stored")
+    assert memory(faulty) - before < 64  # of errors for the lines that were under way
+    alice.close()
+    deaf.close()
+
+
+# ---------------------------------------------------------------------- privacy and safety from outside
+
+
+def test_a_private_message_is_in_no_file_and_no_log(tmp_path: Path) -> None:
+    with serving(tmp_path / "history.txt", "--log-level", "debug") as server:
+        alice, bob = Client(server.port, "alice"), Client(server.port, "bob", "/session")
+        alice.send(
+            "/msg bob the secret word", "/msg nobody the secret word", "/password the secret word", "hi"
+        )
+        assert bob.until("/msg").text == "the secret word"
+        alice.until("message", "hi")
+        alice.close()
+        bob.close()
+        server.stop()
+        for file in tmp_path.iterdir():
+            assert b"secret" not in file.read_bytes()
+        assert "secret" not in server.errors()
+
+
+NASTY = "\x1b[31m\x1b]0;title\x07 \x9b2J \u202e evil \x7f\x00"
+
+
+def test_no_terminal_escape_comes_out_of_the_server(server: Server) -> None:
+    alice, bob = Client(server.port, "alice"), Client(server.port, "bob")
+    alice.send(
+        NASTY,
+        f"/me {NASTY}",
+        f"/away {NASTY}",
+        f"/{NASTY}",
+        f"/msg bob {NASTY}",
+        f"/search {NASTY}",
+        "/users",
+    )
+    alice.send(f"/help {NASTY}", f"/nick {NASTY}", "end")
+    alice.until("message", "end")
+    bob.until("message", "end")
+    stranger = Client(server.port)
+    stranger.send(NASTY, f"/{NASTY}", f"/session {NASTY}", "exit")
+    stranger.rest()
+    everything = bytes(alice.received + bob.received + stranger.received) + server.history.read_bytes()
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", everything.decode())
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f]", server.errors())
+    for each in (alice, bob, stranger):
+        each.close()
+
+
+@pytest.mark.parametrize(
+    "name", ["ALICE", "Ａｌｉｃｅ", "al\u034fice", "server", "SERVER", "ſerver", "Host", "ｅveryone"]
+)
+def test_nobody_takes_a_name_that_looks_like_anothers(name: str, server: Server) -> None:
+    alice, mallory = Client(server.port, "alice"), Client(server.port)
+    assert "taken" in mallory.ask(name, "/error").text
+    mallory.send("mallory")
+    mallory.until("join", name="mallory")
+    assert "taken" in mallory.ask(f"/nick {name}", "/error").text
+    alice.close()
+    mallory.close()
