@@ -1,4 +1,4 @@
-"""One measurement: a server is started, listeners connect, a flood, then a paced load. `measure` is all of it."""
+"""One measurement: a server is started, listeners connect, a flood, a paced load. `measure` does it all."""
 
 from __future__ import annotations
 

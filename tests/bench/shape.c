@@ -3,8 +3,8 @@
    One broadcaster, a cursor for each client, one send to each and round. A client's first line that does
    not begin with "/" is its name; every further line is a message. Says "open on port N" when it listens.
 
-   Simplification: the log is one block of memory that begins anew when everybody has all of it; while it is
-   full, nothing is read. */
+   Simplifications: the log is one block of memory that begins anew when everybody has all of it; while it is
+   full, nothing is read. Only who joins is told so. */
 
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -65,21 +65,29 @@ static void append(const char *bytes, size_t size) {
     log_end += size;
 }
 
+static int write_head(char *to, struct client *client, const char *kind, const char *time) {
+    return sprintf(to, "%s\t127.0.0.1\t%s\t%s\t", time, client->name, kind);
+}
+
+static void join(struct client *client, const char *line, size_t size, const char *time) {
+    char record[128];
+    snprintf(client->name, sizeof client->name, "%.*s", (int)size, line);
+    client->cursor = log_end;
+    int length = write_head(record, client, "join", time);
+    record[length++] = '\n';
+    if (send(client->fd, record, (size_t)length, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        perror("join");
+}
+
 static void take_line(struct client *client, const char *line, size_t size, const char *time) {
-    char head[96];
-    if (!*client->name && *line == '/')
-        return;
-    bool joins = !*client->name;
-    if (joins) {
-        snprintf(client->name, sizeof client->name, "%.*s", (int)size, line);
-        client->cursor = log_end;
-    }
-    int length = snprintf(head, sizeof head, "%s\t127.0.0.1\t%s\t%s\t", time, client->name,
-                          joins ? "join" : "message");
-    append(head, (size_t)length);
-    if (!joins)
+    char head[128];
+    if (*client->name) {
+        append(head, (size_t)write_head(head, client, "message", time));
         append(line, size);
-    append("\n", 1);
+        append("\n", 1);
+    } else if (*line != '/') {
+        join(client, line, size, time);
+    }
 }
 
 static void take(struct client *client) {
