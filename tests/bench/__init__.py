@@ -1,1 +1,1 @@
-"""Measurements, side by side with others in one run: results must agree, times are only shown."""
+"""Benchmarks, run by hand: `python3 -m tests.bench` and `python3 -m tests.bench.analytics`."""
