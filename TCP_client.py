@@ -1570,31 +1570,40 @@ class LineScreen(Screen):
     def _enter(self, text: str) -> None:
         if self._readline:
             with self._drawing:
-                self._erase(text)  # it comes back as a record, or as a note
+                sys.stdout.write(self._over(text, below=1))  # it comes back as a record, or as a note
             if self._history.add(text):
                 self._readline.add_history(text)
         if self._chat.link.state != "connected" and text.strip():
             self.show(f"-- waits for the connection: {clean(text)}")
         self._chat.enter(text)
 
-    def _erase(self, typed: str, *, below: int = 1) -> None:
+    def _over(self, typed: str, *, below: int = 0) -> str:
+        """What moves the cursor to where the prompt begins, `below` rows under the typed line, and clears."""
         rows = cells(self._PROMPT + typed) // max(1, shutil.get_terminal_size().columns) + below
-        sys.stdout.write("\r" + "\x1b[A" * rows + "\x1b[J" if rows else "\r\x1b[J")
+        return "\r" + "\x1b[A" * rows + "\x1b[J"
 
     def show(self, text: str) -> None:
         with self._drawing, contextlib.suppress(OSError):
             if self._readline and self._typing:
-                typed = self._readline.get_line_buffer()
-                self._erase(typed, below=0)
-                sys.stdout.write(f"{text}\n{self._PROMPT}{clean(typed)}")
+                self._show_above(text)
             else:  # over the prompt; what is typed behind it stays in the terminal's own line
                 sys.stdout.write(f"\r{text}\n" + ("" if self._readline else self._PROMPT))
             sys.stdout.flush()
 
+    def _show_above(self, text: str) -> None:
+        """Write the text where the typed line was, and that below; again, if a key came in between."""
+        typed = self._readline.get_line_buffer()
+        drawn = f"{self._over(typed)}{text}\n{self._PROMPT}{clean(typed)}"
+        while drawn:
+            sys.stdout.write(drawn)
+            sys.stdout.flush()
+            before, typed = typed, self._readline.get_line_buffer()
+            drawn = f"{self._over(before)}{self._PROMPT}{clean(typed)}" if typed != before else ""
+
     def close(self, code: int) -> None:
         with self._drawing, contextlib.suppress(OSError):
             if self._typing:
-                self._erase(self._readline.get_line_buffer(), below=0)
+                sys.stdout.write(self._over(self._readline.get_line_buffer()))
         if self._modes:
             _restore_terminal(self._modes)
         quit_now(code)
