@@ -13,6 +13,7 @@ Nothing here depends on the size of the file: opening looks at its two ends, a r
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import threading
@@ -51,13 +52,18 @@ class HistoryFile:
     def __init__(self, path: Path, number: int) -> None:
         self.path = path
         self.number = number  # 0, 1, …: a later file is a later time
-        self.next: HistoryFile | None = None  # what took its place when the history was cleared
+        self.next: HistoryFile | None = None  # what took its place
+        self.goes_on_at: int | None = (
+            None  # where the readers of the one before begin; None: with its `clear`
+        )
         self._position = threading.Lock()  # guards the file's position, where reading has to move it
         self._fd = -1
         self._open()
         self.end = self.opened_end = os.fstat(self._fd).st_size
         self._recent = b""  # the last append, which most readers want next
         self._recent_start = self.end
+        self._lost_before = 0  # what somebody has taken out of the file
+        self._may_have_rest = False  # a failed append may have left something behind the end
 
     # ----- reading
 
@@ -79,6 +85,8 @@ class HistoryFile:
         if offset >= self._recent_start:
             passed = offset - self._recent_start
             return offset, self._recent if not passed else memoryview(self._recent)[passed:]
+        if offset < self._lost_before or os.fstat(self._fd).st_size < self.end:
+            raise OSError(errno.EIO, "somebody has shortened the history")
         if offset >= self.opened_end:
             return offset, self.read(offset, size)
         return self._checked(offset, min(size, self.opened_end - offset))
@@ -141,23 +149,43 @@ class HistoryFile:
 
     # ----- writing: one thread
 
-    def append(self, records: bytes) -> None:
-        """Write them all, or none. Raises OSError."""
+    def append(self, records: bytes, *, sync: bool = False) -> None:
+        """Write them all, or none; with `sync` they are on the disk then. Raises OSError."""
         self._cut()
         try:
             rest = memoryview(records)
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
+            if sync:
+                self.sync()
         except OSError:
+            self._may_have_rest = True
             self._cut()
             raise
         self._recent_start, self._recent = self.end, records
-        self.end += len(records)
+        self.end += len(records)  # last: whoever reads up to it finds it there for good
 
     def _cut(self) -> None:
         """Take away what a failed append left behind. Tried again before the next one if it fails."""
-        if os.fstat(self._fd).st_size > self.end:
+        if self._may_have_rest:
             os.ftruncate(self._fd, self.end)
+            self._may_have_rest = False
+
+    def was_changed(self) -> bool:
+        """Whether somebody else has made the file shorter or longer, or put another one in its place."""
+        self._cut()
+        here = os.fstat(self._fd)
+        try:
+            return here.st_size != self.end or not os.path.samestat(here, self.path.stat())
+        except FileNotFoundError:
+            return True
+
+    def give_up(self, successor: HistoryFile) -> None:
+        """Let readers go on at the end of the successor; what is still here, they get before."""
+        if os.fstat(self._fd).st_size < self.end:
+            self._lost_before = self._recent_start = self.end
+        successor.goes_on_at = successor.end
+        self.next = successor
 
     def truncate(self, end: int) -> None:
         """Let the file end here."""
@@ -210,16 +238,14 @@ class History:
         self._lock = self._acquire(holder)
         try:
             self._finish_clearing()
-            self.file = HistoryFile(self.path, 0)
-            self._repair()
-            last = self.file.last_record()
+            self._last_time = ""
+            self.file = self._open(0)
         except OSError as error:
             self._lock.release()
             raise HistoryError(f"{self.path}: {error.strerror}. Name another file with --history.") from None
         except HistoryError:
             self._lock.release()
             raise
-        self._last_time = last.time if last else ""
         self._unsynced = threading.Event()  # set by an append, cleared by the syncer
         self._closed = threading.Event()
         self._syncer = threading.Thread(target=self._sync_every_second, name="syncer", daemon=True)
@@ -232,15 +258,9 @@ class History:
 
     def append(self, drafts: bytes) -> str:
         """Append the records that the drafts become now, and return their time. All of them, or OSError."""
+        drafts = self._take_up_changes() + drafts
         now = self.now()
-        end = self.file.end
-        self.file.append(record.stamp(now, drafts))
-        if self._sync == "always":
-            try:
-                self.file.sync()
-            except OSError:
-                self.file.truncate(end)
-                raise
+        self.file.append(record.stamp(now, drafts), sync=self._sync == "always")
         self._last_time = now
         if not self._unsynced.is_set():
             self._unsynced.set()
@@ -249,8 +269,9 @@ class History:
     def clear(self, address: str, name: str) -> None:
         """Go on in a new file that begins with a `clear` record; keep the old one, or forget it.
 
-        Raises OSError; the history is then as it was.
+        Raises OSError; the history is then as it was, or the old one could not be deleted.
         """
+        self._take_up_changes()
         now = self.now()
         kept = self._kept_path(now)
         fate = "was deleted" if self._forget else f"is kept as {kept.name}"
@@ -266,21 +287,29 @@ class History:
         except OSError:
             new.path.unlink()
             raise
-        if self._forget:
-            kept.unlink()
         self._last_time = now
         self.file.next = new
         self.file = new
+        with contextlib.suppress(OSError):  # it is cleared, even if a power cut may undo that
+            _sync_folder(self.path.parent)
+        if self._forget:
+            kept.unlink()
 
     def close(self) -> None:
-        """Bring everything to the disk and let go of the file."""
+        """Bring everything to the disk and let go of the file. Raises HistoryError."""
         self._closed.set()
         self._unsynced.set()
         if self._syncer.is_alive():
             self._syncer.join()
-        self.file.sync()
-        self.file.close()
-        self._lock.release()
+        try:
+            self.file.sync()
+        except OSError as error:
+            raise HistoryError(
+                f"{self.path}: what was said last may not be on the disk: {error.strerror}."
+            ) from None
+        finally:
+            self.file.close()
+            self._lock.release()
 
     # ----- opening
 
@@ -308,42 +337,72 @@ class History:
             self._new_path.rename(self.path)
         self._new_path.unlink(missing_ok=True)
 
-    def _repair(self) -> None:
+    def _open(self, number: int) -> HistoryFile:
+        """The file at the history's path, without a torn end. Raises HistoryError, OSError."""
+        file = HistoryFile(self.path, number)
+        self._repair(file)
+        last = file.last_record()
+        self._last_time = max(self._last_time, last.time if last else "")
+        return file
+
+    def _take_up_changes(self) -> bytes:
+        """Go on in what somebody has made of the file: a shorter one, another one, none.
+
+        The draft of a notice where that was so. Raises OSError.
+        """
+        if not self.file.was_changed():
+            return b""
+        try:
+            file = self._open(self.file.number + 1)
+        except HistoryError as failure:
+            raise OSError(errno.EINVAL, str(failure)) from None
+        self.file.give_up(file)
+        self.file = file
+        return record.draft(
+            record.NOBODY,
+            "server",
+            "notice",
+            f"{self.path.name} was changed on the host's computer while the chat was running.",
+        )
+
+    def _repair(self, file: HistoryFile) -> None:
         """Move a last line without LF, which was never on the wire, out of the way."""
-        whole = self._end_of_lines()
-        if not self._looks_like_history(whole):
+        whole = self._end_of_lines(file)
+        if not self._looks_like_history(file, whole):
             raise HistoryError(f"{self.path} is no chat history. Name another file with --history.")
-        torn = self.file.end - whole
+        torn = file.end - whole
         if torn:
             aside = self.path.with_name(f"{self.path.stem}.torn{self.path.suffix}")
             with aside.open("ab") as kept:
-                for offset in range(whole, self.file.end, BLOCK):
-                    kept.write(self.file.read(offset, BLOCK))
+                for offset in range(whole, file.end, BLOCK):
+                    kept.write(file.read(offset, BLOCK))
                 kept.write(b"\n")
                 kept.flush()
                 os.fsync(kept.fileno())
-            self.file.truncate(whole)
+            file.truncate(whole)
             self.notices.append(
                 f"The last line of {self.path.name} was cut off in writing and never sent ({torn} bytes); "
                 f"it is now in {aside.name}."
             )
 
-    def _end_of_lines(self) -> int:
+    @staticmethod
+    def _end_of_lines(file: HistoryFile) -> int:
         """The offset behind the last LF."""
-        end = self.file.end
+        end = file.end
         while end > 0:
             start = max(0, end - BLOCK)
-            behind = self.file.read(start, end - start).rfind(b"\n") + 1
+            behind = file.read(start, end - start).rfind(b"\n") + 1
             if behind:
                 return start + behind
             end = start
         return 0
 
-    def _looks_like_history(self, whole: int) -> bool:
+    @staticmethod
+    def _looks_like_history(file: HistoryFile, whole: int) -> bool:
         """Whether there are records at either end, or nothing yet: nobody wants a chat in a photograph."""
         if whole == 0:
-            return record.could_begin(self.file.read(0, RECORD_BYTES))
-        ends = (self.file.read(0, BLOCK), self.file.read(max(0, whole - BLOCK), BLOCK))
+            return record.could_begin(file.read(0, RECORD_BYTES))
+        ends = (file.read(0, BLOCK), file.read(max(0, whole - BLOCK), BLOCK))
         return not any(end.strip() for end in ends) or any(record.HISTORY_RECORD.search(end) for end in ends)
 
     # ----- the disk
@@ -356,7 +415,6 @@ class History:
         except OSError:
             old.rename(self.path)
             raise
-        _sync_folder(self.path.parent)
 
     def _kept_path(self, now: str) -> Path:
         """A name for the cleared history that nothing has yet."""

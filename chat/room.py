@@ -168,6 +168,13 @@ class _Left(_Said):
 
 
 @dataclass(slots=True)
+class _Listening:
+    """Somebody hears from now on without being in the room."""
+
+    member: Member
+
+
+@dataclass(slots=True)
 class _Cleared:
     """The history begins anew."""
 
@@ -181,7 +188,7 @@ class _Mark:
     reached: threading.Event
 
 
-_Entry = _Said | _Told | _Cleared | _Mark
+_Entry = _Said | _Told | _Listening | _Cleared | _Mark
 
 
 class Room:
@@ -231,6 +238,12 @@ class Room:
             joined = _Joined(member, record.draft(member.address, member.name, "join"))
             self._post(joined)
         self._await(joined)
+
+    def listen(self, listener: Member) -> None:
+        """Let somebody hear what happens from now on, without being a member: the host."""
+        listener.file, listener.offset = self.history.file, self.history.file.end
+        with self._lock:
+            self._post(_Listening(listener))
 
     def rename(self, member: Member, name: str) -> None:
         """Give the member another name. Raises NameTaken, NotStored, Closed."""
@@ -444,6 +457,8 @@ class Room:
                 self._put(entry.member, entry.drafts, len(entry.drafts))
             elif isinstance(entry, _Cleared):
                 self._clear(entry.author)
+            elif isinstance(entry, _Listening):
+                self._receivers.add(entry.member)
             else:
                 entry.reached.set()
         self._append(said)
@@ -453,15 +468,17 @@ class Room:
         """Write to the file what was said, with one write; whoever joins or leaves with it, does so."""
         if not said:
             return
-        file, end = self._place()
+        drafts = b"".join([entry.drafts for entry in said])
         try:
-            now = self.history.append(self._owed + b"".join([entry.drafts for entry in said]))
-            end += record.stamped_size(self._owed)
+            now = self.history.append(self._owed + drafts)
             self._owed = b""
             why_not = self._failure_is("")
         except OSError as error:
             now = ""
             why_not = self._failure_is(f"Not stored and not sent: {error.strerror}. Try again later.")
+        file, end = self._place()
+        if not why_not:
+            end -= record.stamped_size(drafts)
         for entry in said:
             if isinstance(entry, _Awaited):
                 self._take_effect(entry, now, why_not)
@@ -615,7 +632,9 @@ class Room:
         if member.offset < member.file.end:
             self._due.add(member)  # something was passed over, and there is more
         elif member.file.next:
-            member.file, member.offset = member.file.next, 0
+            member.file = member.file.next
+            member.passed_over = member.file.goes_on_at is not None
+            member.offset = member.file.goes_on_at or 0
             self._due.add(member)
 
     def _announce(self, member: Member) -> None:

@@ -199,13 +199,13 @@ class Session:
     def _login_line(self) -> bytes | None:
         """The next line; None at the end of the stream. Raises TimeoutError, LineTooLong, OSError."""
         while True:
+            remaining = self._login_until - time.monotonic()
+            if remaining <= 0:
+                raise TimeoutError
             line = self._lines.next()
             if line is not None:
                 self._pace.wait(self._ending)
                 return line
-            remaining = self._login_until - time.monotonic()
-            if remaining <= 0:
-                raise TimeoutError
             self._connection.settimeout(remaining)
             received = self._connection.recv(RECEIVE_BYTES)
             if not received:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.server import FaultyServer, disk
 from tests.harness import Client, Server
 
 
@@ -36,3 +37,12 @@ def join(server: Server) -> Iterator[Callable[..., Client]]:
     yield joined
     for client in clients:
         client.close()
+
+
+@pytest.fixture
+def faulty(tmp_path: Path) -> Iterator[FaultyServer]:
+    """A server without a rate whose surroundings can fail."""
+    with disk(tmp_path) as folder:
+        server = FaultyServer(folder, "--rate", "0", "--max-per-address", "0")
+        yield server
+        server.close()

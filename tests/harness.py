@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -60,6 +61,11 @@ class Server:
             if "Ctrl-C" in line:
                 break
         return "".join(lines)
+
+    @property
+    def pid(self) -> int:
+        """Of the process."""
+        return self.process.pid
 
     def errors(self) -> str:
         """What it has written to standard error."""
@@ -173,3 +179,9 @@ class Client:
 def texts(records: list[Record], kind: str = "message") -> list[str]:
     """The texts of the records of one kind."""
     return [found.text for found in records if found.kind == kind]
+
+
+def reset(client: Client) -> None:
+    """End the connection with a RST, as a system does that has lost its memory of it."""
+    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import socket
-import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,17 +16,9 @@ from chat import record
 from chat.history import History
 from chat.room import Member, Room
 from tests.faults.checker import check
-from tests.faults.server import FaultyServer, disk
-from tests.harness import DEADLINE, Client
-
-
-@pytest.fixture
-def faulty(tmp_path: Path) -> Iterator[FaultyServer]:
-    """A server without a rate whose surroundings can fail."""
-    with disk(tmp_path) as folder:
-        server = FaultyServer(folder, "--rate", "0", "--max-per-address", "0")
-        yield server
-        server.close()
+from tests.faults.run import run
+from tests.faults.server import FaultyServer
+from tests.harness import DEADLINE, Client, Server, reset
 
 
 def wait_until(condition: Callable[[], object]) -> None:
@@ -35,12 +27,6 @@ def wait_until(condition: Callable[[], object]) -> None:
     while not condition():
         assert time.monotonic() < until, "it has not come about"
         time.sleep(0.01)
-
-
-def reset(client: Client) -> None:
-    """End the connection with a RST, as a system does that has lost its memory of it."""
-    client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    client.close()
 
 
 # ----------------------------------------------------------------------------------------- writing that fails
@@ -110,6 +96,97 @@ def test_each_line_that_is_not_stored_is_told_so(faulty: FaultyServer) -> None:
     alice.close()
 
 
+def test_a_stop_that_can_not_sync_says_so(faulty: FaultyServer) -> None:
+    faulty.fail("sync")
+    with pytest.raises(AssertionError, match="exit 1"):
+        faulty.stop()
+    assert "may not be on the disk: Input/output error" in faulty.logs[-1]
+    assert "Traceback" not in faulty.logs[-1]
+
+
+@pytest.mark.parametrize("forget", [False, True])
+def test_a_clear_whose_end_fails_leaves_one_history(
+    forget: bool, history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new file is in its place already; what follows must not take it away."""
+    history = History(history_path, forget=forget)
+    history.append(record.draft("-", "host", "notice", "before"))
+
+    def fails(*arguments: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("chat.history._sync_folder", fails)
+        broken.setattr(Path, "unlink", fails)
+        with contextlib.suppress(OSError):
+            history.clear("-", "host")
+    history.append(record.draft("-", "host", "notice", "after"))
+    history.close()
+    kinds = [record.parse(line).kind for line in history_path.read_bytes().splitlines()]
+    assert kinds == ["clear", "notice"]
+
+
+# ----------------------------------------------------------------- somebody lays hands on the running history
+
+
+def _empty(path: Path) -> None:
+    os.truncate(path, 0)
+
+
+def _edit(path: Path) -> None:
+    """As most editors save: another file in its place."""
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.with_name("edited").write_bytes(b"".join(lines[1:]))
+    path.with_name("edited").rename(path)
+
+
+def _lengthen(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(path.read_bytes() + b"and a line without an end")
+
+
+@pytest.mark.parametrize("lay_hands_on", [_empty, _edit, _lengthen, Path.unlink])
+def test_the_chat_goes_on_in_what_somebody_made_of_its_file(
+    lay_hands_on: Callable[[Path], None], server: Server
+) -> None:
+    alice = Client(server.port, "alice", "/session")
+    bob = Client(server.port, "bob", "/session")
+    alice.send("before")
+    bob.until("message", "before")
+    lay_hands_on(server.history)
+    alice.send("after", "and on")
+    for each in (alice, bob):
+        each.until("message", "after")
+        each.until("message", "and on")
+    kept = [found for found in server.records() if found.kind in ("notice", "message")]
+    assert [found.text for found in kept[-2:]] == ["after", "and on"]
+    assert kept[-3].text.startswith("history.txt was changed")
+    token, start, _ = next(r.text for r in reversed(bob.records) if r.kind == "/session").split()
+    offset = int(start) + sum(len(r.encode()) for r in bob.records[-3:])
+    assert offset == server.history.stat().st_size
+    bob.close()
+    again = Client(server.port, None, f"/session {token} {offset} {bob.records[-1].time}", "bob")
+    again.until("join", name="bob")
+    assert not [found for found in again.records if found.kind == "/error"]
+    assert "Traceback" not in server.errors()
+    alice.close()
+    again.close()
+
+
+def test_who_is_behind_in_a_file_that_was_emptied_is_let_go(server: Server) -> None:
+    """What it had not got is nowhere any more; the server does not spin over it."""
+    deaf, alice = Client(server.port, "deaf"), Client(server.port, "alice")
+    for number in range(40):  # 20 MB, more than sockets hold
+        alice.send(*["x" * 4000] * 128, str(number))
+        alice.until("message", str(number))
+    _empty(server.history)
+    deaf.rest()
+    alice.send("after")
+    alice.until("leave", "connection lost", name="deaf")
+    alice.close()
+    deaf.close()
+
+
 # ------------------------------------------------------------------------------------- connections that end
 
 
@@ -117,7 +194,7 @@ def test_a_session_that_goes_on_finds_what_was_pending_when_its_connection_ended
     """The earlier connection has ended by itself, and its last line waits for the broadcaster."""
     history = History(history_path)
     room = Room(history)
-    broadcaster = threading.Thread(target=room.run)
+    broadcaster = threading.Thread(target=room.run, daemon=True)
     broadcaster.start()
     here, there = socket.socketpair()
     alice = Member(here, "10.0.0.1", "alice", "TOKEN", threading.Event())
@@ -159,11 +236,18 @@ def test_a_session_that_goes_on_finds_what_was_pending_when_its_connection_ended
 def test_who_is_lost_while_answers_wait_for_it_is_out(faulty: FaultyServer) -> None:
     ghost, alice = Client(faulty.port, "ghost"), Client(faulty.port, "alice")
     ghost.socket.settimeout(0.5)
-    with contextlib.suppress(TimeoutError):  # its handler waits for it, and so it can't send any more
-        while True:
-            ghost.send(*["/help"] * 1000)
+    with pytest.raises(TimeoutError):  # its handler waits for it, and so it can't send any more
+        ghost.send(*["/help"] * 3_000_000)
     reset(ghost)
     wait_until(lambda: "ghost" not in _users(alice))
     left = [found.text for found in alice.records if (found.kind, found.name) == ("leave", "ghost")]
     assert left == ["connection lost"]
     alice.close()
+
+
+# ------------------------------------------------------------------------------------------------ everything
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_nothing_is_lost_whatever_fails(seed: int, tmp_path: Path) -> None:
+    run(seed, 8, tmp_path)

@@ -308,6 +308,7 @@ def test_what_is_no_record_is_passed_over(opened: Callable[..., History], histor
         b"x" * (3 * BLOCK) + line("not the beginning of a line"),
         line("x" * 5000),
         line("escape \x1b[31m"),
+        line("escape", name="\x1b[31malice"),
         OLD.encode() + b"\t10.0.0.1\tbob\t/msg\tnot history\n",
         line("three"),
         b"at the end\n",

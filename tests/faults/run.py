@@ -186,6 +186,7 @@ class Run:
         self._start()
 
     def _restart(self) -> None:
+        self._server.fail()
         self._server.stop()
         self._start()
 
