@@ -973,7 +973,7 @@ class Link:
         self._owner.hear(events)
         for event in events:
             if isinstance(event, Left) and event.why not in _COMES_BACK:
-                self._end(0 if self._conversation.leaving else 1)
+                self._end(0 if event.why == "exit" else 1)
             elif isinstance(event, Refused):
                 self._refused(clean(event.record.text))
 
@@ -1984,26 +1984,12 @@ def _parser() -> argparse.ArgumentParser:
         description="A terminal client for the chat. What is not said here is asked for.",
     )
     add = parser.add_argument
-    add(
-        "server",
-        nargs="?",
-        type=_argument(parse_address),
-        metavar="HOST[:PORT]",
-        help="the server (looked for on the network)",
-    )
+    where = _argument(parse_address)
+    add("server", nargs="?", type=where, metavar="HOST[:PORT]", help="the server (looked for on the network)")
     add("--name", type=_argument(checked_name), help="your name (the one you used last)")
     add("--password-file", type=Path, metavar="F", help="send the password in the first line of this file")
-    add(
-        "--replay",
-        type=_argument(_checked_replay),
-        metavar="N",
-        help="how many records of the history to see first, or all (20)",
-    )
-    add(
-        "--plain",
-        action="store_true",
-        help="one record a line and nothing else: for programs and screen readers",
-    )
+    add("--replay", type=_argument(_checked_replay), metavar="N", help="see so many old records, or all (20)")
+    add("--plain", action="store_true", help="one record a line only: for programs and screen readers")
     add("--doctor", action="store_true", help="tell what works on the way to the server and what does not")
     add("--no-color", action="store_true", help="no colours (NO_COLOR means the same)")
     return parser
