@@ -267,6 +267,8 @@ class Conversation:
         self._lines = Lines()
         self._control = b""  # login lines that are to be sent
         self._exit_sent = False
+        self._greeted = False  # by a record, on this connection: it is a chat
+        self._admitted = False  # our name was taken, on this connection
         self._last_answer = ("", False)  # its kind, and whether it is quiet; more such records may follow
         # Where we are in the history, as the server's /session said and the records since add up.
         self._token = ""
@@ -315,8 +317,7 @@ class Conversation:
 
     def connected(self) -> None:
         """A new connection is there: log in on it."""
-        self.joined = self.refused = self._exit_sent = False
-        self._greeted = self._admitted = False
+        self.joined = self.refused = self._exit_sent = self._greeted = self._admitted = False
         self._lines = Lines()
         self._still_there = self.was_in
         self._break_time = self._time
@@ -834,7 +835,7 @@ class Owner:
 
 
 class Link:
-    """Carries a conversation over as many connections as it takes, in a thread of its own: `run`.
+    """Carries a conversation over as many connections as it takes, in a thread of its own.
 
     That thread alone touches the socket and the conversation. The other methods are for any thread: they
     put an order into the inbox and ring the bell. `patient`: what was said before leaving must be stored,
@@ -853,6 +854,7 @@ class Link:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._bell = Bell()
         self._met = False  # whether we have been in the room of this server
+        self._heard_at = 0.0  # time.monotonic() of the last word, or since when an answer is due
         self._moved = False  # to another server: the connection is to be given up
         self._hurry = False
         self._pause = FIRST_PAUSE
@@ -1050,7 +1052,7 @@ class Link:
         """Leave this server for another one; what it has not answered is told."""
         old = self._conversation
         self._tell_unanswered()
-        self._conversation = Conversation(old.name, old.password)
+        self._conversation = Conversation(old.name)  # the password is not for others to see
         self.address = address
         self._moved = True
         self._pause = FIRST_PAUSE
