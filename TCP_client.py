@@ -1385,19 +1385,18 @@ class Chat(Owner):
         return [name + behind for name in names if name_key(name).startswith(name_key(word))]
 
     def status(self) -> str:
-        """Where we are, who we are, how many are here, and how it stands with the connection."""
+        """Who we are, how it stands, how many are here, and where; on a narrow screen the end is cut off."""
         link = self.link
-        parts = [str(link.address), link.name]
-        if self._people.counted and link.state == "connected":
-            parts.append(f"{len(self._people)} here")
+        state = "another name?" if link.state == "refused" else link.state
         if link.state == "waiting":
             seconds = max(0, round(link.next_try - time.monotonic()))
-            parts.append(f"reconnecting in {seconds} s, Enter tries now")
-        else:
-            parts.append("another name?" if link.state == "refused" else link.state)
+            state = f"reconnecting in {seconds} s, Enter tries now"
+        parts = [link.name, state]
         if link.waiting:
             parts.append(f"{len(link.waiting)} not stored yet")
-        return " · ".join(parts)
+        if self._people.counted and link.state == "connected":
+            parts.append(f"{len(self._people)} here")
+        return " · ".join([*parts, str(link.address)])
 
     # ----- the client's own commands
 
@@ -1588,8 +1587,8 @@ class LineScreen(Screen):
                 typed = self._readline.get_line_buffer()
                 self._erase(typed, below=0)
                 sys.stdout.write(f"{text}\n{self._PROMPT}{clean(typed)}")
-            else:
-                sys.stdout.write(text + "\n")
+            else:  # over the prompt; what is typed behind it stays in the terminal's own line
+                sys.stdout.write(f"\r{text}\n" + ("" if self._readline else self._PROMPT))
             sys.stdout.flush()
 
     def close(self, code: int) -> None:
@@ -1670,19 +1669,24 @@ class PromptScreen(Screen):
         app = self._session.app
         with self._lock:
             self._unprinted.append(text + "\n")
-            if not app.is_running or not app.loop:
-                return
-            if not self._printing:
-                self._printing = True
-                app.loop.call_soon_threadsafe(lambda: app.create_background_task(self._print()))
-            self._printed.wait_for(lambda: len(self._unprinted) < 1000, timeout=5)
+            if app.is_running and app.loop:
+                if not self._printing:
+                    self._printing = True
+                    app.loop.call_soon_threadsafe(lambda: app.create_background_task(self._print()))
+                self._printed.wait_for(lambda: len(self._unprinted) < 1000, timeout=5)
 
     async def _print(self) -> None:
-        """Print what there is above the prompt, which is drawn anew below it."""
-        from prompt_toolkit.application.run_in_terminal import in_terminal
+        """Print what there is above the prompt, which is drawn anew below it.
 
-        async with in_terminal():
-            self._print_rest()
+        Unlike prompt_toolkit's own run_in_terminal this stays in raw mode: in the other, the terminal would
+        echo what is typed just then, in the middle of the screen.
+        """
+        app = self._session.app
+        await app.renderer.wait_for_cpr_responses()  # where the cursor was is of no use once it has moved
+        app.renderer.erase()
+        self._print_rest()
+        app.renderer.request_absolute_cursor_position()
+        app.invalidate()
 
     def _print_rest(self) -> None:
         with self._lock:

@@ -19,10 +19,11 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TextIO
 
 from chat import discovery, liveness, moderation, record
 from chat.bans import Bans
+from chat.console import Console
 from chat.history import History, HistoryError
 from chat.house import House, Rules
 from chat.room import DONT_WAIT, Room
@@ -215,7 +216,12 @@ def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
 def main(arguments: list[str] | None = None) -> int:
     """Run the server until it is stopped; the exit code."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(level=options.log_level.upper(), format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.basicConfig(
+        level=options.log_level.upper(),
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        handlers=[_Log()],
+    )
     for stop_signal in (signal.SIGINT, signal.SIGTERM):  # one orderly stop for both
         signal.signal(stop_signal, signal.default_int_handler)
     threading.stack_size(STACK_BYTES)
@@ -225,7 +231,21 @@ def main(arguments: list[str] | None = None) -> int:
     except (HistoryError, _CannotStart) as error:
         print(f"TCP_server.py: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        return 1  # before the chat was open
     return 0
+
+
+class _Log(logging.StreamHandler[TextIO]):
+    """Logs to what standard error is at the moment: the console keeps it clear of the line being typed."""
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, stream: TextIO) -> None:
+        pass
 
 
 class _CannotStart(Exception):
@@ -233,7 +253,7 @@ class _CannotStart(Exception):
 
 
 def _serve(options: argparse.Namespace) -> None:
-    """Open the history and the port, and serve. Raises HistoryError, _CannotStart."""
+    """Open the history and the port, and serve until the end. Raises HistoryError, _CannotStart."""
     rules = Rules(
         rate=options.rate,
         password=_password(options.password_file),
@@ -245,10 +265,7 @@ def _serve(options: argparse.Namespace) -> None:
         forget=options.forget,
         holder=f"process {os.getpid()}, port {options.port}",
     )
-    for notice in history.notices:
-        log.warning("%s", notice)
-    room = Room(history)
-    house = House(room, rules, Bans(history.path.with_name("bans.txt")))
+    house = House(Room(history), rules, Bans(history.path.with_name("bans.txt")))
     try:
         server = ChatServer(
             (options.host, options.port),
@@ -259,14 +276,13 @@ def _serve(options: argparse.Namespace) -> None:
     except OSError as error:
         history.close()
         raise _CannotStart(_why_not_listening(options.host, options.port, error)) from None
-    port = server.server_address[1]
-    broadcaster = threading.Thread(target=_broadcast, args=(room, server), name="broadcaster")
-    broadcaster.start()
-    room.say(None, record.draft(record.NOBODY, "server", "start", f"port {port}"))
-    if not options.no_discovery:
-        discovery.start(lambda: f"chat! {port} {socket.gethostname()}, {len(room.members())} here")
+    for notice in history.notices:
+        log.warning("%s", notice)
+    broadcaster = _Broadcaster(server)
+    console = Console(house, server.shutdown) if sys.stdin.isatty() else None
     try:
-        _welcome(options.host, port, history.path, rules)
+        broadcaster.start()
+        _open(options, server, console)
         server.serve_forever()
     except KeyboardInterrupt:
         pass
@@ -274,19 +290,42 @@ def _serve(options: argparse.Namespace) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         server.server_close()
-        room.stop("The server stops; what was said is kept.")
+        house.room.stop("The server stops; what was said is kept.")
         broadcaster.join()
+        if console:
+            console.close()
         history.close()
+    if broadcaster.failed:
+        raise _CannotStart("it could not go on; what was said is in the history. The log says why.")
     print("Stopped; everything is in the history.")
 
 
-def _broadcast(room: Room, server: ChatServer) -> None:
-    """The broadcaster thread. Without it there is no chat: an error in it ends the server, in order."""
-    try:
-        room.run()
-    except Exception:
-        log.critical("the broadcaster failed; the server stops", exc_info=True)
-        server.shutdown()
+def _open(options: argparse.Namespace, server: ChatServer, console: Console | None) -> None:
+    """Let people in, and tell the host how they find the way."""
+    port, room = server.server_address[1], server.house.room
+    room.say(None, record.draft(record.NOBODY, "server", "start", f"port {port}"))
+    if not options.no_discovery:
+        discovery.start(lambda: f"chat! {port} {socket.gethostname()}, {len(room.members())} here")
+    _welcome(options.host, port, room.history.path, server.house.rules)
+    if console:
+        console.start()
+
+
+class _Broadcaster(threading.Thread):
+    """The broadcaster's thread. Without it there is no chat: an error in it ends the server, in order."""
+
+    def __init__(self, server: ChatServer) -> None:
+        super().__init__(name="broadcaster")
+        self._server = server
+        self.failed = False
+
+    def run(self) -> None:
+        try:
+            self._server.house.room.run()
+        except Exception:
+            self.failed = True
+            log.critical("the broadcaster failed; the server stops", exc_info=True)
+            self._server.shutdown()
 
 
 def _parser() -> argparse.ArgumentParser:

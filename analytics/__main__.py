@@ -130,7 +130,7 @@ def _run(asked: argparse.Namespace) -> None:
     from tzlocal import get_localzone
 
     from analytics import load, terminal
-    from analytics.languages import languages
+    from analytics.languages import UNKNOWN, languages
     from analytics.online import connections, within
     from analytics.summary import summarize
 
@@ -147,8 +147,8 @@ def _run(asked: argparse.Namespace) -> None:
     if asked.export:
         _export(records, asked.export)
     if asked.json:
-        found = {**summary.as_json(), "languages": languages(records).to_dict()}
-        print(json.dumps(found, ensure_ascii=False))
+        spoken = {UNKNOWN: 0, **languages(records).to_dict()}
+        print(json.dumps({**summary.as_json(), "languages": spoken}, ensure_ascii=False))
         return
 
     from analytics import report  # only now: matplotlib takes its time
@@ -186,11 +186,14 @@ def _counts(records: pd.DataFrame, per: Per, zone: tzinfo) -> pd.Series[int]:
 
 
 def _export(records: pd.DataFrame, path: Path) -> None:
-    if path.suffix == ".csv":
-        records.to_csv(path, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
-    else:
+    if path.suffix == ".parquet":
         import_module("pyarrow")  # where it is missing, that is said as of anything else
-        records.to_parquet(path, index=False)
+    with path.open("wb") as file:
+        if path.suffix == ".parquet":
+            records.to_parquet(file, index=False)
+        else:
+            times = records["time"].dt.tz_localize(None).to_numpy().astype(str)
+            records.assign(time=[f"{time}Z" for time in times]).to_csv(file, index=False)
 
 
 def _moment(time: datetime | None, zone: tzinfo) -> pd.Timestamp | None:

@@ -74,7 +74,7 @@ def mentions(records: pd.DataFrame) -> pd.DataFrame:
     said = spoken(records)
     people = {str(name).casefold(): str(name) for name in said["name"].cat.categories}
     found = []
-    for name, text in zip(said["name"], said["text"], strict=True):
+    for name, text in zip(said["name"].to_numpy(object), said["text"].to_numpy(object), strict=True):
         if "@" in text or ":" in text or "," in text:
             for at, front in _MENTION.findall(text):
                 mentioned = people.get((at or front).casefold()) or people.get(

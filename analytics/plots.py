@@ -24,7 +24,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from analytics.tables import Per
+from analytics.tables import MILLISECONDS, Per
+from analytics.wording import MONTHS, WEEKDAYS
 
 INK, MUTED, GRID, ACCENT, PALE, SECOND = "#1f2933", "#66727f", "#dfe4ea", "#2563c9", "#9dbaf0", "#d9601a"
 COLOURS = {"ink": INK, "muted": MUTED, "grid": GRID, "accent": ACCENT, "pale": PALE, "second": SECOND}
@@ -32,7 +33,6 @@ COLOURS = {"ink": INK, "muted": MUTED, "grid": GRID, "accent": ACCENT, "pale": P
 WIDTH = 8.0  # inches: what a page's column holds
 COLUMNS = 800  # more points than this side by side can't be told apart
 BARS = 15  # as many names as one picture takes; the tables have more
-WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 # Over how many bins an average goes: the first that can still be seen as a curve.
 AVERAGED: dict[Per, tuple[tuple[int, str], ...]] = {
     "minute": ((15, "15 minutes"), (60, "an hour"), (1440, "a day"), (10_080, "a week"), (43_200, "30 days")),
@@ -117,19 +117,25 @@ def messages(counts: pd.Series[int], axes: Axes | None = None) -> Axes:
     axes = axes or _new_axes(3.0)
     per: Per = counts.index.name
     axes.set_title(f"Messages per {per}")
+    if len(counts):
+        _draw_bins(axes, counts, per)
+        axes.legend(loc="lower right", ncols=2, borderaxespad=0, bbox_to_anchor=(1, 1.02))
+    axes.set_ylim(0)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    return axes
+
+
+def _draw_bins(axes: Axes, counts: pd.Series[int], per: Per) -> None:
     step = _step(counts)
     times, columns = _thinned(counts, np.maximum)
+    end = _moments(counts.index[-1:]) + np.timedelta64(MILLISECONDS[per], "ms")
     every = f"busiest {per} of {step}" if step > 1 else f"in a {per}"
-    axes.fill_between(times, columns, step="mid", color=PALE, linewidth=0, label=every)
-    window, name = next(each for each in AVERAGED[per] if each[0] > 2 * step or each is AVERAGED[per][-1])
+    axes.stairs(columns, np.append(times, end), fill=True, color=PALE, linewidth=0, label=every)
+    window, name = next(each for each in AVERAGED[per] if each[0] >= step or each is AVERAGED[per][-1])
     if len(counts) > 2 * window:
         average = counts.rolling(window, center=True, min_periods=1).mean()
         axes.plot(*_thinned(average, np.add), color=ACCENT, label=f"average over {name}")
-    axes.legend(loc="lower right", ncols=2, borderaxespad=0, bbox_to_anchor=(1, 1.02))
-    axes.set_ylim(0)
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
-    _time_axis(axes, counts.index)
-    return axes
+    _time_axis(axes, counts.index, end)
 
 
 def _step(series: pd.Series[float]) -> int:
@@ -155,21 +161,23 @@ def _moments(index: pd.Index[pd.Timestamp]) -> NDArray[np.datetime64]:
     return moments
 
 
-def _time_axis(axes: Axes, index: pd.Index[pd.Timestamp]) -> None:
+# Times that some zone can't express can't be labelled. Only a mistyped year goes so far.
+_FIRST_DATE, _LAST_DATE = dates.date2num(np.array(["0002-01-01", "9998-12-31"], "M8[D]"))
+_A_MINUTE = 1 / (24 * 60)  # of the days in which matplotlib counts
+
+
+def _time_axis(axes: Axes, index: pd.Index[pd.Timestamp], end: NDArray[np.datetime64]) -> None:
     zone = pd.DatetimeIndex(index).tz
-    locator = dates.AutoDateLocator(tz=zone, minticks=4, maxticks=9)  # type: ignore[no-untyped-call]
+    locator = dates.AutoDateLocator(tz=zone, minticks=4, maxticks=9)
     axes.xaxis.set_major_locator(locator)
-    formatter = dates.ConciseDateFormatter(locator, tz=zone)  # type: ignore[no-untyped-call]
-    formatter.offset_formats = [
-        "",
-        "%Y",
-        "%Y",
-        "%d %b %Y",
-        "%d %b %Y",
-        "%d %b %Y, %H:%M",
-    ]  # day before month, as elsewhere
+    formatter = dates.ConciseDateFormatter(locator, tz=zone)
+    formatter.formats[2] = "%d %b"  # a day alone could be any month's
+    formatter.zero_formats[3] = "%d %b"
+    formatter.offset_formats = ["", "%Y", "%Y", "%d %b %Y", "%d %b %Y", "%d %b %Y, %H:%M"]
     axes.xaxis.set_major_formatter(formatter)
-    axes.margins(x=0.01)
+    start, last = dates.date2num(_moments(index[:1]))[0], dates.date2num(end)[0]
+    margin = max((last - start) / 100, _A_MINUTE)
+    axes.set_xlim(max(start - margin, _FIRST_DATE), min(last + margin, _LAST_DATE))
 
 
 @_styled
@@ -182,6 +190,7 @@ def online(curve: pd.Series[int], axes: Axes | None = None) -> Axes:
     axes.fill_between(times, shown.to_numpy(), step="post", color=PALE, linewidth=0)
     axes.step(times, shown.to_numpy(), where="post", color=ACCENT, linewidth=1)
     if len(curve):
+        _time_axis(axes, curve.index, times[-1:])
         peak = _moments(curve.index[[int(curve.to_numpy().argmax())]])
         axes.plot(peak, [curve.max()], "o", color=SECOND, markersize=5, zorder=3)
         axes.annotate(
@@ -189,7 +198,6 @@ def online(curve: pd.Series[int], axes: Axes | None = None) -> Axes:
         )
     axes.set_ylim(0, max(1, curve.max() if len(curve) else 0) * 1.18)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
-    _time_axis(axes, curve.index)
     return axes
 
 
@@ -230,13 +238,11 @@ def calendar(per_day: pd.Series[int], axes: Axes | None = None) -> Axes:
         week = ((days[chosen] - january).days + january.weekday()) // 7
         top = 8 * place
         table = np.full((7, 53 + 1), np.nan)
-        table[days[chosen].weekday, week] = per_day.to_numpy()[chosen]
+        table[days[chosen].day_of_week, week] = per_day.to_numpy()[chosen]
         _cells(axes, table, np.arange(54), top + np.arange(7), of=per_day.max())
     axes.set_yticks([8 * place + 3 for place in range(len(years))], [str(year) for year in years])
-    months = pd.date_range("2024-01-01", periods=12, freq="MS")
-    axes.set_xticks(
-        [(month.dayofyear - 1) / 7 + 1.5 for month in months], [month.strftime("%b") for month in months]
-    )
+    firsts = pd.date_range("2024-01-01", periods=12, freq="MS").day_of_year
+    axes.set_xticks([(first - 1) / 7 + 1.5 for first in firsts], MONTHS)
     axes.set_aspect("equal")
     return axes
 

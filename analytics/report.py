@@ -26,6 +26,12 @@ from analytics.tables import Per
 
 LISTED = 15  # rows of a list on the page; in a notebook a table has them all
 PNG_DOTS = 150  # an inch: sharp on a phone
+# Besides the bins that were asked for, coarser ones, and from how many minutes on they show something new.
+COARSER: dict[Per, tuple[tuple[Per, int], ...]] = {
+    "minute": (("hour", 12 * 60), ("day", 3 * 24 * 60)),
+    "hour": (("day", 3 * 24 * 60),),
+    "day": (),
+}
 LANGUAGE_SHARE = 0.03  # of the messages: rarer ones are as likely a mistake, and their stop words too
 
 
@@ -111,12 +117,9 @@ def _render(findings: Findings, parts: list[tuple[Section, list[tuple[Picture, M
 def _messages(findings: Findings) -> Section:
     """The headline, and coarser views where the time is long enough for them."""
     summary, zone, counts = findings.summary, findings.zone, findings.counts
-    rate = summary.rate
-    asked = counts.index.name
     pictures = [_messages_picture(counts)]
-    coarser: tuple[tuple[Per, int], ...] = (("hour", 12 * 60), ("day", 3 * 24 * 60))
-    for per, minutes in coarser:
-        if per != asked and rate.minutes > minutes:
+    for per, minutes in COARSER[counts.index.name]:
+        if summary.rate.minutes > minutes:
             pictures.append(_messages_picture(tables.messages_per(findings.records, per, zone)))
     return Section("How much is said", pictures=pictures)
 
@@ -150,7 +153,7 @@ def _online(findings: Findings) -> Section:
 def _rhythm(findings: Findings) -> Section:
     table = tables.weekday_by_hour(findings.records, findings.zone)
     weekday, hour = divmod(int(table.to_numpy().argmax()), 24)
-    busiest = f"most is said on {plots.WEEKDAYS[weekday]} from {hour}:00 to {hour + 1}:00"
+    busiest = f"most is said on {wording.WEEKDAYS[weekday]} from {hour}:00 to {hour + 1}:00"
     pictures = [
         Picture("weekday-by-hour", lambda: plots.weekday_by_hour(table), f"Weekdays by hours: {busiest}.")
     ]
@@ -237,8 +240,9 @@ def _talk(findings: Findings) -> Section:
 def _words(findings: Findings) -> Section:
     spoken = findings.languages.drop(UNKNOWN, errors="ignore")
     common = spoken[spoken >= LANGUAGE_SHARE * findings.summary.messages].index
-    said = words.words(findings.records, common)
-    links = words.links(findings.records)
+    tokens = words.tokens(findings.records)
+    said = words.words(tokens, common)
+    links = words.links(tokens)
     return Section(
         "What is said",
         "Without the stop words of the languages found." if len(common) else "",
@@ -252,7 +256,7 @@ def _words(findings: Findings) -> Section:
         if len(said)
         else [],
         [
-            Listing("Emoji", ("emoji", "times"), _rows(words.emoji(findings.records))),
+            Listing("Emoji", ("emoji", "times"), _rows(words.emoji(tokens))),
             Listing("Links", ("link", "times"), _rows(links)),
             Listing("Sites", ("site", "times"), _rows(words.sites(links))),
         ],

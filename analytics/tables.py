@@ -27,14 +27,21 @@ def spoken(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def _is_spoken(records: pd.DataFrame) -> NDArray[np.bool_]:
-    kinds = records["kind"]
-    return np.isin(kinds.cat.categories, SPOKEN)[kinds.cat.codes] if len(kinds) else np.zeros(0, bool)
+    kinds = records["kind"].cat
+    codes = kinds.codes.to_numpy()
+    found = np.zeros(len(codes), bool)
+    for code in np.flatnonzero(kinds.categories.isin(SPOKEN)):
+        found |= codes == code
+    return found
 
 
-def _milliseconds(times: pd.Series[pd.Timestamp]) -> NDArray[np.int64]:
-    """Milliseconds since 1970, without copying."""
+def _bins_spoken(records: pd.DataFrame, per: Per, zone: tzinfo | None = None) -> NDArray[np.int64]:
+    """The bin of each message, as a number that counts from 1970, in order."""
+    times = records["time"] if per != "day" else local(records["time"], zone)
     moments: NDArray[np.datetime64] = times.to_numpy("M8[ms]")
-    return moments.view(np.int64)
+    bins = moments.view(np.int64)[_is_spoken(records)]
+    bins //= MILLISECONDS[per]  # in place: to fill new memory takes longer than to divide
+    return bins
 
 
 # ------------------------------------------------------------------------------------------- how much, when
@@ -53,14 +60,12 @@ def messages_per(records: pd.DataFrame, per: Per, zone: tzinfo | None = None) ->
     """The same per minute, hour or day. Hours and minutes are indexed in the zone (UTC without one), days
     by the zone's dates, without a zone of their own.
     """
-    times = records["time"][_is_spoken(records)]
-    if per == "day":
-        times = local(times, zone)
-    bins = _milliseconds(times) // MILLISECONDS[per]
+    bins = _bins_spoken(records, per, zone)
     first, last = (int(bins[0]), int(bins[-1])) if len(bins) else (0, -1)
     if last - first >= MOST_BINS:
         raise ValueError(f"{last - first + 1:,} {per}s are too many to count one by one")
-    counts = np.bincount(bins - first, minlength=0)
+    bins -= first
+    counts = np.bincount(bins)
     starts = (np.arange(first, last + 1) * MILLISECONDS[per]).view("M8[ms]")
     index = pd.DatetimeIndex(starts, name=per, copy=False)
     if per != "day":
@@ -85,26 +90,22 @@ class Rate(NamedTuple):
 
 def rate(records: pd.DataFrame) -> Rate:
     """Messages per minute in numbers. However long the span: quiet minutes are counted, not listed."""
-    times = records["time"][_is_spoken(records)]
-    if times.empty:
+    minutes, counts = np.unique(_bins_spoken(records, "minute"), return_counts=True)
+    if not len(minutes):
         return Rate(0, 0.0, 0.0, 0, None)
-    minutes, counts = np.unique(_milliseconds(times) // MILLISECONDS["minute"], return_counts=True)
     span = int(minutes[-1] - minutes[0]) + 1
     quiet = span - len(minutes)
     ordered = np.sort(counts)
     middle = [0 if place < quiet else int(ordered[place - quiet]) for place in ((span - 1) // 2, span // 2)]
     busiest = pd.Timestamp(int(minutes[counts.argmax()]) * 60, unit="s", tz="UTC")
-    return Rate(span, len(times) / span, sum(middle) / 2, int(counts.max()), busiest)
+    return Rate(span, int(counts.sum()) / span, sum(middle) / 2, int(counts.max()), busiest)
 
 
 def busiest(records: pd.DataFrame, per: Per, zone: tzinfo | None = None) -> tuple[pd.Timestamp, int] | None:
     """The first minute, hour or day in which most was said, and how much; None if nothing was."""
-    times = records["time"][_is_spoken(records)]
-    if times.empty:
+    bins, counts = np.unique(_bins_spoken(records, per, zone), return_counts=True)
+    if not len(bins):
         return None
-    if per == "day":
-        times = local(times, zone)
-    bins, counts = np.unique(_milliseconds(times) // MILLISECONDS[per], return_counts=True)
     start = pd.Timestamp(int(bins[counts.argmax()]) * MILLISECONDS[per], unit="ms")
     if per != "day":
         start = start.tz_localize("UTC").tz_convert(zone or "UTC")
@@ -116,14 +117,14 @@ def longest_silence(records: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp] 
     times = records["time"][_is_spoken(records)]
     if len(times) < 2:
         return None
-    after = int(np.diff(_milliseconds(times)).argmax())
+    after = int(times.diff().to_numpy()[1:].argmax())
     return times.iloc[after], times.iloc[after + 1]
 
 
 def weekday_by_hour(records: pd.DataFrame, zone: tzinfo | None = None) -> pd.DataFrame:
     """How much was said on each weekday (rows, Monday is 0) in each hour of the day (columns)."""
     clock = local(records["time"][_is_spoken(records)], zone).dt
-    cells = clock.weekday.to_numpy() * 24 + clock.hour.to_numpy()
+    cells = clock.day_of_week.to_numpy() * 24 + clock.hour.to_numpy()
     counts = np.bincount(cells.astype(np.int64), minlength=7 * 24).reshape(7, 24)
     return pd.DataFrame(counts, pd.RangeIndex(7, name="weekday"), pd.RangeIndex(24, name="hour"))
 
@@ -143,12 +144,13 @@ def by_address(records: pd.DataFrame) -> pd.DataFrame:
 
 def _by(field: Literal["name", "address"], records: pd.DataFrame) -> pd.DataFrame:
     said = spoken(records)
+    texts = said["text"].to_numpy(object)
     lengths = pd.DataFrame(
         {
             field: said[field],
             "time": said["time"],
-            "words": [len(text.split()) for text in said["text"]],
-            "characters": [len(text) for text in said["text"]],
+            "words": [len(text.split()) for text in texts],
+            "characters": [len(text) for text in texts],
         }
     )
     table = lengths.groupby(field, observed=True, sort=False).agg(

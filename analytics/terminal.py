@@ -42,7 +42,7 @@ def show(
     summary: Summary, counts: pd.Series[int], skipped: pd.DataFrame, zone: tzinfo, console: Console
 ) -> None:
     """Prints the summary with a plot of the counts (messages per minute, hour or day)."""
-    console.print(Text(wording.period(summary, zone)))
+    console.print(Text(wording.period(summary, zone)), soft_wrap=True)
     console.print()
     numbers = Table.grid(padding=(0, 2))
     for fact in wording.facts(summary, zone):
@@ -56,7 +56,7 @@ def show(
         console.print()
         console.print(_people(summary.by_name))
     if len(skipped):
-        console.print(Text("\n" + printable(wording.skipped_lines(skipped)), "yellow"))
+        console.print(Text("\n" + printable(wording.skipped_lines(skipped)), "yellow"), soft_wrap=True)
 
 
 def _people(by_name: pd.Series[int]) -> Table:

@@ -9,6 +9,9 @@ import pandas as pd
 
 from analytics.summary import Summary
 
+WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
 
 class Fact(NamedTuple):
     """One number of the summary: what it is, the number, and what to know about it."""
@@ -73,12 +76,12 @@ def skipped_lines(skipped: pd.DataFrame, most: int = 5) -> str:
 def moment(time: pd.Timestamp, zone: tzinfo) -> str:
     """Day and minute in the zone."""
     shown = time.tz_convert(zone)
-    return f"{day(shown)} {shown:%H:%M}"
+    return f"{day(shown)} {shown.hour:02}:{shown.minute:02}"
 
 
 def day(time: pd.Timestamp) -> str:
     """The date with its weekday."""
-    return f"{time:%a} {time.day} {time:%b} {time.year}"
+    return f"{WEEKDAYS[time.day_of_week]} {time.day} {MONTHS[time.month - 1]} {time.year}"
 
 
 def span(length: pd.Timedelta) -> str:

@@ -1,17 +1,24 @@
-"""What is said: words, emoji, links, in lists with the most frequent first."""
+"""What is said: words, emoji, links, in lists with the most frequent first.
+
+All of them stand between spaces. So `tokens` counts once what stands between spaces, and the rest looks
+at each different token once:
+
+    said = tokens(records)
+    words(said, ["en"]), emoji(said), links(said)
+"""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
 import pandas as pd
 
 from analytics.tables import most_first, spoken
 
-_LINK = re.compile(r"https?://[^\s<>\"]+|www\.[^\s<>\"]+", re.IGNORECASE)
+_LINK = re.compile(r"\b(?:https?://|www\.)[^\s<>\"]+", re.IGNORECASE)
 _AFTER_LINK = ".,:;!?)]}'’\"»"  # what ends the sentence, not the link
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")  # letters, with apostrophes inside
 _BASE = (  # what can begin an emoji
@@ -25,37 +32,36 @@ _EMOJI = re.compile(
 )
 
 
-def words(records: pd.DataFrame, languages: Iterable[str] = ()) -> pd.Series[int]:
+def tokens(records: pd.DataFrame) -> Counter[str]:
+    """How often each thing between spaces was said."""
+    counter: Counter[str] = Counter()
+    for text in spoken(records)["text"].to_numpy(object):
+        counter.update(text.split())
+    return counter
+
+
+def words(said: Counter[str], languages: Iterable[str] = ()) -> pd.Series[int]:
     """How often each word was said, in lower case, links aside; without the stop words of the languages.
 
     Where a script puts no spaces between words, what stands between two others counts as one.
     """
     import stopwordsiso  # only now: it loads the words of all languages
 
-    counter: Counter[str] = Counter()
-    for text in _texts(records):
-        lower = text.lower()
-        counter.update(_WORD.findall(_LINK.sub(" ", lower) if "http" in lower or "www." in lower else lower))
+    counter = _found(said, lambda token: _WORD.findall(_LINK.sub(" ", token.lower())))
     for word in stopwordsiso.stopwords([each for each in languages if stopwordsiso.has_lang(each)]):
         counter.pop(word, None)
     return _series(counter, "word")
 
 
-def emoji(records: pd.DataFrame) -> pd.Series[int]:
+def emoji(said: Counter[str]) -> pd.Series[int]:
     """How often each emoji was used; a sequence that is shown as one picture is one."""
-    counter: Counter[str] = Counter()
-    for text in _texts(records):
-        if not text.isascii():
-            counter.update(_EMOJI.findall(text))
-    return _series(counter, "emoji")
+    return _series(_found(said, _EMOJI.findall), "emoji")
 
 
-def links(records: pd.DataFrame) -> pd.Series[int]:
+def links(said: Counter[str]) -> pd.Series[int]:
     """How often each link was shared."""
-    counter: Counter[str] = Counter()
-    for text in _texts(records):
-        counter.update(link.rstrip(_AFTER_LINK) for link in _LINK.findall(text))
-    return _series(counter, "link")
+    found = _found(said, lambda token: [link.rstrip(_AFTER_LINK) for link in _LINK.findall(token)])
+    return _series(found, "link")
 
 
 def sites(shared: pd.Series[int]) -> pd.Series[int]:
@@ -71,8 +77,12 @@ def _host(link: str) -> str:
         return link
 
 
-def _texts(records: pd.DataFrame) -> list[str]:
-    return list(spoken(records)["text"].to_numpy(object))  # five times quicker than tolist()
+def _found(said: Counter[str], find: Callable[[str], list[str]]) -> Counter[str]:
+    counter: Counter[str] = Counter()
+    for token, times in said.items():
+        for each in find(token):
+            counter[each] += times
+    return counter
 
 
 def _series(counter: Counter[str], name: str) -> pd.Series[int]:

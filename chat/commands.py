@@ -35,13 +35,13 @@ class Command:
     help: str
     run: Callable[[House, Speaker, str], None]
     aliases: tuple[str, ...] = ()
-    who: Literal["all", "admins", "host"] = "all"
+    who: Literal["all", "members", "admins", "host"] = "all"
     says: bool = False  # others see what is said with it: not for the muted
 
     def permitted(self, house: House, speaker: Speaker) -> bool:
         """Whether the speaker may use it. Where there are no admins everyone may clear, as the user asked."""
-        if self.who == "host":
-            return speaker.member is None
+        if self.who in ("host", "members"):
+            return (speaker.member is None) == (self.who == "host")
         if self.run is _clear and not house.rules.admin_password:
             return True
         return speaker.admin or self.who == "all"
@@ -69,6 +69,8 @@ def run(house: House, speaker: Speaker, name: str, argument: str) -> None:
     if not command.permitted(house, speaker):
         if command.who == "host":
             raise CommandError(f"{speaker.slash}{command.name} is for the host, who types it at the server.")
+        if command.who == "members":
+            raise CommandError(f"{command.name} is for the members of the room; you are the host.")
         raise CommandError(
             f"{speaker.slash}{command.name} is for admins; {speaker.slash}admin PASSWORD makes you one."
         )
@@ -289,9 +291,8 @@ def _exit(house: House, speaker: Speaker, argument: str) -> None:
 
 
 def _member(speaker: Speaker) -> Member:
-    """Raises CommandError where the host asks for what only a member has."""
-    if speaker.member is None:
-        raise CommandError("That is for members of the room; you are the host.")
+    """The speaker of a command that is for members."""
+    assert speaker.member
     return speaker.member
 
 
@@ -302,19 +303,19 @@ def _answer(speaker: Speaker, kind: str, text: str) -> None:
 TABLE = (
     Command("help", "[COMMAND]", "what can be done here", _help),
     Command("users", "", "who is here, from where, since when, and who is away", _users, ("who", "names")),
-    Command("nick", "NAME", "take another name", _nick, says=True),
+    Command("nick", "NAME", "take another name", _nick, says=True, who="members"),
     Command("me", "ACTION", "say what you do", _me, says=True),
     Command("msg", "NAME TEXT", "a private message; it is kept nowhere", _msg, says=True),
-    Command("reply", "TEXT", "answer the last private message", _reply, ("r",), says=True),
+    Command("reply", "TEXT", "answer the last private message", _reply, ("r",), says=True, who="members"),
     Command("history", "[N]", "what was said last", _history),
     Command("search", "WORDS", "what was said with all these words in it", _search),
     Command("stats", "", "messages per minute and more", _stats),
-    Command("away", "[TEXT]", "be shown as away", _away, says=True),
-    Command("back", "", "be back", _back),
+    Command("away", "[TEXT]", "be shown as away", _away, says=True, who="members"),
+    Command("back", "", "be back", _back, who="members"),
     Command("say", "TEXT", "say something that looks like a command", _say, says=True),
     Command("clear", "", "begin a new history", _clear, who="admins"),
     Command("exit", "", "leave", _exit, ("quit",)),
-    Command("admin", "PASSWORD", "become an admin", _admin),
+    Command("admin", "PASSWORD", "become an admin", _admin, who="members"),
     Command("kick", "NAME [WHY]", "end somebody's connection", moderation.kick, who="admins"),
     Command("mute", "NAME", "let nobody hear somebody", moderation.mute, who="admins"),
     Command("unmute", "NAME", "let everybody hear them again", moderation.unmute, who="admins"),

@@ -168,6 +168,13 @@ class _Left(_Said):
 
 
 @dataclass(slots=True)
+class _Listening:
+    """Somebody hears from now on without being in the room."""
+
+    member: Member
+
+
+@dataclass(slots=True)
 class _Cleared:
     """The history begins anew."""
 
@@ -181,7 +188,7 @@ class _Mark:
     reached: threading.Event
 
 
-_Entry = _Said | _Told | _Cleared | _Mark
+_Entry = _Said | _Told | _Listening | _Cleared | _Mark
 
 
 class Room:
@@ -231,6 +238,12 @@ class Room:
             joined = _Joined(member, record.draft(member.address, member.name, "join"))
             self._post(joined)
         self._await(joined)
+
+    def listen(self, listener: Member) -> None:
+        """Let somebody hear what happens from now on, without being a member: the host."""
+        listener.file, listener.offset = self.history.file, self.history.file.end
+        with self._lock:
+            self._post(_Listening(listener))
 
     def rename(self, member: Member, name: str) -> None:
         """Give the member another name. Raises NameTaken, NotStored, Closed."""
@@ -444,6 +457,8 @@ class Room:
                 self._put(entry.member, entry.drafts, len(entry.drafts))
             elif isinstance(entry, _Cleared):
                 self._clear(entry.author)
+            elif isinstance(entry, _Listening):
+                self._receivers.add(entry.member)
             else:
                 entry.reached.set()
         self._append(said)

@@ -19,6 +19,7 @@ from types import TracebackType
 from typing import Any
 
 import pyte
+from pyte.screens import Char
 
 from tests.harness import DEADLINE, ROOT
 
@@ -120,6 +121,14 @@ class Terminal:
         """The same, as one text without line ends: a long line stands in it as it was written."""
         return "".join(self._screen.display)
 
+    @property
+    def cells(self) -> list[list[Char]]:
+        """Every cell of the screen: its character and how it is drawn."""
+        return [
+            [self._screen.buffer[y][x] for x in range(self._screen.columns)]
+            for y in range(self._screen.lines)
+        ]
+
     def shows(self, text: str) -> None:
         """Wait until this text is on the screen."""
         self.until(lambda: text in self.text, text)
@@ -135,12 +144,18 @@ class Terminal:
             assert time.monotonic() < deadline, f"no {what!r} on:\n" + "\n".join(self.rows)
             self._read(0.2)
 
-    def ends(self) -> int:
-        """Wait for the client's end; its exit code."""
-        deadline = time.monotonic() + DEADLINE
+    def ends(self, again: str = "") -> int:
+        """Wait for the client's end; its exit code. `again` is typed again each second.
+
+        For Ctrl-C that is: Python may miss a signal that comes in the moment before it begins to read.
+        """
+        started = typed = time.monotonic()
         while self.process.poll() is None:
-            assert time.monotonic() < deadline, "it goes on:\n" + "\n".join(self.rows)
+            assert time.monotonic() < started + DEADLINE, "it goes on:\n" + "\n".join(self.rows)
             self._read(0.05)
+            if again and time.monotonic() > typed + 1:
+                self.type(again)
+                typed = time.monotonic()
         while self._read(0):
             pass
         return self.process.returncode

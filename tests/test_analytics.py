@@ -1,0 +1,234 @@
+"""`python3 -m analytics` as a person or another program runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from tests.histories import WEEK, line
+
+ROOT = Path(__file__).parent.parent
+
+SMALL = (
+    line("10:00", "server", "start", address="-")
+    + line("10:00:10", "alice", "join")
+    + line("10:00:11", "bob", "join", address="10.0.0.2")
+    + line("10:01:00", "alice", text="good morning everyone")
+    + line("10:03:59.999", "bob", text="guten Morgen, wie geht es dir?", address="10.0.0.2")
+    + b"somebody typed here\n"
+    + line("10:03:59.999", "alice", "action", "waves")
+    + line("10:04:00", "bob", "leave", "exit", address="10.0.0.2")
+)
+
+
+def run(
+    *arguments: object, cwd: Path = ROOT, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "analytics", *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", **(environment or {})},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+
+
+def numbers(*arguments: object) -> dict[str, Any]:
+    done = run(*arguments, "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> Path:
+    path = tmp_path / "history.txt"
+    path.write_bytes(SMALL)
+    return path
+
+
+def test_json_is_what_the_contract_says(history: Path) -> None:
+    assert numbers(history) == {
+        "records": 7,
+        "skipped": 1,
+        "first": "2026-11-21T10:00:00.000Z",
+        "last": "2026-11-21T10:04:00.000Z",
+        "messages": 3,
+        "people": 2,
+        "minutes": 3,
+        "messages_per_minute": {"mean": 1.0, "median": 1.0, "max": 2, "busiest": "2026-11-21T10:03Z"},
+        "by_name": {"alice": 2, "bob": 1},
+        "by_address": {"10.0.0.1": 2, "10.0.0.2": 1},
+        "online": {"max": 2, "at": "2026-11-21T10:00:11.000Z"},
+        "languages": {"de": 1, "en": 1, "unknown": 1},
+    }
+
+
+def test_json_writes_no_folder(history: Path) -> None:
+    run(history, "--json", cwd=history.parent)
+    assert [path.name for path in history.parent.iterdir()] == ["history.txt"]
+
+
+def test_json_of_nothing(tmp_path: Path) -> None:
+    empty = tmp_path / "empty.txt"
+    empty.touch()
+    found = numbers(empty)
+    assert found["messages_per_minute"] == {"mean": 0.0, "median": 0.0, "max": 0, "busiest": None}
+    assert found["online"] == {"max": 0, "at": None}
+    assert (found["records"], found["minutes"], found["first"], found["by_name"]) == (0, 0, None, {})
+    assert found["languages"] == {"unknown": 0}
+    assert numbers(empty, "--name", "alice", "--address", "10.0.0.1", "--since", "2026-11-21")["records"] == 0
+
+
+@pytest.mark.parametrize(
+    ("chosen", "messages"),
+    [
+        (("--since", "2026-11-21T10:02Z"), 2),
+        (("--since", "2026-11-21T11:02", "--tz", "Europe/Berlin"), 2),
+        (("--until", "2026-11-21T10:02Z"), 1),
+        (("--since", "2026-11-21T10:03:59.999Z", "--until", "2026-11-21T10:03:59.999Z"), 0),
+        (("--since", "2026-11-22"), 0),
+        (("--name", "ALICE"), 2),
+        (("--name", "alice", "bob"), 3),
+        (("--name", "nobody"), 0),
+        (("--address", "10.0.0.0/31"), 2),
+        (("--address", "10.0.0.2", "10.0.0.1"), 3),
+        (("--address", "fe80::/10"), 0),
+    ],
+)
+def test_what_is_chosen_holds_for_all_numbers(history: Path, chosen: tuple[str, ...], messages: int) -> None:
+    found = numbers(history, *chosen)
+    assert found["messages"] == messages
+    assert sum(found["by_name"].values()) == sum(found["languages"].values()) == messages
+
+
+def test_who_joined_before_the_time_chosen_is_connected(history: Path) -> None:
+    assert numbers(history, "--since", "2026-11-21T10:03Z")["online"] == {
+        "max": 2,
+        "at": "2026-11-21T10:03:00.000Z",
+    }
+
+
+def test_cleared_histories_are_put_together(history: Path, tmp_path: Path) -> None:
+    older = tmp_path / "history.cleared.txt"
+    older.write_bytes(line("2026-11-20 10:00", "carol"))
+    found = numbers(history, older)
+    assert found["first"] == "2026-11-20T10:00:00.000Z"
+    assert found["messages"] == 4
+
+
+def test_the_summary_and_the_folder(tmp_path: Path) -> None:
+    path = tmp_path / "history.txt"
+    path.write_bytes(WEEK + b"no record\n" + line("2026-11-22 10:00", "\x1b[31mred", text="x"))
+    done = run(path, "--tz", "Asia/Tokyo", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\x1b" not in done.stdout  # plain text where there is no terminal, whatever a name holds
+    assert "505" in done.stdout
+    assert "Asia/Tokyo" in done.stdout
+    assert "█" in done.stdout
+    assert f"{path}:505" in done.stdout
+    assert "history-report/index.html" in done.stdout
+    assert (tmp_path / "history-report/index.html").exists()
+    assert (tmp_path / "history-report/messages-per-minute.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_year_that_was_mistyped(tmp_path: Path) -> None:
+    path = tmp_path / "history.txt"
+    path.write_bytes(
+        line("0001-01-01 00:00", "a") + line("2026-11-21 10:00", "b") + line("9999-12-31 23:59", "c")
+    )
+    done = run(path, "--out", tmp_path / "out", "--tz", "America/New_York")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert numbers(path)["minutes"] > 5e9
+
+
+def test_export(history: Path, tmp_path: Path) -> None:
+    table = tmp_path / "records.csv"
+    history.write_bytes(SMALL + line("10:05", "NA", text='"quoted", null'))
+    numbers(history, "--export", table)
+    read = pd.read_csv(table, keep_default_na=False)
+    assert read["time"].iloc[0] == "2026-11-21T10:00:00.000Z"
+    assert read[["name", "text"]].iloc[-1].tolist() == ["NA", '"quoted", null']
+    assert len(read) == 8
+
+
+@pytest.mark.skipif(find_spec("pyarrow") is None, reason="the optional group fast")
+def test_export_to_parquet(history: Path, tmp_path: Path) -> None:
+    table = tmp_path / "records.parquet"
+    numbers(history, "--export", table, "--name", "bob")
+    read = pd.read_parquet(table)
+    assert read["name"].tolist() == ["bob"] * 3
+    assert str(read["time"].dtype) == "datetime64[ms, UTC]"
+
+
+def refused(code: int, *arguments: object, **options: Any) -> str:
+    done = run(*arguments, **options)
+    assert done.returncode == code
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_bad_input_is_a_sentence(history: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 100)
+    assert "no line of it is a record" in refused(1, picture)
+    assert "No such file" in refused(1, tmp_path / "none.txt", "--json")
+    assert "directory" in refused(1, tmp_path, "--json")
+    assert "No such file" in refused(1, history, "--json", "--export", tmp_path / "none/records.csv")
+
+
+def test_a_folder_that_cant_be_written(history: Path) -> None:
+    done = run(history, "--out", history)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert str(history) in done.stderr
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ("--tz", "Nowhere/Land"),
+        ("--tz", "../etc/passwd"),
+        ("--since", "yesterday"),
+        ("--per", "second"),
+        ("--address", "10.0.0"),
+        ("--export", "records.xlsx"),
+        ("--what",),
+    ],
+)
+def test_wrong_arguments(history: Path, wrong: tuple[str, ...]) -> None:
+    assert wrong[-1] in refused(2, history, *wrong)
+
+
+@pytest.mark.parametrize("missing", ["pandas", "py3langid", "matplotlib"])
+def test_without_what_it_needs_it_says_what_to_install(history: Path, missing: str, tmp_path: Path) -> None:
+    hiding = tmp_path / "hiding"
+    hiding.mkdir()
+    (hiding / "sitecustomize.py").write_text(f"import sys\nsys.modules[{missing!r}] = None\n")
+    done = run(history, "--out", tmp_path / "out", environment={"PYTHONPATH": f"{hiding}{os.pathsep}{ROOT}"})
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert f"analytics needs {missing}" in done.stderr
+    assert "pip install '.[analytics]'" in done.stderr
+
+
+def test_help_needs_nothing() -> None:
+    check = (
+        "import sys; from analytics.__main__ import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "--since" in done.stdout
+    assert not {"pandas", "numpy", "rich", "matplotlib"} & set(done.stdout.split())

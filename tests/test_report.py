@@ -1,0 +1,113 @@
+"""The page: one file, safe with hostile text, readable by who can't see pictures."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from analytics import languages, load_history, online, summary, tables
+from analytics.report import SECTIONS, Findings, write_report
+from tests.histories import WEEK, line
+
+EVIL = '<script>alert("x")</script>&"\''
+
+
+def report(folder: Path, *lines: bytes, progress: Callable[[], None] | None = None) -> str:
+    path = folder / "history.txt"
+    path.write_bytes(b"".join(lines))
+    records, skipped = load_history(path)
+    connected = online.connections(records)
+    zone = ZoneInfo("Europe/Berlin")
+    findings = Findings(
+        records=records,
+        connected=connected,
+        skipped=skipped,
+        summary=summary.summarize(records, connected, skipped, zone),
+        counts=tables.messages_per(records, "minute", zone),
+        languages=languages.languages(records),
+        files=[str(path)],
+        zone=zone,
+    )
+    return write_report(findings, folder / "out", progress).read_text("utf-8")
+
+
+class Page(HTMLParser):
+    """What a browser would find: the tags, the ids, what is outside the page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.ids: list[str] = []
+        self.labels: list[str] = []
+        self.outside: list[str] = []
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attributes:
+            if name == "id":
+                self.ids.append(value or "")
+            elif name == "aria-label":
+                self.labels.append(value or "")
+            elif name in ("src", "href", "xlink:href") and not (value or "").startswith("#"):
+                self.outside.append(value or "")
+
+
+def test_the_page_and_its_pictures(tmp_path: Path) -> None:
+    html = report(tmp_path, WEEK, b"no record\n")
+    page = Page(html)
+    pictures = page.tags.count("svg")
+    assert pictures == len(list((tmp_path / "out").glob("*.png"))) >= 8
+    assert len(page.labels) == pictures
+    assert all(len(label) > 20 for label in page.labels)
+    assert len(page.ids) == len(set(page.ids))
+    assert page.outside == []
+    assert "Europe/Berlin" in html
+    assert f"{tmp_path / 'history.txt'}:505" in html
+    assert "🦊fox" in html
+
+
+def test_colours_follow_the_screen(tmp_path: Path) -> None:
+    html = report(tmp_path, WEEK)
+    pictures = "".join(re.findall("<svg.*?</svg>", html, re.DOTALL))
+    assert set(re.findall(r"#[0-9a-f]{6}", pictures)) == set()
+    assert "prefers-color-scheme: dark" in html
+
+
+def test_what_people_write_is_text(tmp_path: Path) -> None:
+    html = report(
+        tmp_path,
+        line("10:00", "<b>", text=f"hello {EVIL} http://x/{EVIL}"),
+        line("10:01", "&amp;", text="@<b> " + EVIL * 2),
+        line("10:02", "a$\\frac$"),
+    )
+    page = Page(html)
+    assert not {"script", "b"} & set(page.tags)
+    assert "&lt;b&gt;" in html
+    assert "&amp;amp;" in html
+
+
+@pytest.mark.parametrize("lines", [(), (line("10:00", "a", "join"),)])
+def test_nothing_was_said(tmp_path: Path, lines: tuple[bytes, ...]) -> None:
+    assert "Nothing was said." in report(tmp_path, *lines)
+
+
+def test_one_message(tmp_path: Path) -> None:
+    assert "svg" in report(tmp_path, line("10:00", "a"))
+
+
+def test_a_folder_that_cant_be_made(tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(OSError, match="out"):
+        report(tmp_path, line("10:00", "a"))
+
+
+def test_progress_is_told_of_every_section(tmp_path: Path) -> None:
+    told: list[None] = []
+    report(tmp_path, line("10:00", "a"), progress=lambda: told.append(None))
+    assert len(told) == len(SECTIONS)
