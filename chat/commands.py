@@ -169,10 +169,15 @@ def _msg(house: House, speaker: Speaker, argument: str) -> None:
 
 
 def _reply(house: House, speaker: Speaker, argument: str) -> None:
-    correspondent = _member(speaker).correspondent
-    if not correspondent:
+    name, correspondent = _member(speaker).correspondent
+    if not name:
         raise CommandError("Nobody has sent you a private message yet; write one with /msg NAME TEXT.")
-    _send_private(house, speaker, correspondent, argument)
+    if correspondent:
+        name = correspondent.name  # it may have another one by now, and somebody else this one
+        now = house.room.find(name)
+        if now is not correspondent and not (now and now.token and now.token == correspondent.token):
+            raise CommandError(f"{name} has left; /msg {name} TEXT writes to whoever has the name now.")
+    _send_private(house, speaker, name, argument)
 
 
 def _send_private(house: House, speaker: Speaker, name: str, text: str) -> None:
@@ -185,7 +190,7 @@ def _send_private(house: House, speaker: Speaker, name: str, text: str) -> None:
             house.room.tell(other, private)
         except Full:
             raise CommandError(f"Not sent: {other.name} is not reading; try again later.") from None
-        other.correspondent = speaker.name
+        other.correspondent = (speaker.name, speaker.member)
         name = other.name
     elif house.host and record.name_key(name) == house.host.name:
         house.host.answer(private)

@@ -105,7 +105,7 @@ class Member:
         self.token = token  # of the session, where one was asked for
         self.joined = ""  # the time of its join record
         self.away: str | None = None
-        self.correspondent = ""  # who sent the last private message
+        self.correspondent: tuple[str, Member | None] = ("", None)  # who sent the last private message
         self.admin = False
         self.muted = False
         self.ended = ""  # why the server ends the connection, once it does

@@ -245,3 +245,27 @@ def test_nobody_takes_a_name_that_looks_like_anothers(name: str, server: Server)
     assert "taken" in mallory.ask(f"/nick {name}", "/error").text
     alice.close()
     mallory.close()
+
+
+def test_a_reply_goes_to_the_one_who_wrote_not_to_whoever_has_the_name_now(server: Server) -> None:
+    alice, bob = Client(server.port, "alice"), Client(server.port, "bob")
+    alice.send("/msg bob are you there?", "/nick alicia", "exit")
+    bob.until("leave", name="alicia")
+    impostors = Client(server.port, "alice"), Client(server.port, "alicia")
+    assert "alicia has left" in bob.ask("/reply the secret word", "/error").text
+    bob.send("end")
+    for impostor in impostors:
+        impostor.until("message", "end")
+        assert not [found for found in impostor.records if found.kind == "/msg"]
+    for each in (alice, bob, *impostors):
+        each.close()
+
+
+def test_a_reply_follows_a_new_name(server: Server) -> None:
+    alice, bob = Client(server.port, "alice"), Client(server.port, "bob")
+    alice.send("/msg bob are you there?", "/nick alicia")
+    bob.until("rename")
+    bob.send("/reply yes")
+    assert alice.until("/msg", "yes").name == "bob"
+    alice.close()
+    bob.close()
