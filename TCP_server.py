@@ -23,10 +23,11 @@ from typing import IO, Any, TextIO
 
 from chat import discovery, liveness, moderation, record
 from chat.bans import Bans
+from chat.broadcaster import DONT_WAIT
 from chat.console import Console
 from chat.history import History, HistoryError
 from chat.house import House, Rules
-from chat.room import DONT_WAIT, Room
+from chat.room import Room
 from chat.session import Session, error, hang_up
 
 STACK_BYTES = (

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chat import moderation, record
+from chat.broadcaster import Full, NotStored
 from chat.house import CommandError, House, Leave, Speaker
 from chat.record import Record
-from chat.room import Full, Member, NameTaken, NotStored
+from chat.room import Member, NameTaken
 from chat.statistics import NoStatistics
 
 BARE_WORDS = ("clear", "exit")  # commands without a slash: that is what the user asked for
@@ -274,7 +275,7 @@ def _back(house: House, speaker: Speaker, argument: str) -> None:
 
 
 def _clear(house: House, speaker: Speaker, argument: str) -> None:
-    house.room.clear(speaker.member)
+    house.room.clear(speaker.address, speaker.name, speaker.member)
 
 
 def _admin(house: House, speaker: Speaker, argument: str) -> None:

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 
 import TCP_client
 from chat import commands, record
+from chat.broadcaster import Closed, Listener
 from chat.house import CommandError, House, Leave
-from chat.room import Closed, Member
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -68,7 +68,7 @@ class Console:
         """Show the room from now on, and take commands."""
         logging.getLogger("chat.session").setLevel(logging.WARNING)  # who comes and goes is shown anyway
         self._house.host = self._host
-        self._house.room.listen(Member(self._mouth, record.NOBODY, "host", "", threading.Event()))
+        self._house.room.listen(Listener(self._mouth, "", threading.Event()))
         for thread in self._threads:
             thread.start()
 

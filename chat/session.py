@@ -16,10 +16,11 @@ import time
 from dataclasses import dataclass
 
 from chat import commands, moderation, record
+from chat.broadcaster import DONT_WAIT, Closed, NotStored, session_record
 from chat.history import HistoryFile
 from chat.house import CommandError, Expelled, House, Leave
 from chat.record import BadName
-from chat.room import DONT_WAIT, Closed, Member, NameTaken, NotStored, session_record
+from chat.room import Member, NameTaken
 
 LOGIN_SECONDS = (
     30  # for a person to think of a name, and too short to hold many connections open with nothing
@@ -250,6 +251,7 @@ class Session:
         if ban := self._house.bans.of_name(name):
             raise CommandError(moderation.refusal(ban))
         member = Member(self._connection, self._address, name, self._session_token(), self._ending)
+        member.muted = record.name_key(name) in self._house.muted
         file, offset, first = self._beginning(member.token)
         self._connection.settimeout(None if DONT_WAIT else 0)
         try:
@@ -258,7 +260,6 @@ class Session:
             raise CommandError(f"The name {name} is taken; send another.") from None
         except NotStored as failure:
             raise CommandError(str(failure)) from None
-        member.muted = record.name_key(name) in self._house.muted
         log.info("%s (%s) joined", name, self._address)
         return member
 

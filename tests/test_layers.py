@@ -18,6 +18,7 @@ LAYERS = [
     "chat.moderation",
     "chat.house",
     "chat.room",
+    "chat.broadcaster",
     "chat.history",
     "chat.record",
 ]

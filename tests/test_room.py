@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from chat import record
+from chat.broadcaster import DIRECT_BYTES, PENDING_BYTES, Closed, Full
 from chat.history import History
 from chat.record import Record
-from chat.room import DIRECT_BYTES, PENDING_BYTES, Closed, Full, Member, NameTaken, Room
+from chat.room import Member, NameTaken, Room
 from tests.harness import DEADLINE
 
 
@@ -290,7 +291,7 @@ def test_a_clear_comes_to_everybody_in_its_place(room: Room, ear: Callable[..., 
     deaf, alice = ear("deaf"), ear("alice")
     text = "x" * 4000
     say(room, alice, *(f"{number} {text}" for number in range(1000)))
-    room.clear(alice.member)
+    room.clear("10.0.0.1", "alice", alice.member)
     say(room, alice, "after")
     room.tell(deaf.member, direct("direct"))
     for each in (alice, deaf):
