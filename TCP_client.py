@@ -267,6 +267,8 @@ class Conversation:
         self._lines = Lines()
         self._control = b""  # login lines that are to be sent
         self._exit_sent = False
+        self._greeted = False  # by a record, on this connection: it is a chat
+        self._admitted = False  # our name was taken, on this connection
         self._last_answer = ("", False)  # its kind, and whether it is quiet; more such records may follow
         # Where we are in the history, as the server's /session said and the records since add up.
         self._token = ""
@@ -315,8 +317,7 @@ class Conversation:
 
     def connected(self) -> None:
         """A new connection is there: log in on it."""
-        self.joined = self.refused = self._exit_sent = False
-        self._greeted = self._admitted = False
+        self.joined = self.refused = self._exit_sent = self._greeted = self._admitted = False
         self._lines = Lines()
         self._still_there = self.was_in
         self._break_time = self._time
@@ -834,7 +835,7 @@ class Owner:
 
 
 class Link:
-    """Carries a conversation over as many connections as it takes, in a thread of its own: `run`.
+    """Carries a conversation over as many connections as it takes, in a thread of its own.
 
     That thread alone touches the socket and the conversation. The other methods are for any thread: they
     put an order into the inbox and ring the bell. `patient`: what was said before leaving must be stored,
@@ -853,6 +854,7 @@ class Link:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._bell = Bell()
         self._met = False  # whether we have been in the room of this server
+        self._heard_at = 0.0  # time.monotonic() of the last word, or since when an answer is due
         self._moved = False  # to another server: the connection is to be given up
         self._hurry = False
         self._pause = FIRST_PAUSE
@@ -973,7 +975,7 @@ class Link:
         self._owner.hear(events)
         for event in events:
             if isinstance(event, Left) and event.why not in _COMES_BACK:
-                self._end(0 if self._conversation.leaving else 1)
+                self._end(0 if event.why == "exit" else 1)
             elif isinstance(event, Refused):
                 self._refused(clean(event.record.text))
 
@@ -1050,7 +1052,7 @@ class Link:
         """Leave this server for another one; what it has not answered is told."""
         old = self._conversation
         self._tell_unanswered()
-        self._conversation = Conversation(old.name, old.password)
+        self._conversation = Conversation(old.name)  # the password is not for others to see
         self.address = address
         self._moved = True
         self._pause = FIRST_PAUSE
@@ -1570,31 +1572,40 @@ class LineScreen(Screen):
     def _enter(self, text: str) -> None:
         if self._readline:
             with self._drawing:
-                self._erase(text)  # it comes back as a record, or as a note
+                sys.stdout.write(self._over(text, below=1))  # it comes back as a record, or as a note
             if self._history.add(text):
                 self._readline.add_history(text)
         if self._chat.link.state != "connected" and text.strip():
             self.show(f"-- waits for the connection: {clean(text)}")
         self._chat.enter(text)
 
-    def _erase(self, typed: str, *, below: int = 1) -> None:
+    def _over(self, typed: str, *, below: int = 0) -> str:
+        """What moves the cursor to where the prompt begins, `below` rows under the typed line, and clears."""
         rows = cells(self._PROMPT + typed) // max(1, shutil.get_terminal_size().columns) + below
-        sys.stdout.write("\r" + "\x1b[A" * rows + "\x1b[J" if rows else "\r\x1b[J")
+        return "\r" + "\x1b[A" * rows + "\x1b[J"
 
     def show(self, text: str) -> None:
         with self._drawing, contextlib.suppress(OSError):
             if self._readline and self._typing:
-                typed = self._readline.get_line_buffer()
-                self._erase(typed, below=0)
-                sys.stdout.write(f"{text}\n{self._PROMPT}{clean(typed)}")
+                self._show_above(text)
             else:  # over the prompt; what is typed behind it stays in the terminal's own line
                 sys.stdout.write(f"\r{text}\n" + ("" if self._readline else self._PROMPT))
             sys.stdout.flush()
 
+    def _show_above(self, text: str) -> None:
+        """Write the text where the typed line was, and that below; again, if a key came in between."""
+        typed = self._readline.get_line_buffer()
+        drawn = f"{self._over(typed)}{text}\n{self._PROMPT}{clean(typed)}"
+        while drawn:
+            sys.stdout.write(drawn)
+            sys.stdout.flush()
+            before, typed = typed, self._readline.get_line_buffer()
+            drawn = f"{self._over(before)}{self._PROMPT}{clean(typed)}" if typed != before else ""
+
     def close(self, code: int) -> None:
         with self._drawing, contextlib.suppress(OSError):
             if self._typing:
-                self._erase(self._readline.get_line_buffer(), below=0)
+                sys.stdout.write(self._over(self._readline.get_line_buffer()))
         if self._modes:
             _restore_terminal(self._modes)
         quit_now(code)
@@ -1975,26 +1986,12 @@ def _parser() -> argparse.ArgumentParser:
         description="A terminal client for the chat. What is not said here is asked for.",
     )
     add = parser.add_argument
-    add(
-        "server",
-        nargs="?",
-        type=_argument(parse_address),
-        metavar="HOST[:PORT]",
-        help="the server (looked for on the network)",
-    )
+    where = _argument(parse_address)
+    add("server", nargs="?", type=where, metavar="HOST[:PORT]", help="the server (looked for on the network)")
     add("--name", type=_argument(checked_name), help="your name (the one you used last)")
     add("--password-file", type=Path, metavar="F", help="send the password in the first line of this file")
-    add(
-        "--replay",
-        type=_argument(_checked_replay),
-        metavar="N",
-        help="how many records of the history to see first, or all (20)",
-    )
-    add(
-        "--plain",
-        action="store_true",
-        help="one record a line and nothing else: for programs and screen readers",
-    )
+    add("--replay", type=_argument(_checked_replay), metavar="N", help="see so many old records, or all (20)")
+    add("--plain", action="store_true", help="one record a line only: for programs and screen readers")
     add("--doctor", action="store_true", help="tell what works on the way to the server and what does not")
     add("--no-color", action="store_true", help="no colours (NO_COLOR means the same)")
     return parser

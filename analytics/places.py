@@ -17,11 +17,6 @@ import pandas as pd
 
 from analytics.tables import most_first, spoken
 
-try:
-    from iptocc import country_code
-except ImportError:  # countries then stay unknown
-    country_code = None  # type: ignore[assignment]
-
 NETWORK_BITS = {4: 24, 6: 64}  # what one house or office usually has
 ASKED_AT_ONCE = 16  # a name server that does not answer keeps each asker waiting for seconds
 
@@ -108,6 +103,10 @@ def _network(address: Address | None) -> str:
 
 
 def _country(address: Address | None) -> str:
-    if address is None or not address.is_global or country_code is None:
+    if address is None or not address.is_global:
+        return ""
+    try:
+        from iptocc import country_code
+    except ImportError:  # it is optional; countries then stay unknown
         return ""
     return country_code(str(address)) or ""

@@ -216,7 +216,7 @@ def _peaks(curve: pd.Series[int]) -> pd.Series[int]:
 
 @_styled
 def weekday_by_hour(table: pd.DataFrame, axes: Axes | None = None) -> Axes:
-    """On which weekdays and in which hours people talk: the darker, the more."""
+    """On which weekdays and in which hours people talk: the stronger the colour, the more."""
     axes = axes or _new_axes(2.5)
     axes.set_title("Weekday by hour")
     _cells(axes, table.to_numpy(), np.arange(24), np.arange(7))
@@ -302,7 +302,7 @@ def bars(numbers: pd.Series[float], title: str, unit: str = "", axes: Axes | Non
 
 @_styled
 def who_answers_whom(table: pd.DataFrame, axes: Axes | None = None) -> Axes:
-    """Who (rows) answers whom (columns): the darker, the more often."""
+    """Who (rows) answers whom (columns): the stronger the colour, the more often."""
     axes = axes or _new_axes(1.3 + 0.3 * max(len(table), 1))
     axes.set_title("Who answers whom")
     names = [str(name) for name in table.index]

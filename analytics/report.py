@@ -159,9 +159,7 @@ def _rhythm(findings: Findings) -> Section:
     ]
     days = tables.messages_per(findings.records, "day", findings.zone)
     if len(days) > 14:
-        alternative = (
-            f"A calendar in which each day is darker the more was said; the most was {days.max():,}."
-        )
+        alternative = f"A calendar; the stronger a day's colour, the more was said, at most {days.max():,}."
         pictures.append(Picture("calendar", lambda: plots.calendar(days), alternative))
     return Section("When people talk", f"{busiest[0].upper()}{busiest[1:]}.", pictures)
 
@@ -213,7 +211,7 @@ def _talk(findings: Findings) -> Section:
             Picture(
                 "who-answers-whom",
                 lambda: plots.who_answers_whom(matrix),
-                "Who answers whom: a row for who answers, a column for whom, darker the more often.",
+                "Who answers (rows) whom (columns): the stronger the colour, the more often.",
             )
         ]
         if len(matrix)

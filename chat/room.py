@@ -281,7 +281,7 @@ class Room:
     def members(self) -> list[Member]:
         """Who is here, in the order of coming."""
         with self._lock:
-            here = {member for member in self._members.values() if member.joined}
+            here = dict.fromkeys(member for member in self._members.values() if member.joined)
         return sorted(here, key=lambda member: member.joined)
 
     def end_session(self, token: str) -> bool:

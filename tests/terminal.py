@@ -55,6 +55,12 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return {**kept, **own, "TERM": "xterm-256color", "TZ": "UTC", "PYTHONUTF8": "1", **more}
 
 
+def _take_terminal() -> None:
+    """In the child: Ctrl-C is to come from this terminal, even if the tests run where it is ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
 class Terminal:
     """The client on a terminal of its own. `output` is every byte that it wrote."""
 
@@ -74,7 +80,7 @@ class Terminal:
             stderr=slave,
             env=environment(home, **env),
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=_take_terminal,
         )
         os.close(slave)
 

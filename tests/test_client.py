@@ -30,7 +30,9 @@ from TCP_client import (
     Joined,
     Left,
     Lines,
+    Link,
     NotAChat,
+    Owner,
     People,
     Record,
     Refused,
@@ -670,3 +672,11 @@ def test_refuses_what_is_no_address(typed: str) -> None:
 
 def test_counts_the_columns_of_wide_characters() -> None:
     assert TCP_client.cells("a李e\u0301") == 4
+
+
+def test_a_password_is_for_the_server_that_it_was_typed_for() -> None:
+    link = Link(Address("a", 1), Conversation("alice", password="secret"), Owner(), patient=False)
+    with link._bell.socket, link._bell._rope:
+        link._move(Address("b", 1))
+    link._conversation.connected()
+    assert link._conversation.data_to_send() == b"/session\nalice\n"
