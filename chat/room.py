@@ -27,9 +27,9 @@ from dataclasses import dataclass, field
 from chat import liveness, record
 from chat.history import History, HistoryFile
 
-PENDING_BYTES = (
-    4 * 1024 * 1024
-)  # what may wait for the broadcaster; beyond it handlers wait, and with them their clients
+# What may wait for the broadcaster; beyond it handlers wait, and with them their clients. No more than the
+# processor's caches hold: the same batch is copied to every socket, and larger ones are copied more slowly.
+PENDING_BYTES = 256 * 1024
 PIECE_BYTES = (
     256 * 1024
 )  # what a member that is behind gets at once: a fair share, and about a socket's buffer
