@@ -27,8 +27,9 @@ from dataclasses import dataclass, field
 from chat import liveness, record
 from chat.history import History, HistoryFile
 
-# What may wait for the broadcaster. Beyond it handlers wait, and with them their clients.
-PENDING_BYTES = 4 * 1024 * 1024
+# What may wait for the broadcaster; beyond it handlers wait, and with them their clients. No more than the
+# processor's caches hold: the same batch is copied to every socket, and larger ones are copied more slowly.
+PENDING_BYTES = 256 * 1024
 PIECE_BYTES = 256 * 1024  # what a listener that is behind gets at once: about what a socket's buffer takes
 DIRECT_BYTES = 256 * 1024  # direct records that may wait for one listener
 STOP_SECONDS = 5  # for the last records to reach everybody when the server stops
