@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 import threading
 import time
@@ -30,12 +31,16 @@ from chat.record import RECORD_BYTES, NotARecord, Record
 Sync = Literal["always", "everysec", "no"]
 
 BLOCK = 64 * 1024  # what is read at once when looking for something in the file
+SHORTEST_RECORD = len("2026-11-21T10:15:42.123Z\t-\ta\ta\t\n")  # in bytes
 SYNC_SECONDS = 1.0  # "everysec": what a power cut may cost
 
 _PREAD = hasattr(os, "pread")  # Windows has none: there a read moves the file's one position, under a lock
 _MOVES_OPEN_FILES = os.name != "nt"
 _BINARY = getattr(os, "O_BINARY", 0)  # and there a file is text unless one says otherwise
 _sync_data = getattr(os, "fdatasync", os.fsync)
+
+
+log = logging.getLogger("chat.history")
 
 
 class HistoryError(Exception):
@@ -121,6 +126,8 @@ class HistoryFile:
         """Where the last `count` records begin; 0 where there are not so many."""
         if count == 0:
             return self.end
+        if count * SHORTEST_RECORD > self.end:
+            return 0
         for offset, lines in self.blocks_back(self.end):
             starts = [match.start() for match in record.HISTORY_RECORD.finditer(lines)]
             if len(starts) >= count:
@@ -432,8 +439,9 @@ class History:
             self._unsynced.clear()
             try:
                 self.file.sync()
-            except OSError:
-                self._unsynced.set()  # an append will tell people; here there is only another try
+            except OSError as error:
+                log.error("history: can't bring it to the disk: %s; trying again", error.strerror)
+                self._unsynced.set()
             self._closed.wait(SYNC_SECONDS)
 
 

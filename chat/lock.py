@@ -37,10 +37,9 @@ class FileLock:
     def __init__(self, path: Path, holder: str) -> None:
         self._path = path
         self._file = self._acquire()
-        self._file.seek(0)
-        self._file.truncate()
-        self._file.write(holder + "\n")
-        self._file.flush()
+        with contextlib.suppress(OSError):  # a full disk: locked it is all the same
+            os.ftruncate(self._file.fileno(), 0)
+            os.write(self._file.fileno(), f"{holder}\n".encode())
 
     def release(self) -> None:
         """Let go, and leave no file behind where the system permits that."""
