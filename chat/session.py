@@ -26,7 +26,7 @@ LOGIN_SECONDS = (
     30  # for a person to think of a name, and too short to hold many connections open with nothing
 )
 LINE_BYTES = record.TEXT_BYTES + 128  # a full text, behind a command and a name
-RECEIVE_BYTES = 64 * 1024
+RECEIVE_BYTES = 16 * 1024  # at once: larger pieces are no faster, and fragment the heap of each thread
 BURST = 50  # lines that may come at once before the rate holds: a paste
 HANG_UP_SECONDS = 2  # for a client to take the last words before the connection is closed
 
