@@ -474,9 +474,8 @@ class Broadcaster:
 
     def _send_history(self, listener: Listener, piece: bytes | memoryview) -> None:
         """Send records up to where a direct one goes in between, or up to the last that it is to get."""
-        for place in (listener.directs[0].place if listener.directs else None, listener.last_place):
-            if place and place[0] == listener.file.number:
-                piece = piece[: place[1] - listener.offset]
+        if listener.directs or listener.last_place:
+            piece = _before(piece, listener)
         sent = listener.connection.send(piece, DONT_WAIT)
         listener.offset += sent
         if sent < len(piece):
@@ -484,7 +483,8 @@ class Broadcaster:
         elif (
             listener.directs
             or listener.last_place
-            or self._place() != (listener.file.number, listener.offset)
+            or listener.offset < listener.file.end
+            or listener.file.next
         ):
             self._due.add(listener)
 
@@ -595,3 +595,11 @@ def _is_deaf(listener: Listener) -> bool:
 def session_record(token: str, start: int, end: int) -> bytes:
     """The draft that says where in the file the next record comes from, and where the history ends now."""
     return record.draft(record.NOBODY, "server", "/session", f"{token} {start} {end}")
+
+
+def _before(piece: bytes | memoryview, listener: Listener) -> bytes | memoryview:
+    """The part of the piece that comes before the listener's next direct record, and before its leaving."""
+    for place in (listener.directs[0].place if listener.directs else None, listener.last_place):
+        if place and place[0] == listener.file.number:
+            piece = piece[: place[1] - listener.offset]
+    return piece
