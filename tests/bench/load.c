@@ -377,7 +377,8 @@ static void speak_paced(double rate, double until) {
 static uint64_t still_missing(void) {
     uint64_t behind = 0;
     for (int i = 0; i < listener_count; i++)
-        behind += sent - listeners[i].next;
+        if (listeners[i].fd >= 0)
+            behind += sent - listeners[i].next;
     return behind;
 }
 

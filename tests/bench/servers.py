@@ -106,9 +106,10 @@ def _baseline(port: int, folder: Path) -> list[str]:
 
 
 THIS = Kind("this chat", "chat", "", _chat)
+SHAPE = Kind("C, same shape, stores nothing", "chat", "", _shape)
 KINDS = (
     THIS,
-    Kind("C, same shape, stores nothing", "chat", "", _shape),
+    SHAPE,
     Kind("nats-server", "nats", "nats-server", _nats),
     Kind("redis-server", "redis", "redis-server", _redis),
     Kind("ngircd", "irc", "ngircd", _ngircd, most_listeners=1000),
