@@ -277,11 +277,12 @@ def test_many_may_wait_to_be_accepted(chat_server: Callable[[], ChatServer]) -> 
 def test_no_thread_to_be_had(chat_server: Callable[[], ChatServer], monkeypatch: pytest.MonkeyPatch) -> None:
     server = chat_server()
 
-    def no_thread(self: threading.Thread) -> None:
+    def no_thread(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
     client = Client(server.server_address[1])
     with monkeypatch.context() as broken:
+        broken.setattr("_thread.start_new_thread", no_thread)
         broken.setattr(threading.Thread, "start", no_thread)
         server.handle_request()
     assert "no thread left" in client.rest()[0].text
