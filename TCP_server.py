@@ -1,7 +1,7 @@
 """The chat server: `python3 TCP_server.py`, and the others type what it prints.
 
 A socketserver.ThreadingTCPServer with a handler thread for each client. The handlers share one room
-(chat/room.py): the lock-protected list of who is here, and the broadcaster that appends to history.txt.
+(chat/room.py): the lock-protected list of who is here; and its broadcaster appends to history.txt.
 """
 
 from __future__ import annotations
@@ -278,7 +278,7 @@ def _serve(options: argparse.Namespace) -> None:
             max_clients=options.max_clients,
             max_per_address=options.max_per_address,
         )
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # UnicodeError: no host's name is like that
         history.close()
         raise _CannotStart(_why_not_listening(options.host, options.port, error)) from None
     for notice in history.notices:
@@ -455,8 +455,10 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def _why_not_listening(host: str, port: int, error: OSError) -> str:
+def _why_not_listening(host: str, port: int, error: OSError | UnicodeError) -> str:
     where = f"port {port}" + (f" of {host}" if host else "")
+    if isinstance(error, UnicodeError):
+        return f"{host} is no address to listen on; leave --host away for all addresses."
     if error.errno == errno.EADDRINUSE:
         return f"{where} is in use, perhaps by another chat server. Stop it, or choose another with --port."
     if error.errno == errno.EACCES:

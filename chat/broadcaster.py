@@ -87,7 +87,7 @@ class Listener:
     def __init__(self, connection: socket.socket, token: str, ending: threading.Event) -> None:
         self.connection = connection
         self.token = token  # of the session, where one was asked for
-        self.ended = ""  # why the server ends the connection, once it does; guarded by the lock
+        self.ended = ""  # why the server ends the connection, once it does
         self.ending = ending  # and then this is set: its handler is not to sleep any more
         self.gone = threading.Event()  # set when its leaving is in the file and nobody sends to it any more
 
@@ -231,7 +231,8 @@ class Broadcaster:
 
     def listen(self, listener: Listener) -> None:
         """Let somebody hear what happens from now on, without being in the room: the host. Raises Closed."""
-        listener.hear_from(self.history.file, self.history.file.end)
+        file = self.history.file
+        listener.hear_from(file, file.end)
         self._do(Listening(listener))
 
     def settle(self) -> None:
@@ -349,6 +350,7 @@ class Broadcaster:
                 self._clear(entry)
             elif isinstance(entry, Listening):
                 self._listeners.add(entry.listener)
+                self._due.add(entry.listener)
             else:
                 entry.reached.set()
         self._append(said)
@@ -433,21 +435,24 @@ class Broadcaster:
 
     def _deliver(self) -> None:
         """One send to each listener that is due."""
-        pieces: dict[
-            Place, tuple[int, bytes | memoryview]
-        ] = {}  # members at the same place share the same bytes
+        pieces: Pieces = {}  # listeners at the same place share the same bytes
         due, self._due = self._due, set()
         for listener in due:
             try:
-                self._send(listener, pieces)
-            except BlockingIOError:
-                self._stall(listener)
+                self._send_or_stall(listener, pieces)
             except OSError:
                 self._drop(listener, lost=True)
         if due and self._look_at == float("inf"):
             self._look_at = time.monotonic() + LOOK_SECONDS
 
-    def _send(self, listener: Listener, pieces: dict[Place, tuple[int, bytes | memoryview]]) -> None:
+    def _send_or_stall(self, listener: Listener, pieces: Pieces) -> None:
+        """`_send`; a listener whose socket is full waits until the selector says that it takes more."""
+        try:
+            self._send(listener, pieces)
+        except BlockingIOError:
+            self._stall(listener)
+
+    def _send(self, listener: Listener, pieces: Pieces) -> None:
         """Give the listener one piece of what it has not got yet.
 
         Raises BlockingIOError where its socket is full, OSError where it is gone.
@@ -523,8 +528,8 @@ class Broadcaster:
             listener.directs.appendleft(_Direct(place, record.stamp(self.history.now(), session)))
 
     def _stall(self, listener: Listener) -> None:
-        listener.stalled = True
         self._selector.register(listener.connection, selectors.EVENT_WRITE, listener)
+        listener.stalled = True
 
     def _drop(self, listener: Listener, *, lost: bool = False) -> None:
         """Send nothing more to the listener. If its connection is lost, its handler is to hear of it."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chat import moderation, record
-from chat.broadcaster import Full, NotStored
+from chat.broadcaster import Full, Listener, NotStored
 from chat.house import CommandError, House, Leave, Speaker
 from chat.record import Record
 from chat.room import Member, NameTaken
@@ -65,21 +65,25 @@ def understand(text: str) -> tuple[str, str]:
 
 
 def run(house: House, speaker: Speaker, name: str, argument: str) -> None:
-    """Do the command. Raises CommandError, Leave."""
-    command = _find(speaker, name)
-    if not command.permitted(house, speaker):
-        if command.who == "host":
-            raise CommandError(f"{speaker.slash}{command.name} is for the host, who types it at the server.")
-        if command.who == "members":
-            raise CommandError(f"{command.name} is for the members of the room; you are the host.")
-        raise CommandError(
-            f"{speaker.slash}{command.name} is for admins; {speaker.slash}admin PASSWORD makes you one."
-        )
+    """Do the command. Raises CommandError, Leave, Expelled."""
+    command = _permitted(house, speaker, name)
     if command.says and speaker.member and speaker.member.muted:
         raise CommandError("You are muted: nobody hears what you say; an admin can end that.")
     if not argument and command.arguments and not command.arguments.startswith("["):
         raise _mistyped(speaker, name)
     command.run(house, speaker, argument)
+
+
+def _permitted(house: House, speaker: Speaker, name: str) -> Command:
+    """The command, if there is one and the speaker may use it. Raises CommandError."""
+    command = _find(speaker, name)
+    if command.permitted(house, speaker):
+        return command
+    if command.who == "host":
+        raise CommandError(f"{speaker.slash}{command.name} is for the host, who types it at the server.")
+    if command.who == "members":
+        raise CommandError(f"{command.name} is for the members of the room; you are the host.")
+    raise CommandError(f"/{command.name} is for admins; /admin PASSWORD makes you one.")
 
 
 def _find(speaker: Speaker, name: str) -> Command:
@@ -113,23 +117,25 @@ def _mistyped(speaker: Speaker, name: str) -> CommandError:
 
 
 def _help(house: House, speaker: Speaker, argument: str) -> None:
-    asked = [_find(speaker, argument.removeprefix("/").casefold())] if argument else TABLE
-    for command in asked:
-        if command.permitted(house, speaker):
-            names = ", ".join([command.usage(speaker), *(speaker.slash + alias for alias in command.aliases)])
-            bare = f", {command.name}" if speaker.slash and command.name in BARE_WORDS else ""
-            _answer(speaker, "/help", f"{names}{bare} - {command.help}")
+    if argument:
+        shown = [_permitted(house, speaker, argument.removeprefix("/").casefold())]
+    else:
+        shown = [command for command in TABLE if command.permitted(house, speaker)]
+    for command in shown:
+        names = ", ".join([command.usage(speaker), *(speaker.slash + alias for alias in command.aliases)])
+        bare = f", {command.name}" if speaker.slash and command.name in BARE_WORDS else ""
+        _answer(speaker, "/help", f"{names}{bare} - {command.help}")
 
 
 def _users(house: House, speaker: Speaker, argument: str) -> None:
-    for other in house.room.members():
+    here = house.room.members()
+    for other in here:
         away = "" if other.away is None else f" away: {other.away}".removesuffix(": ")
         muted = " muted" if other.muted and speaker.admin else ""
-        _answer(
-            speaker,
-            "/users",
-            record.shorten(f"{other.name} {other.address} since {other.joined}{muted}{away}"),
-        )
+        text = f"{other.name} {other.address} since {other.joined}{muted}{away}"
+        _answer(speaker, "/users", record.shorten(text))
+    if not here:
+        _answer(speaker, "/users", "Nobody is here.")
 
 
 def _nick(house: House, speaker: Speaker, argument: str) -> None:
@@ -159,7 +165,7 @@ def _say(house: House, speaker: Speaker, argument: str) -> None:
 
 
 def _speak(house: House, speaker: Speaker, kind: str, text: str) -> None:
-    house.room.say(speaker.member, record.draft(speaker.address, speaker.name, kind, check_text(text)))
+    house.room.say(speaker.listener, record.draft(speaker.address, speaker.name, kind, check_text(text)))
 
 
 def _msg(house: House, speaker: Speaker, argument: str) -> None:
@@ -184,20 +190,21 @@ def _reply(house: House, speaker: Speaker, argument: str) -> None:
 def _send_private(house: House, speaker: Speaker, name: str, text: str) -> None:
     """Send the text to the one with that name only, and to its author as the acknowledgement."""
     other = house.room.find(name)
-    private = record.draft(speaker.address, speaker.name, "/msg", text)
+    listener: Listener | None = other
     if other:
-        check_text(f"to {other.name}: {text}")
-        try:
-            house.room.tell(other, private)
-        except Full:
-            raise CommandError(f"Not sent: {other.name} is not reading; try again later.") from None
-        other.correspondent = (speaker.name, speaker.member)
         name = other.name
     elif house.host and record.name_key(name) == house.host.name:
-        house.host.answer(private)
-    else:
+        name, listener = house.host.name, house.host.listener
+    if listener is None:
         raise CommandError(f"Nobody here is called {name}; {speaker.slash}users lists who is here.")
-    speaker.answer(record.draft(speaker.address, speaker.name, "/msg", check_text(f"to {name}: {text}")))
+    acknowledgement = check_text(f"to {name}: {text}")
+    try:
+        house.room.tell(listener, record.draft(speaker.address, speaker.name, "/msg", text))
+    except Full:
+        raise CommandError(f"Not sent: {name} is not reading; try again later.") from None
+    if other:
+        other.correspondent = (speaker.name, speaker.member)
+    speaker.answer(record.draft(speaker.address, speaker.name, "/msg", acknowledgement))
 
 
 def _history(house: House, speaker: Speaker, argument: str) -> None:
@@ -275,7 +282,7 @@ def _back(house: House, speaker: Speaker, argument: str) -> None:
 
 
 def _clear(house: House, speaker: Speaker, argument: str) -> None:
-    house.room.clear(speaker.address, speaker.name, speaker.member)
+    house.room.clear(speaker.address, speaker.name, speaker.listener)
 
 
 def _admin(house: House, speaker: Speaker, argument: str) -> None:
@@ -320,7 +327,7 @@ TABLE = (
     Command("back", "", "be back", _back, who="members"),
     Command("say", "TEXT", "say something that looks like a command", _say, says=True),
     Command("clear", "", "begin a new history", _clear, who="admins"),
-    Command("exit", "", "leave", _exit, ("quit",)),
+    Command("exit", "", "leave; at the server's terminal it stops the server", _exit, ("quit",)),
     Command("admin", "PASSWORD", "become an admin", _admin, who="members"),
     Command("kick", "NAME [WHY]", "end somebody's connection", moderation.kick, who="admins"),
     Command("mute", "NAME", "let nobody hear somebody", moderation.mute, who="admins"),

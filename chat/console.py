@@ -37,7 +37,8 @@ class Host:
     member = None
     slash = ""
 
-    def __init__(self, house: House, show: Callable[[str], None]) -> None:
+    def __init__(self, house: House, listener: Listener, show: Callable[[str], None]) -> None:
+        self.listener = listener
         self._house = house
         self._show = show
 
@@ -52,13 +53,12 @@ class Console:
     def __init__(self, house: House, stop: Callable[[], None]) -> None:
         self._house = house
         self._stop = stop
-        self._host = Host(house, self._show)
         self._session = _prompt_session()
         colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         self._view = TCP_client.View(TCP_client.Settings(), colours=colours and _colours_work())
-        self._ear, self._mouth = (
-            socket.socketpair()
-        )  # the room speaks into one end, and is heard at the other
+        # The room speaks into one end, and is heard at the other.
+        self._ear, mouth = socket.socketpair()
+        self._host = Host(house, Listener(mouth, "", threading.Event()), self._show)
         self._threads = [
             threading.Thread(target=self._listen, name="console ear", daemon=True),
             threading.Thread(target=self._read, name="console keyboard", daemon=True),
@@ -68,7 +68,7 @@ class Console:
         """Show the room from now on, and take commands."""
         logging.getLogger("chat.session").setLevel(logging.WARNING)  # who comes and goes is shown anyway
         self._house.host = self._host
-        self._house.room.listen(Listener(self._mouth, "", threading.Event()))
+        self._house.room.listen(self._host.listener)
         for thread in self._threads:
             thread.start()
 

@@ -246,6 +246,7 @@ class History:
         try:
             self._finish_clearing()
             self._last_time = ""
+            self._news = b""  # a notice that is to come before the next record
             self.file = self._open(0)
         except OSError as error:
             self._lock.release()
@@ -265,9 +266,10 @@ class History:
 
     def append(self, drafts: bytes) -> str:
         """Append the records that the drafts become now, and return their time. All of them, or OSError."""
-        drafts = self._take_up_changes() + drafts
+        self._news += self._take_up_changes()
         now = self.now()
-        self.file.append(record.stamp(now, drafts), sync=self._sync == "always")
+        self.file.append(record.stamp(now, self._news + drafts), sync=self._sync == "always")
+        self._news = b""
         self._last_time = now
         if not self._unsynced.is_set():
             self._unsynced.set()
@@ -278,7 +280,7 @@ class History:
 
         Raises OSError; the history is then as it was, or the old one could not be deleted.
         """
-        self._take_up_changes()
+        self._news += self._take_up_changes()
         now = self.now()
         kept = self._kept_path(now)
         fate = "was deleted" if self._forget else f"is kept as {kept.name}"
@@ -299,7 +301,7 @@ class History:
         self.file = new
         with contextlib.suppress(OSError):  # it is cleared, even if a power cut may undo that
             _sync_folder(self.path.parent)
-        if self._forget:
+        if self._forget and not _MOVES_OPEN_FILES:
             kept.unlink()
 
     def close(self) -> None:
@@ -362,7 +364,8 @@ class History:
         try:
             file = self._open(self.file.number + 1)
         except HistoryError as failure:
-            raise OSError(errno.EINVAL, str(failure)) from None
+            log.error("history: %s", failure)
+            raise OSError(errno.EINVAL, f"the host's {self.path.name} is no chat history any more") from None
         self.file.give_up(file)
         self.file = file
         return record.draft(
@@ -416,6 +419,9 @@ class History:
 
     def _replace(self, old: HistoryFile, kept: Path, new: HistoryFile) -> None:
         """Put the new file where the old one is, which becomes `kept`. On an OSError all is as before."""
+        if self._forget and _MOVES_OPEN_FILES:
+            new.rename(self.path)  # in one step: a crash leaves nothing of the old one
+            return
         old.rename(kept)
         try:
             new.rename(self.path)

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from chat import record
 from chat.bans import Bans
+from chat.broadcaster import Listener
 from chat.room import Member, Room
 from chat.statistics import Statistics
 
@@ -56,6 +57,10 @@ class Speaker(Protocol):
     @property
     def member(self) -> Member | None:
         """The member that it is; None for the host."""
+
+    @property
+    def listener(self) -> Listener:
+        """What hears for it: there it is told what can't be stored."""
 
     @property
     def slash(self) -> str:

@@ -17,7 +17,7 @@ class NameTaken(Exception):
 
 
 class Member(Listener):
-    """Somebody in the room. The room's lock guards the name; the rest is its handler's, or an admin's."""
+    """Somebody in the room. `Room._naming` guards the name."""
 
     __slots__ = ("address", "admin", "away", "correspondent", "joined", "kicked", "muted", "name")
 
@@ -39,12 +39,12 @@ class Member(Listener):
 class Room(Broadcaster):
     """The members, and the broadcaster of what they say.
 
-    A join, a rename and a leave are in the history before they are so, for everybody.
+    A join and a rename are in the history before they are so, for everybody.
     """
 
     def __init__(self, history: History) -> None:
         super().__init__(history)
-        self._names = threading.Lock()  # guards the next two
+        self._naming = threading.Lock()  # guards the next two
         self._members: dict[str, Member] = {}  # by record.name_key; while it is renamed a member has two
         self._sessions: dict[str, Member] = {}  # by token
 
@@ -56,7 +56,7 @@ class Room(Broadcaster):
         member.hear_from(file, offset, first)
         self._claim(member.name, member)
         if member.token:
-            with self._names:
+            with self._naming:
                 self._sessions[member.token] = member
         joined = record.draft(member.address, member.name, "join")
         try:
@@ -68,12 +68,13 @@ class Room(Broadcaster):
     def rename(self, member: Member, name: str) -> None:
         """Give the member another name. Raises NameTaken, NotStored, Closed."""
         self._claim(name, member)
-        surplus = name
+        old, surplus = member.name, name
         try:
-            self._await(Awaited(member, record.draft(member.address, member.name, "rename", name)))
-            surplus, member.name = member.name, name
+            self._await(Awaited(member, record.draft(member.address, old, "rename", name)))
+            surplus = old
         finally:
-            with self._names:
+            with self._naming:
+                member.name = name if surplus is old else old
                 if record.name_key(surplus) != record.name_key(member.name):
                     del self._members[record.name_key(surplus)]
 
@@ -93,12 +94,12 @@ class Room(Broadcaster):
 
     def find(self, name: str) -> Member | None:
         """Who has this name, in whatever case."""
-        with self._names:
+        with self._naming:
             return self._members.get(record.name_key(name))
 
     def members(self) -> list[Member]:
         """Who is here, in the order of coming."""
-        with self._names:
+        with self._naming:
             here = dict.fromkeys(member for member in self._members.values() if member.joined)
         return sorted(here, key=lambda member: member.joined)
 
@@ -107,7 +108,7 @@ class Room(Broadcaster):
 
         Whether the token was known. Raises TimeoutError, Closed.
         """
-        with self._names:
+        with self._naming:
             member = self._sessions.get(token)
         if member is None:
             self.settle()  # the connection may have ended a moment ago, with its last lines still pending
@@ -122,7 +123,7 @@ class Room(Broadcaster):
         member.kicked = True
         self._end(member, why)
 
-    def clear(self, address: str, name: str, author: Member | None) -> None:
+    def clear(self, address: str, name: str, author: Listener | None) -> None:
         """Begin a new history, at the word of somebody with this address and name.
 
         A failure is told to the author. Raises Closed.
@@ -132,13 +133,16 @@ class Room(Broadcaster):
     def _claim(self, name: str, member: Member) -> None:
         """Let the member have the name. Raises NameTaken."""
         key = record.name_key(name)
-        with self._names:
-            if self._members.get(key, member) is not member or key in record.RESERVED_NAMES:
+        with self._naming:
+            holder = self._members.get(key, member)
+            if key in record.RESERVED_NAMES or not (holder is member or holder.gone.is_set()):
                 raise NameTaken
             self._members[key] = member
 
     def _forget(self, member: Member) -> None:
-        with self._names:
-            del self._members[record.name_key(member.name)]
+        key = record.name_key(member.name)
+        with self._naming:
+            if self._members.get(key) is member:  # else somebody has the name already
+                del self._members[key]
             if self._sessions.get(member.token) is member:
                 del self._sessions[member.token]

@@ -16,6 +16,7 @@ import time
 from dataclasses import dataclass
 
 from chat import commands, moderation, record
+from chat.bans import Ban
 from chat.broadcaster import DONT_WAIT, Closed, NotStored, session_record
 from chat.history import HistoryFile
 from chat.house import CommandError, Expelled, House, Leave
@@ -110,6 +111,10 @@ class Guest:
     house: House
     member: Member
     slash = "/"
+
+    @property
+    def listener(self) -> Member:
+        return self.member
 
     @property
     def name(self) -> str:
@@ -248,7 +253,7 @@ class Session:
             raise CommandError(str(bad)) from None
         if not self._admitted:
             raise CommandError("This room has a password: send /password SECRET, then your name.")
-        if ban := self._house.bans.of_name(name):
+        if ban := self._ban(name):
             raise CommandError(moderation.refusal(ban))
         member = Member(self._connection, self._address, name, self._session_token(), self._ending)
         member.muted = record.name_key(name) in self._house.muted
@@ -260,8 +265,14 @@ class Session:
             raise CommandError(f"The name {name} is taken; send another.") from None
         except NotStored as failure:
             raise CommandError(str(failure)) from None
+        if self._ban(name):  # one that came while the login went on
+            self._room.kick(member, "banned")
         log.info("%s (%s) joined", name, self._address)
         return member
+
+    def _ban(self, name: str) -> Ban | None:
+        """The ban that keeps this client out, if there is one."""
+        return self._house.bans.of_address(self._address) or self._house.bans.of_name(name)
 
     def _session_token(self) -> str:
         """A token where a session was asked for; what its earlier connection sent is in the history then."""
@@ -312,7 +323,8 @@ class Session:
         except Leave:
             return "exit", False
         except Expelled as expelled:
-            guest.answer(error(str(expelled)))
+            with contextlib.suppress(Closed):
+                guest.answer(error(str(expelled)))
             return "expelled", False
         except Closed:
             return "the server stopped", False
@@ -343,8 +355,11 @@ class Session:
                 if line is None:
                     return
                 self._pace.wait(self._ending)
+                if member.kicked:
+                    return
                 self._take_line(guest, record.clean(line))
             except LineTooLong:
+                self._pace.wait(self._ending)
                 guest.answer(
                     error(f"Not sent: a text has {record.TEXT_BYTES} bytes at the most; send it in parts.")
                 )

@@ -56,6 +56,7 @@ def test_help_for_one_command(join: Join) -> None:
     for asked in ("/help nick", "/help /nick"):
         assert alice.ask(asked, "/help").text.startswith("/nick NAME")
     assert "no command /nosuch" in alice.ask("/help nosuch", "/error").text
+    assert "for admins" in alice.ask("/help kick", "/error").text
 
 
 def test_an_unknown_command_names_the_nearest(join: Join) -> None:

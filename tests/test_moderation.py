@@ -121,13 +121,30 @@ def test_kick(join: Join, admin: Client) -> None:
     join("bob")
 
 
-def test_what_the_kicked_has_still_sent_is_not_heard(join: Join, admin: Client, server: Server) -> None:
-    bob = join("bob")
-    admin.send("/kick bob")
-    bob.rest()
-    admin.until("leave")
-    bob.socket.close()
-    assert not texts(server.records())
+def test_what_the_kicked_has_still_sent_is_not_heard(history_path: Path) -> None:
+    arguments = _arguments(history_path)
+    with serving(history_path, *arguments, "--rate", "5") as server:
+        admin, bob = Client(server.port, "admin"), Client(server.port, "bob")
+        admin.ask(f"/admin {PASSWORD}", "/admin")
+        bob.send(*(f"flood {number}" for number in range(200)))
+        admin.until("message", "flood 50")
+        admin.send("/kick bob")
+        admin.until("leave", name="bob")
+        said = admin.history()
+        kicked = next(at for at, found in enumerate(said) if found.text == "admin kicked bob")
+        assert not texts(said[kicked:])
+        admin.close()
+        bob.close()
+
+
+def test_a_ban_holds_for_who_is_just_coming_in(admin: Client, server: Server) -> None:
+    eve = Client(server.port, source="127.0.0.9")
+    assert eve.next().kind == "/hello"
+    admin.send("/ban 127.0.0.9")
+    admin.until("notice", "admin banned 127.0.0.9")
+    eve.send("eve")
+    assert "banned" in eve.until("/error").text
+    eve.close()
 
 
 def test_mute(join: Join, admin: Client) -> None:

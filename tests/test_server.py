@@ -119,6 +119,7 @@ def test_what_keeps_it_from_starting_gets_a_sentence(tmp_path: Path) -> None:
             (["--history", str(tmp_path / "b"), "--host", "127.0.0.1", "--port", taken], f"port {taken}"),
             (["--history", str(tmp_path / "c"), "--host", "192.0.2.1", "--port", "0"], "can't listen"),
             (["--history", str(tmp_path / "d"), "--host", "no.such.host.invalid"], "can't listen"),
+            (["--history", str(tmp_path / "h"), "--host", "a..b"], "no address to listen on"),
             (["--history", str(tmp_path / "e"), "--password-file", str(tmp_path / "none")], "can't be read"),
             (
                 ["--history", str(tmp_path / "f"), "--password-file", str(password)],
