@@ -690,7 +690,10 @@ def clock(time_: str) -> str:
 
 def _short(time_: str) -> str:
     """A time inside a text: 10:15, or with its date where that isn't today."""
-    moment = local_time(time_)
+    try:
+        moment = local_time(time_)
+    except ValueError:  # it only looks like one: a name can
+        return time_
     return moment.strftime("%H:%M" if moment.date() == date.today() else "%Y-%m-%d %H:%M")
 
 
@@ -1265,8 +1268,16 @@ def unsure_sentence(event: Unsure) -> str:
 
 
 def leave_on_signal(link: Link) -> None:
-    """Whoever ends the program by SIGTERM gets an orderly leave."""
-    signal.signal(signal.SIGTERM, lambda *_: link.leave())
+    """Whoever ends the program by SIGTERM gets an orderly leave; the second time, or too late, an end."""
+
+    def leave(*_: object) -> None:
+        signal.signal(signal.SIGTERM, lambda *_: quit_now(1))
+        link.leave()
+        late = threading.Timer(LEAVE_SECONDS, quit_now, (1,))
+        late.daemon = True
+        late.start()
+
+    signal.signal(signal.SIGTERM, leave)
 
 
 def quit_now(code: int) -> NoReturn:
@@ -1816,6 +1827,9 @@ class PromptScreen(Screen):
 def main(arguments: list[str] | None = None) -> int:
     """Run the client; the exit code: 0 left in order, 1 could not connect or was turned away."""
     options = _parser().parse_args(arguments)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # it was closed before the start
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115 - for good
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)  # a test's stream may have none
         if reconfigure:

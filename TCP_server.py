@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import _thread
 import argparse
+import atexit
 import contextlib
 import errno
 import logging
+import logging.handlers
 import os
+import queue
 import signal
 import socket
 import socketserver
@@ -34,6 +37,7 @@ from chat.session import Session, error, hang_up
 STACK_BYTES = (
     512 * 1024
 )  # of a handler thread: ten thousand of them are to fit a small machine's address space
+LOG_LINES = 1000  # that may wait to be written
 REFUSING = 64  # connections that may be told at the same time why they are refused
 NO_FILES_SECONDS = 0.2  # between tries to accept while the system has no files left
 
@@ -221,12 +225,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the server until it is stopped; the exit code."""
     options = _parser().parse_args(arguments)
     logging.logThreads = False  # or the first line of each handler would make a threading.Thread to name it
-    logging.basicConfig(
-        level=options.log_level.upper(),
-        format="%(asctime)s %(message)s",
-        datefmt="%H:%M:%S",
-        handlers=[_Log()],
-    )
+    _log_to_standard_error(options.log_level.upper())
     for stop_signal in (signal.SIGINT, signal.SIGTERM):  # one orderly stop for both
         signal.signal(stop_signal, signal.default_int_handler)
     threading.stack_size(STACK_BYTES)
@@ -239,6 +238,18 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 1  # before the chat was open
     return 0
+
+
+def _log_to_standard_error(level: str) -> None:
+    """Log from a thread of its own: nobody waits where the terminal has been stopped. Then lines are lost."""
+    logging.raiseExceptions = False
+    lines: queue.Queue[logging.LogRecord] = queue.Queue(LOG_LINES)
+    output = _Log()
+    output.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
+    logging.basicConfig(level=level, handlers=[logging.handlers.QueueHandler(lines)], force=True)
+    listener = logging.handlers.QueueListener(lines, output)
+    listener.start()
+    atexit.register(listener.stop)
 
 
 class _Log(logging.StreamHandler[TextIO]):
@@ -468,7 +479,7 @@ def _why_not_listening(host: str, port: int, error: OSError | UnicodeError) -> s
 
 def _welcome(host: str, port: int, history: Path, rules: Rules) -> None:
     """Tell the person who started the server what the others have to type."""
-    addresses = [host] if host else _own_addresses()
+    addresses = _own_addresses() if host in ("", "0.0.0.0", "::") else [host]
     suffix = "" if port == 9999 else f":{port}"
     print(f"The chat is open on port {port}. What is said is kept in {history}.")
     print("On the other computers:")

@@ -154,6 +154,8 @@ class Bans:
 def ban_of(target: str, until: str = "", comment: str = "") -> Ban:
     """The ban of a name, an address or a network as somebody typed it. Raises BadTarget."""
     if not target.startswith(NAME_PREFIX):
+        if target.lower().startswith("::ffff:") and "." in target:
+            target = target[len("::ffff:") :]  # as records write it
         try:
             network = ipaddress.ip_network(target, strict=False)
         except ValueError:

@@ -118,13 +118,18 @@ class Console:
 
     def enter(self, text: str) -> None:
         """Do what the host typed. Raises Leave, Closed."""
-        name, _, argument = record.clean_text(text).strip(" ").removeprefix("/").partition(" ")
+        typed = record.clean(text.encode(errors="replace"))
+        name, _, argument = typed.strip(" ").removeprefix("/").partition(" ")
         if not name:
             return
         try:
             commands.run(self._house, self._host, name.casefold(), argument.strip(" "))
         except CommandError as error:
             self._host.answer(record.draft(record.NOBODY, "server", "/error", str(error)))
+        except (Leave, Closed):
+            raise
+        except Exception as error:  # the host is not to lose the keyboard by it
+            log.error("%s failed: %r", name, error, exc_info=log.isEnabledFor(logging.DEBUG))
 
 
 def _prompt_session() -> PromptSession[str] | None:

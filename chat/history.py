@@ -413,7 +413,8 @@ class History:
         if whole == 0:
             return record.could_begin(file.read(0, RECORD_BYTES))
         ends = (file.read(0, BLOCK), file.read(max(0, whole - BLOCK), BLOCK))
-        return not any(end.strip() for end in ends) or any(record.HISTORY_RECORD.search(end) for end in ends)
+        lines = [line for end in ends for line in end.split(b"\n") if line.strip()]
+        return not lines or any(map(record.is_record, lines))
 
     # ----- the disk
 

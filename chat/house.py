@@ -81,7 +81,7 @@ class Rules:
 
 @dataclass
 class House:
-    """A room with its rules. `muted` are the keys of names (record.name_key)."""
+    """A room with its rules. `muted` are keys of names (record.name_key), and tokens of sessions."""
 
     room: Room
     rules: Rules

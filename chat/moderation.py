@@ -10,6 +10,9 @@ from chat.bans import BadTarget, Ban, ban_of
 from chat.house import CommandError, House, Speaker
 from chat.room import Member
 
+BANNED = "banned"  # why somebody left; the notice before it says by whom and why
+WHY_BYTES = 1024  # of a reason: it stands in records beside names
+
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -26,7 +29,7 @@ def mute(house: House, speaker: Speaker, argument: str) -> None:
     """`mute NAME`: nobody hears what somebody says, also when they come back under that name."""
     member = _somebody_else(house, speaker, argument)
     member.muted = True
-    house.muted.add(record.name_key(member.name))
+    house.muted |= {record.name_key(member.name), member.token} - {""}
     house.notice(f"{speaker.name} muted {member.name}")
 
 
@@ -39,6 +42,7 @@ def unmute(house: House, speaker: Speaker, argument: str) -> None:
     house.muted.discard(key)
     if member:
         member.muted = False
+        house.muted.discard(member.token)
     house.notice(f"{speaker.name} unmuted {member.name if member else argument}")
 
 
@@ -59,7 +63,7 @@ def ban(house: House, speaker: Speaker, argument: str) -> None:
     house.notice(f"{speaker.name} banned {banned.target}{_ends(banned)}{_because(why)}")
     for member in house.room.members():
         if _covers(banned, member):
-            house.room.kick(member, f"banned by {speaker.name}{_because(why)}")
+            house.room.kick(member, BANNED)
 
 
 def unban(house: House, speaker: Speaker, argument: str) -> None:
@@ -128,7 +132,7 @@ def _covers(ban: Ban, member: Member) -> bool:
 
 
 def _because(why: str) -> str:
-    why = why.strip(" ")
+    why = record.shorten(why.strip(" "), WHY_BYTES)
     return f": {why}" if why else ""
 
 

@@ -97,6 +97,11 @@ def parse(line: bytes) -> Record:
     return Record(time, address, name, kind, text)
 
 
+def is_record(line: bytes) -> bool:
+    """Whether `parse` reads a record in it."""
+    return _RECORD.fullmatch(line.removesuffix(b"\n")) is not None
+
+
 def could_begin(start: bytes) -> bool:
     """Whether these bytes, the first of a file without an LF, are how a record begins (or nothing at all)."""
     template = b"2026-11-21T10:15:42.123Z\t"

@@ -256,7 +256,7 @@ class Session:
         if ban := self._ban(name):
             raise CommandError(moderation.refusal(ban))
         member = Member(self._connection, self._address, name, self._session_token(), self._ending)
-        member.muted = record.name_key(name) in self._house.muted
+        member.muted = not self._house.muted.isdisjoint((record.name_key(name), member.token))
         file, offset, first = self._beginning(member.token)
         self._connection.settimeout(None if DONT_WAIT else 0)
         try:
@@ -266,7 +266,7 @@ class Session:
         except NotStored as failure:
             raise CommandError(str(failure)) from None
         if self._ban(name):  # one that came while the login went on
-            self._room.kick(member, "banned")
+            self._room.kick(member, moderation.BANNED)
         log.info("%s (%s) joined", name, self._address)
         return member
 

@@ -680,3 +680,10 @@ def test_a_password_is_for_the_server_that_it_was_typed_for() -> None:
         link._move(Address("b", 1))
     link._conversation.connected()
     assert link._conversation.data_to_send() == b"/session\nalice\n"
+
+
+def test_a_name_that_looks_like_a_time_is_shown_as_it_is() -> None:
+    name = "2026-99-99T99:99:99.999Z"
+    view = View(Settings(), colours=False)
+    shown = view.line(Record("2026-11-21T10:15:42.123Z", "-", "server", "/users", f"{name} 10.0.0.1 since x"))
+    assert name in shown

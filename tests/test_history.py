@@ -89,7 +89,17 @@ def test_a_long_torn_line_is_moved_whole(opened: Callable[..., History], history
     assert history_path.with_name("history.torn.txt").read_bytes() == torn + b"\n"
 
 
-@pytest.mark.parametrize("content", [b"", b"\n", line("a"), b"edited\n" + line("a"), line("a") + b"edited\n"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        line("a"),
+        line("a").replace(b"\n", b"\r\n"),
+        b"edited\n" + line("a"),
+        line("a") + b"edited\n",
+    ],
+)
 def test_a_whole_file_is_left_as_it_is(
     content: bytes, opened: Callable[..., History], history_path: Path
 ) -> None:

@@ -170,7 +170,7 @@ def test_ban_a_name(join: Join, admin: Client, server: Server, history_path: Pat
     bob = join("bob")
     admin.send("/ban bob spam")
     assert admin.until("notice").text == "admin banned bob: spam"
-    assert bob.rest()[-1].text == "banned by admin: spam"
+    assert bob.rest()[-1].text == "banned"
     again = join(None)
     again.send("BOB", "robert")
     assert "banned" in again.until("/error").text
@@ -200,7 +200,7 @@ def test_ban_an_address_and_a_network(server: Server, admin: Client) -> None:
         admin.send(f"/ban {target} 2h nice try")
         banned = admin.until("notice").text
         assert banned.startswith(f"admin banned {target} until 20")
-        assert away.rest()[-1].text == "banned by admin: nice try"
+        assert away.rest()[-1].text == "banned"
         refused = Client(server.port, source="127.0.0.77")
         [sentence] = refused.rest()
         assert "You are banned" in sentence.text
@@ -233,7 +233,7 @@ def test_a_name_that_looks_like_an_address(join: Join, admin: Client) -> None:
     admin.until("notice")
     odd.ask("still here", "message")
     admin.send("/ban name:10.9.8.7")
-    assert odd.rest()[-1].text == "banned by admin"
+    assert odd.rest()[-1].text == "banned"
 
 
 def test_passwords_are_written_nowhere(join: Join, admin: Client, server: Server) -> None:
