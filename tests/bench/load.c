@@ -25,6 +25,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "text.h"
+
 #define MOST_CLIENTS 20000
 #define READ_BYTES (256 * 1024)
 #define LINE_BYTES 4608       /* the longest line that any of the servers sends */
@@ -33,11 +35,6 @@
 #define PATIENCE 10.0         /* seconds without anything new until what is missing counts as lost */
 #define MOST_NUMBERS (1u << 27)
 #define MOST_DELIVERIES 40000000u /* of one flood, so that a slow server gets to its end */
-
-/* The text: '@', the number, the time in nanoseconds, padding. 32 bytes, about what people type. */
-#define NUMBER_BYTES 8
-#define TIME_BYTES 16
-#define TEXT_BYTES 32
 
 struct protocol {
     const char *name;
@@ -71,6 +68,7 @@ static const struct protocol *protocol;
 static int port, poller;
 static struct client *listeners, *speaker;
 static int listener_count, ready_count, disconnected;
+static bool command_waits;
 static char buffer[LINE_BYTES + READ_BYTES];
 
 static uint32_t sent;                           /* numbers given out */
@@ -99,36 +97,6 @@ static double cpu_seconds(void) {
     getrusage(RUSAGE_SELF, &used);
     return (double)(used.ru_utime.tv_sec + used.ru_stime.tv_sec)
          + (double)(used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6;
-}
-
-/* ------------------------------------------------------------------------------------------- numbers */
-
-/* 32 bits as eight letters from a to p, the lowest first: written and read without a loop over digits. */
-static void write_number(char *to, uint32_t number) {
-    uint64_t x = number;
-    x = (x | x << 16) & 0x0000FFFF0000FFFFu;
-    x = (x | x << 8) & 0x00FF00FF00FF00FFu;
-    x = (x | x << 4) & 0x0F0F0F0F0F0F0F0Fu;
-    x += 0x6161616161616161u;
-    memcpy(to, &x, NUMBER_BYTES);
-}
-
-static uint32_t read_number(const char *from) {
-    uint64_t x;
-    memcpy(&x, from, NUMBER_BYTES);
-    x -= 0x6161616161616161u;
-    x = (x | x >> 4) & 0x00FF00FF00FF00FFu;
-    x = (x | x >> 8) & 0x0000FFFF0000FFFFu;
-    return (uint32_t)(x | x >> 16);
-}
-
-static void write_time(char *to, uint64_t time) {
-    write_number(to, (uint32_t)time);
-    write_number(to + NUMBER_BYTES, (uint32_t)(time >> 32));
-}
-
-static uint64_t read_time(const char *from) {
-    return read_number(from) | (uint64_t)read_number(from + NUMBER_BYTES) << 32;
 }
 
 /* ----------------------------------------------------------------------------------------- listening */
@@ -205,6 +173,13 @@ static void close_client(struct client *client) {
     disconnected++;
 }
 
+/* Whether the next text is where it is guessed to be: in a flood nobody looks for the ends of lines. */
+static inline bool is_next(const struct client *client, const char *here, const char *end) {
+    int back = protocol->tail + TEXT_BYTES;
+    return frame && !latency_room && client != speaker && end - here >= frame && here[frame - 1] == '\n'
+        && here[frame - back] == '@' && read_number(here + frame - back + 1) == client->next;
+}
+
 static void take(struct client *client) {
     if (client->fd < 0)
         return;
@@ -216,12 +191,9 @@ static void take(struct client *client) {
         return;
     }
     uint64_t now = nanoseconds(), before = delivered;
-    int back = protocol->tail + TEXT_BYTES;
     char *here = buffer, *end = buffer + client->held + got, *behind_text = NULL;
     while (here < end) {
-        while (!latency_room && frame && end - here >= frame && here[frame - 1] == '\n'
-               && here[frame - back] == '@' && read_number(here + frame - back + 1) == client->next
-               && client != speaker) {
+        while (is_next(client, here, end)) {
             client->next++;
             delivered++;
             here += frame;
@@ -259,6 +231,8 @@ static bool turn(int64_t wait_nanoseconds) {
             take(client);
         if (client == speaker && events[i].events & EPOLLOUT)
             may_send = true;
+        if (!client)
+            command_waits = true;
     }
     return may_send;
 }
@@ -440,6 +414,7 @@ static void run(double rate, double duration) {
 /* ------------------------------------------------------------------------------------------ commands */
 
 static bool obey(void) {
+    command_waits = false;
     char line[256];
     double a = 0, b = 0;
     ssize_t got = read(STDIN_FILENO, line, sizeof line - 1);
@@ -458,20 +433,6 @@ static bool obey(void) {
     return true;
 }
 
-/* Between commands what comes is taken all the same: joins go on arriving. */
-static bool command_waits(void) {
-    static struct epoll_event events[1024];
-    int found = epoll_wait(poller, events, 1024, -1);
-    bool waits = false;
-    for (int i = 0; i < found; i++) {
-        if (events[i].data.ptr)
-            take(events[i].data.ptr);
-        else
-            waits = true;
-    }
-    return waits;
-}
-
 int main(int count, char **arguments) {
     if (count != 3) {
         fprintf(stderr, "load PROTOCOL PORT\n");
@@ -488,8 +449,6 @@ int main(int count, char **arguments) {
         fail("start");
     open_speaker();
     watch(NULL, EPOLL_CTL_ADD, EPOLLIN);
-    bool going = true;
-    while (going)
-        if (command_waits())
-            going = obey();
+    for (bool going = true; going; going = !command_waits || obey())
+        turn(-1); /* between commands what comes is taken all the same: joins go on arriving */
 }
