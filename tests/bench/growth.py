@@ -59,10 +59,14 @@ def draw(growth: Growth, path: Path) -> None:
     _lines(axes[1][0], growth.clients, lambda found: found.p50 / 1e3, "p50 latency, ms", "clients")
     _lines(axes[0][1], growth.history, lambda found: found.rate / 1e6, "", "")
     _lines(axes[1][1], growth.history, lambda found: found.p50 / 1e3, "", "bytes of history, 100 clients")
+    axes[0][0].set_ylim(bottom=0)
+    axes[1][0].set_yscale("log")
+    axes[1][0].yaxis.set_major_formatter("{x:g}")
     for left, right in axes:
         left.set_xscale("log")
         right.set_xscale("symlog", linthresh=10**5)  # it begins with nothing
-    axes[0][0].legend(frameon=False)
+        right.set_xlim(left=-(10**4))
+    axes[0][0].legend(loc=(0.4, 0.25), frameon=False)
     figure.savefig(path, dpi=110)
 
 
@@ -75,7 +79,7 @@ def _lines(
 ) -> None:
     for name, points in points_by_name.items():
         axes.plot([x for x, _ in points], [figure_of(found) for _, found in points], marker="o", label=name)
-    axes.set(yscale="log", ylabel=label, xlabel=below)
+    axes.set(ylabel=label, xlabel=below)
     axes.grid(visible=True, alpha=0.3)
 
 
