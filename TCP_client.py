@@ -616,7 +616,7 @@ class View:
         if day == self._day:
             return ""
         self._day = day
-        return f"--- {day.strftime('%A')}, {day.day} {day.strftime('%B %Y')} ---"
+        return f"--- {day.strftime('%A')}, {day.day} {day.strftime('%B')} {day.year:04} ---"
 
     def line(self, record: Record, own_name: str = "") -> str:
         """The record as one line, without escapes or line ends, whatever the server put into it.
@@ -694,7 +694,8 @@ def _short(time_: str) -> str:
         moment = local_time(time_)
     except ValueError:  # it only looks like one: a name can
         return time_
-    return moment.strftime("%H:%M" if moment.date() == date.today() else "%Y-%m-%d %H:%M")
+    day = "" if moment.date() == date.today() else f"{moment.date()} "
+    return day + moment.strftime("%H:%M")
 
 
 class People:
