@@ -293,8 +293,6 @@ def _serve(options: argparse.Namespace) -> None:
     except (OSError, UnicodeError) as error:  # UnicodeError: no host's name is like that
         history.close()
         raise _CannotStart(_why_not_listening(options.host, options.port, error)) from None
-    for notice in history.notices:
-        log.warning("%s", notice)
     broadcaster = _Broadcaster(server)
     console = Console(house, server.shutdown) if sys.stdin.isatty() else None
     try:

@@ -67,7 +67,9 @@ def test_makes_the_file_where_there_is_none(opened: Callable[..., History], hist
 
 
 @pytest.mark.parametrize("length", range(1, len(line("hello"))))
-def test_a_torn_last_line_is_moved_aside(length: int, history_path: Path) -> None:
+def test_a_torn_last_line_is_moved_aside(
+    length: int, history_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     torn = line("hello")[:length]
     for whole in (b"", line("before")):
         history_path.write_bytes(whole + torn)
@@ -78,8 +80,20 @@ def test_a_torn_last_line_is_moved_aside(length: int, history_path: Path) -> Non
         aside = history_path.with_name("history.torn.txt")
         assert aside.read_bytes() == torn + b"\n"
         aside.unlink()
-        assert str(length) in history.notices[0]
-        assert "history.torn.txt" in history.notices[0]
+        assert f"({length} bytes); it is now in history.torn.txt" in caplog.messages[-1]
+
+
+def test_a_line_that_somebody_tore_meanwhile_is_moved_aside(
+    opened: Callable[..., History], history_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    history = opened()
+    history.append(said("before"))
+    with history_path.open("ab") as file:
+        file.write(b"torn")
+    history.append(said("after"))
+    assert history_path.with_name("history.torn.txt").read_bytes() == b"torn\n"
+    assert texts(history_path.read_bytes())[-1] == "after"
+    assert "(4 bytes); it is now in history.torn.txt" in caplog.messages[-1]
 
 
 def test_a_long_torn_line_is_moved_whole(opened: Callable[..., History], history_path: Path) -> None:
@@ -101,12 +115,12 @@ def test_a_long_torn_line_is_moved_whole(opened: Callable[..., History], history
     ],
 )
 def test_a_whole_file_is_left_as_it_is(
-    content: bytes, opened: Callable[..., History], history_path: Path
+    content: bytes, opened: Callable[..., History], history_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     history_path.write_bytes(content)
-    history = opened()
+    opened()
     assert history_path.read_bytes() == content
-    assert not history.notices
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize(
