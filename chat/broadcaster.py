@@ -188,6 +188,7 @@ class Broadcaster:
         self._ended = threading.Event()  # the thread touches no connection any more
 
         # The thread's own.
+        self._batch: list[Entry] = []  # what it is writing
         self._owed = b""  # what could not be written and nobody would say again: who left, a start
         self._failure = ""  # why nothing can be written
         self._listeners: set[Listener] = set()
@@ -304,10 +305,12 @@ class Broadcaster:
     def _round(self) -> None:
         self._wait()
         with self._lock:
-            batch, self._pending = self._pending, []
+            self._batch, self._pending = self._pending, []
             self._pending_bytes = 0
             self._relief.notify_all()
-        if self._write(batch):
+        grown = self._write(self._batch)
+        self._batch = []
+        if grown:
             self._due = {listener for listener in self._listeners if not listener.stalled}
         self._deliver()
         if time.monotonic() >= self._look_at:
@@ -576,16 +579,18 @@ class Broadcaster:
         with self._lock:
             self._closed = True
             self._relief.notify_all()
-            unheard, self._pending = self._pending, []
+            unheard, self._pending = self._batch + self._pending, []
+        for listener in list(self._listeners):
+            listener.last_place = (0, 0)
+            self._drop(listener)
         for entry in unheard:  # only where the broadcaster has failed
-            if isinstance(entry, Awaited):
+            if isinstance(entry, Awaited) and not entry.done.is_set():
                 entry.why_not = "The server has failed."
                 entry.done.set()
             elif isinstance(entry, Mark):
                 entry.reached.set()
-        for listener in list(self._listeners):
-            listener.last_place = (0, 0)
-            self._drop(listener)
+            elif isinstance(entry, Left):
+                entry.leaver.gone.set()
         self._selector.close()
         self._bell.close()
         self._bell_rope.close()

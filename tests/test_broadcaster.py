@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from chat import record
-from chat.broadcaster import DIRECT_BYTES, PENDING_BYTES, Closed, Full
+from chat.broadcaster import DIRECT_BYTES, PENDING_BYTES, Closed, Full, NotStored
 from chat.history import History
 from chat.record import Record
-from chat.room import Room
+from chat.room import Member, Room
 from tests.harness import DEADLINE
 from tests.rooms import Ear, opened, say
 
@@ -188,6 +189,44 @@ def test_after_a_line_that_is_no_record_the_offset_is_told(history_path: Path) -
         start = len(first) + len(b"edited by hand\n")
         assert heard[1].text.split()[:2] == ["TOKEN", str(start)]
         ear.close()
+
+
+def test_who_waits_for_a_broadcaster_that_fails_is_let_go(
+    history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = History(history_path)
+    room = Room(history)
+
+    def broken(drafts: bytes) -> str:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(history, "append", broken)
+    here, there = socket.socketpair()
+    gone, joining = (Member(here, "10.0.0.1", name, "", threading.Event()) for name in ("gone", "joining"))
+    not_stored: list[str] = []
+
+    def join() -> None:
+        with pytest.raises(NotStored) as why_not:
+            room.join(joining, history.file, 0)
+        not_stored.append(str(why_not.value))
+
+    handlers = [
+        threading.Thread(target=target, args=args, daemon=True)
+        for target, args in ((join, ()), (room.leave, (gone, "exit")), (room.settle, ()))
+    ]
+    for posted, handler in enumerate(handlers, 1):  # all in one batch, whose first record is one too many
+        handler.start()
+        while len(room._pending) < posted:
+            assert handler.is_alive()
+    with pytest.raises(ValueError, match="a bug"):
+        room.run()
+    for handler in handlers:
+        handler.join(DEADLINE)
+        assert not handler.is_alive()
+    assert not_stored == ["The server has failed."]
+    history.close()
+    here.close()
+    there.close()
 
 
 def test_stopping_tells_everybody_and_ends(room: Room, ear: Callable[..., Ear]) -> None:
