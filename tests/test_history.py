@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -156,16 +154,6 @@ def test_one_server_for_a_history(opened: Callable[..., History], history_path: 
     for path in (history_path, link):
         with pytest.raises(HistoryError, match="process 42, port 9999"):
             History(path)
-
-
-def test_the_lock_ends_with_its_holder(history_path: Path) -> None:
-    program = "import sys, pathlib, chat.history as h; h.History(pathlib.Path(sys.argv[1])); input()"
-    with subprocess.Popen([sys.executable, "-c", program, history_path], stdin=subprocess.PIPE) as holder:
-        while not history_path.with_name("history.txt.lock").exists():
-            assert holder.poll() is None
-        holder.kill()
-    History(history_path).close()
-    assert not history_path.with_name("history.txt.lock").exists()
 
 
 def test_opening_costs_the_same_in_a_file_of_any_size(history_path: Path) -> None:
