@@ -944,12 +944,12 @@ class Link:
         out = b""
         self._heard_at = time.monotonic()
         while self._code is None:
+            was_due = conversation.answer_due
             self._take_orders()
             if self._moved:
                 with contextlib.suppress(OSError):  # it has all the time it takes to hear that we leave
                     connection.send(out or b"/exit\n")
                 return
-            was_due = conversation.answer_due
             out = out or conversation.data_to_send()
             if conversation.answer_due and not was_due:
                 self._heard_at = time.monotonic()

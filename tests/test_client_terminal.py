@@ -283,11 +283,21 @@ def test_a_name_that_is_taken_is_asked_for_again(server: Server, join: Join, tmp
         terminal.shows("carol joined")
 
 
+# The person takes a minute for each line; then the server is not to be given up for its silence.
+THOUGHTFUL = """
+say = TCP_client.Link.say
+def say_after_a_while(self, text, **options):
+    self._heard_at -= 60
+    say(self, text, **options)
+TCP_client.Link.say = say_after_a_while
+"""
+
+
 def test_a_password_can_be_typed(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("secret\n")
     (tmp_path / "password").chmod(0o600)
     with serving(tmp_path / "history.txt", "--password-file", str(tmp_path / "password")) as server:
-        command = client_command(f"127.0.0.1:{server.port}", "--name", "alice")
+        command = client_command(f"127.0.0.1:{server.port}", "--name", "alice", change=THOUGHTFUL)
         with Terminal(tmp_path, command) as terminal:
             terminal.shows("This room has a password: send /password SECRET, then your name.")
             terminal.type("/password wrong" + ENTER)
