@@ -1836,14 +1836,14 @@ def main(arguments: list[str] | None = None) -> int:
         if reconfigure:
             reconfigure(errors="replace", **({} if stream.isatty() else {"encoding": "utf-8"}))
     settings = _load_settings()
-    if options.doctor:
-        return 0 if examine(options.server or parse_address(settings.server or "127.0.0.1")) else 1
     try:
+        if options.doctor:
+            return 0 if examine(options.server or parse_address(settings.server or "127.0.0.1")) else 1
         password = _password(options.password_file)
         address, name = _who_and_where(options, settings)
     except (KeyboardInterrupt, EOFError):
         print("\nLeft before coming in.", file=sys.stderr)
-        return 0
+        return 1 if options.doctor else 0
     except _CannotStart as why:
         _complain(str(why))
         return 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -304,6 +305,16 @@ def test_a_password_can_be_typed(tmp_path: Path) -> None:
             terminal.shows("That is not the password")
             terminal.type("/password secret" + ENTER)
             terminal.shows("alice joined")
+
+
+def test_control_c_ends_the_doctor(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        command = client_command(f"127.0.0.1:{silent.getsockname()[1]}", "--doctor")
+        with Terminal(tmp_path, command) as terminal:
+            terminal.shows("is open")
+            terminal.type(CONTROL_C)
+            assert terminal.ends(again=CONTROL_C) == 1
+            assert "Traceback" not in terminal.text
 
 
 def test_asks_for_server_port_and_name(server: Server, tmp_path: Path) -> None:
