@@ -946,6 +946,9 @@ class Link:
         while self._code is None:
             was_due = conversation.answer_due
             self._take_orders()
+            if conversation.leaving and not (conversation.joined or conversation.waiting or self._patient):
+                self._end(0)  # we are not in: nobody is to be told
+                return
             if self._moved:
                 with contextlib.suppress(OSError):  # it has all the time it takes to hear that we leave
                     connection.send(out or b"/exit\n")

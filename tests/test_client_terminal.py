@@ -284,6 +284,17 @@ def test_a_name_that_is_taken_is_asked_for_again(server: Server, join: Join, tmp
         terminal.shows("carol joined")
 
 
+def test_who_is_not_in_yet_may_leave_at_once(server: Server, join: Join, tmp_path: Path) -> None:
+    join("alice")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for port, state in ((server.port, "another name?"), (silent.getsockname()[1], "connecting")):
+            with Terminal(tmp_path, client_command(f"127.0.0.1:{port}", "--name", "alice")) as terminal:
+                terminal.prompts()
+                terminal.shows(state)
+                terminal.type(CONTROL_C)
+                assert terminal.ends() == 0
+
+
 # The person takes a minute for each line; then the server is not to be given up for its silence.
 THOUGHTFUL = """
 say = TCP_client.Link.say
