@@ -33,7 +33,9 @@ PENDING_BYTES = 256 * 1024
 PIECE_BYTES = 256 * 1024  # what a listener that is behind gets at once: about what a socket's buffer takes
 DIRECT_BYTES = 256 * 1024  # direct records that may wait for one listener
 STOP_SECONDS = 5  # for the last records to reach everybody when the server stops
-PIECES = 64  # that are kept to be shared while sending: listeners who are behind are mostly at the same places
+PIECES = (
+    64  # that are kept to be shared while sending: listeners who are behind are mostly at the same places
+)
 # Who came and who left is told the others after a rest, so many times as long as it takes to tell everybody.
 # So a crowd that comes at once takes a fifth of the time, not all of it; among ten it is a millisecond.
 REST = 4
@@ -193,6 +195,7 @@ class Broadcaster:
         self._ended = threading.Event()  # the thread touches no connection any more
 
         # The thread's own.
+        self._batch: list[Entry] = []  # what it is writing
         self._owed = b""  # what could not be written and nobody would say again: who left, a start
         self._failure = ""  # why nothing can be written
         self._listeners: set[Listener] = set()
@@ -311,12 +314,13 @@ class Broadcaster:
     def _round(self) -> None:
         self._wait()
         with self._lock:
-            batch, self._pending = self._pending, []
+            self._batch, self._pending = self._pending, []
             self._pending_bytes = 0
             self._relief.notify_all()
-        if self._write(batch):
-            waits = all(isinstance(entry, Joined | Left) for entry in batch)
+        if self._write(self._batch):
+            waits = all(isinstance(entry, Joined | Left) for entry in self._batch)
             self._tell_at = min(self._tell_at, time.monotonic() + (self._rest if waits else 0))
+        self._batch = []
         if time.monotonic() >= self._tell_at:
             self._tell_everybody()
         else:
@@ -598,16 +602,18 @@ class Broadcaster:
         with self._lock:
             self._closed = True
             self._relief.notify_all()
-            unheard, self._pending = self._pending, []
+            unheard, self._pending = self._batch + self._pending, []
+        for listener in list(self._listeners):
+            listener.last_place = (0, 0)
+            self._drop(listener)
         for entry in unheard:  # only where the broadcaster has failed
-            if isinstance(entry, Awaited):
+            if isinstance(entry, Awaited) and not entry.done.is_set():
                 entry.why_not = "The server has failed."
                 entry.done.set()
             elif isinstance(entry, Mark):
                 entry.reached.set()
-        for listener in list(self._listeners):
-            listener.last_place = (0, 0)
-            self._drop(listener)
+            elif isinstance(entry, Left):
+                entry.leaver.gone.set()
         self._selector.close()
         self._bell.close()
         self._bell_rope.close()

@@ -37,9 +37,10 @@ def keep_alive(connection: socket.socket) -> None:
 def state(connection: socket.socket) -> tuple[bool, bool]:
     """(whether something sent is not yet acknowledged, whether the other end is out of reach).
 
-    Both False where the system doesn't tell: there TCP itself gives up, after a quarter of an hour or so.
+    Both False where the system doesn't tell: there TCP itself gives up, after a quarter of an hour or so. And
+    where there is no TCP: the host's console is connected by a socketpair.
     """
-    if not _HAS_TCP_INFO:
+    if not _HAS_TCP_INFO or connection.family == socket.AF_UNIX:
         return False, False
     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 64)
     retransmits, probes, unacknowledged, since_ack = _TCP_INFO.unpack_from(info)
