@@ -27,7 +27,10 @@ LOGIN_SECONDS = (
     30  # for a person to think of a name, and too short to hold many connections open with nothing
 )
 LINE_BYTES = record.TEXT_BYTES + 128  # a full text, behind a command and a name
-RECEIVE_BYTES = 16 * 1024  # at once: larger pieces are no faster, and fragment the heap of each thread
+# What is received at once: little from somebody who types, so that Python's own allocator has room for it and
+# not the C library's, whose heaps fragment; much where that was all filled. More than this is no faster.
+FEW_BYTES = 448
+MANY_BYTES = 16 * 1024
 BURST = 50  # lines that may come at once before the rate holds: a paste
 HANG_UP_SECONDS = 2  # for a client to take the last words before the connection is closed
 
@@ -142,6 +145,7 @@ class Session:
         self._room = house.room
         self._lines = Lines()
         self._pace = Pace(house.rules.rate)
+        self._receive_bytes = FEW_BYTES
         self._login_until = 0.0
         self._ending = threading.Event()  # of the connection: the server wants it to end
         self._admitted = not house.rules.password
@@ -213,7 +217,7 @@ class Session:
                 self._pace.wait(self._ending)
                 return line
             self._connection.settimeout(remaining)
-            received = self._connection.recv(RECEIVE_BYTES)
+            received = self._connection.recv(MANY_BYTES)
             if not received:
                 return None
             self._lines.feed(received)
@@ -340,7 +344,9 @@ class Session:
             select.select(
                 [self._connection], [], []
             )  # the socket itself doesn't wait then, for the broadcaster's sake
-        return self._connection.recv(RECEIVE_BYTES)
+        received = self._connection.recv(self._receive_bytes)
+        self._receive_bytes = MANY_BYTES if len(received) == self._receive_bytes else FEW_BYTES
+        return received
 
     def _take_lines(self, guest: Guest) -> None:
         """Handle the lines that have come, in order. Raises Leave, Expelled, Closed."""
@@ -383,7 +389,7 @@ def hang_up(connection: socket.socket) -> None:
         until = time.monotonic() + HANG_UP_SECONDS
         while (remaining := until - time.monotonic()) > 0:
             connection.settimeout(remaining)
-            if not connection.recv(RECEIVE_BYTES):
+            if not connection.recv(MANY_BYTES):
                 break
     except OSError:
         pass  # it has closed already
