@@ -31,8 +31,8 @@ from typing import IO, Any, TextIO
 
 from chat import discovery, liveness, moderation, record
 from chat.bans import Bans
-from chat.broadcaster import DONT_WAIT
 from chat.console import Console
+from chat.delivery import DONT_WAIT
 from chat.history import History, HistoryError
 from chat.house import House, Rules
 from chat.room import Room

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from chat import moderation, record
-from chat.broadcaster import Full, Listener, NotStored
+from chat.broadcaster import Full, NotStored
+from chat.delivery import Listener
 from chat.house import CommandError, House, Leave, Speaker
 from chat.record import Record
 from chat.room import Member, NameTaken

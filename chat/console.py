@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 import TCP_client
 from chat import commands, record
-from chat.broadcaster import Closed, Listener
+from chat.broadcaster import Closed
+from chat.delivery import Listener
 from chat.house import CommandError, House, Leave
 
 if TYPE_CHECKING:

@@ -29,6 +29,7 @@ from chat.lock import FileLock, Locked
 from chat.record import RECORD_BYTES, NotARecord, Record
 
 Sync = Literal["always", "everysec", "no"]
+Place = tuple[int, int]  # in the history: the file's number, the offset in it
 
 BLOCK = 64 * 1024  # what is read at once when looking for something in the file
 SHORTEST_RECORD = len("2026-11-21T10:15:42.123Z\t-\ta\ta\t\n")  # in bytes
@@ -258,6 +259,11 @@ class History:
         self._syncer = threading.Thread(target=self._sync_every_second, name="syncer", daemon=True)
         if sync == "everysec":
             self._syncer.start()
+
+    @property
+    def place(self) -> Place:
+        """Where it ends now."""
+        return self.file.number, self.file.end
 
     def now(self) -> str:
         """The time of a record made now: the clock's, but never earlier than the record before."""

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from chat import record
 from chat.bans import Bans
-from chat.broadcaster import Listener
+from chat.delivery import Listener
 from chat.room import Member, Room
 from chat.statistics import Statistics
 

@@ -6,7 +6,8 @@ import socket
 import threading
 
 from chat import record
-from chat.broadcaster import Awaited, Broadcaster, Cleared, Closed, Joined, Left, Listener, NotStored
+from chat.broadcaster import Awaited, Broadcaster, Cleared, Closed, Joined, Left, NotStored
+from chat.delivery import Listener
 from chat.history import History, HistoryFile
 
 TAKEOVER_SECONDS = 10  # for the earlier connection of a resumed session to end; it takes milliseconds

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 from chat import commands, moderation, record
 from chat.bans import Ban
-from chat.broadcaster import DONT_WAIT, Closed, NotStored, session_record
+from chat.broadcaster import Closed, NotStored
+from chat.delivery import DONT_WAIT, session_record
 from chat.history import HistoryFile
 from chat.house import CommandError, Expelled, House, Leave
 from chat.record import BadName

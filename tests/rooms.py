@@ -69,3 +69,8 @@ def say(room: Room, ear: Ear, *texts: str) -> None:
     """Have the member say these messages."""
     for text in texts:
         room.say(ear.member, record.draft("10.0.0.1", ear.member.name, "message", text))
+
+
+def direct(text: str) -> bytes:
+    """The draft of a direct record."""
+    return record.draft("-", "server", "/test", text)

@@ -19,6 +19,7 @@ LAYERS = [
     "chat.house",
     "chat.room",
     "chat.broadcaster",
+    "chat.delivery",
     "chat.history",
     "chat.record",
 ]
