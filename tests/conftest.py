@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.faults.server import FaultyServer, disk
 from tests.harness import Client, Server
+
+settings.register_profile("long", max_examples=20_000)  # half an hour: --hypothesis-profile=long
 
 
 @pytest.fixture
