@@ -401,7 +401,7 @@ SEEDS: dict[str, list[bytes]] = {
     "grammar": [*_SAID.splitlines(), b"2024-02-29T23:59:59.999Z\t-\tserver\t/error\t\xe2\x80\xae", b"alice"],
     "lines": [
         b"one\nt\xffwo\n/users\r\n\xffx\n",
-        LONG * 4 + LESS_LONG + b"\nx\xff\nclear\n" + LONG * 17 + b"\xffx\ny\n",
+        LONG * 4 + LESS_LONG + b"\nx\xff\nclear\n" + LONG * 17 + b"\xffx\xffx\ny\n",
     ],
     "session": [
         b"\x04eve\n" + b" 1 x\n".join(TYPED) + b"\n",
