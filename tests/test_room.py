@@ -186,10 +186,17 @@ def test_answers_wait_for_their_reader(room: Room, ear: Callable[..., Ear]) -> N
     assert heard == list(range(answers))
 
 
-def test_a_flood_waits_for_the_broadcaster(history_path: Path) -> None:
+def test_a_flood_waits_for_the_broadcaster(history_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     history = History(history_path)
     room = Room(history)
     said = record.draft("10.0.0.1", "alice", "message", "x" * 4000)
+    wait, waits = room._relief.wait, threading.Event()
+
+    def noted_wait() -> None:
+        waits.set()
+        wait()
+
+    monkeypatch.setattr(room._relief, "wait", noted_wait)
 
     def speak() -> None:
         for _ in range(5000):
@@ -197,11 +204,8 @@ def test_a_flood_waits_for_the_broadcaster(history_path: Path) -> None:
 
     flood = threading.Thread(target=speak)
     flood.start()
-    while room._pending_bytes <= PENDING_BYTES:
-        assert flood.is_alive()
-    flood.join(0.1)
-    assert flood.is_alive()
-    assert room._pending_bytes <= PENDING_BYTES + len(said)
+    assert waits.wait(DEADLINE)
+    assert PENDING_BYTES < room._pending_bytes <= PENDING_BYTES + len(said)
     broadcaster = threading.Thread(target=room.run)
     broadcaster.start()
     flood.join(DEADLINE)
