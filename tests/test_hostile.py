@@ -22,8 +22,8 @@ from chat.house import House, Rules
 from chat.record import BadName, NotARecord, Record
 from chat.room import Room
 from tests.faults.server import FaultyServer
-from tests.harness import Client, Server, reset, serving
-from tests.stopped_reader import catch_up, memory, pass_by
+from tests.harness import DEADLINE, Client, Server, reset, serving
+from tests.stopped_reader import LINES, catch_up, memory, pass_by
 
 MIB = 1024 * 1024
 
@@ -150,6 +150,43 @@ def test_a_stopped_reader_costs_nobody_anything_and_loses_nothing(server: Server
     assert figures.after - figures.before < 16
     assert catch_up(stopped, server, offset)
     stopped.close()
+
+
+@pytest.mark.parametrize("buffer", [0, 1], ids=["usual", "tiny"])
+def test_who_reads_byte_by_byte_costs_nobody_anything_and_loses_nothing(buffer: int, server: Server) -> None:
+    """One byte for each megabyte that goes by, into the usual receive buffer or the smallest there is."""
+    alice = Client(server.port, "alice", "/replay 0")
+    _say_a_megabyte(alice, 20)  # warm
+    offset = server.history.stat().st_size
+    slow = socket.socket()
+    slow.settimeout(DEADLINE)
+    if buffer:
+        slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    slow.connect(("127.0.0.1", server.port))
+    slow.sendall(b"/replay 0\nslow\n")
+    hello = slow.makefile("rb", buffering=0).readline()
+    alice.until("join", name="slow")
+    before = memory(server)
+    read = bytearray()
+    for _ in range(20):
+        _say_a_megabyte(alice)  # alice has her echoes while slow has hardly begun
+        read += slow.recv(1)
+    assert memory(server) - before < 4
+    assert hello.endswith(b"on the host's computer.\n")
+    everything = server.history.read_bytes()[offset:]
+    while len(read) < len(everything):
+        read += slow.recv(1024 * 1024)
+    assert read == everything
+    slow.close()
+    alice.close()
+
+
+def _say_a_megabyte(client: Client, times: int = 1) -> None:
+    for _ in range(times):
+        client.send(*LINES, "that was it")
+        client.until("message", "that was it")
+        client.records.clear()
+        client.received.clear()
 
 
 def test_a_hundred_megabytes_without_a_line_end_are_held_by_nobody(server: Server) -> None:
