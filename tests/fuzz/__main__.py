@@ -48,7 +48,7 @@ def _search(atheris: ModuleType, targets: ModuleType, name: str, seconds: str) -
     print(f"== {name}", flush=True)
     options = [
         *(f"-max_total_time={seconds}", f"-max_len={LONGEST}", f"-dict={words}"),
-        *(f"-artifact_prefix={folder}/", "-timeout=60", "-rss_limit_mb=2048", "-print_final_stats=1"),
+        *(f"-artifact_prefix={folder}/", "-timeout=600", "-rss_limit_mb=2048", "-print_final_stats=1"),
     ]
     atheris.Setup([sys.argv[0], *options, str(folder / "corpus")], targets.TARGETS[name])
     atheris.Fuzz()

@@ -348,9 +348,9 @@ def client(data: bytes) -> None:
                     chat.hear(conversation.receive(piece))
                 chat.link._take_orders()
                 conversation.data_to_send()
-        chat.completions("b")
-        chat.status()
-    for text in itertools.chain(paper.shown, conversation.waiting):
+                chat.link._publish()
+                paper.show(chat.status())
+    for text in itertools.chain(paper.shown, conversation.waiting, chat.completions("")):
         assert not UNWANTED.search(text), text
         assert "\t" not in text
 
