@@ -148,7 +148,7 @@ def _run(asked: argparse.Namespace) -> None:
         _export(records, asked.export)
     if asked.json:
         spoken = {UNKNOWN: 0, **languages(records).to_dict()}
-        print(json.dumps({**summary.as_json(), "languages": spoken}, ensure_ascii=False))
+        print(json.dumps({**summary.as_json(), "languages": spoken}))
         return
 
     from analytics import report  # only now: matplotlib takes its time
@@ -172,7 +172,7 @@ def _run(asked: argparse.Namespace) -> None:
             asked.out,
             progress=lambda: advance(1),
         )
-    console.print(f"\n{page}", highlight=False, soft_wrap=True)
+    console.print(f"\n{page}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _counts(records: pd.DataFrame, per: Per, zone: tzinfo) -> pd.Series[int]:
