@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz.__main__ import main
 from tests.fuzz.targets import (
     CUT,
     LESS_LONG,
@@ -74,6 +77,14 @@ def test_whatever_comes(target: str, data: bytes) -> None:
 )
 def test_what_the_search_begins_with(target: str, seed: bytes) -> None:
     TARGETS[target](seed)
+
+
+def test_without_atheris_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "atheris", None)
+    assert main() == 1
+    assert "pip install atheris" in capsys.readouterr().err
 
 
 @given(at_once=st.binary(min_size=1, max_size=1), connections=st.lists(CONNECTIONS, min_size=1, max_size=4))
