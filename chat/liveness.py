@@ -38,8 +38,9 @@ def state(connection: socket.socket) -> tuple[bool, bool]:
     """(whether something sent is not yet acknowledged, whether the other end is out of reach).
 
     Both False where the system doesn't tell: there TCP itself gives up, after a quarter of an hour or so.
+    And for the console, which is on this computer.
     """
-    if not _HAS_TCP_INFO:
+    if not _HAS_TCP_INFO or connection.family == socket.AF_UNIX:
         return False, False
     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 64)
     retransmits, probes, unacknowledged, since_ack = _TCP_INFO.unpack_from(info)

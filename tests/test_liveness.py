@@ -68,6 +68,8 @@ def test_states(
     struct.pack_into("=I", info, 56, since_ack)
 
     class Connection:
+        family = socket.AF_INET
+
         def getsockopt(self, level: int, option: int, size: int) -> bytes:
             return bytes(info[:size])
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chat import record
-from chat.broadcaster import DIRECT_BYTES, PENDING_BYTES, Closed, Full
+from chat.broadcaster import DIRECT_BYTES, PENDING_BYTES, Closed, Full, Listener
 from chat.history import History
 from chat.record import Record
 from chat.room import Member, NameTaken, Room
@@ -289,6 +289,20 @@ def test_who_leaves_at_once_is_out_though_it_does_not_read(room: Room, ear: Call
     room.leave(deaf.member, "connection lost", at_once=True)
     assert deaf.member.gone.is_set()
     assert alice.until("connection lost")[-1].name == "deaf"
+
+
+def test_the_host_at_the_console_is_not_looked_for_as_one_who_is_lost(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It listens through a pair of sockets, of which TCP knows nothing."""
+    monkeypatch.setattr("chat.broadcaster.LOOK_SECONDS", 0)
+    heard, mouth = socket.socketpair()
+    heard.settimeout(DEADLINE)
+    room.listen(Listener(mouth, "", threading.Event()))
+    with mouth, heard, heard.makefile("rb") as lines:
+        for text in ("one", "two", "three"):
+            room.say(None, record.draft("-", "host", "notice", text))
+            assert record.parse(lines.readline()).text == text
 
 
 def test_a_clear_comes_to_everybody_in_its_place(room: Room, ear: Callable[..., Ear]) -> None:
