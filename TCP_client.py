@@ -616,7 +616,7 @@ class View:
         if day == self._day:
             return ""
         self._day = day
-        return f"--- {day.strftime('%A')}, {day.day} {day.strftime('%B %Y')} ---"
+        return f"--- {day.strftime('%A')}, {day.day} {day.strftime('%B')} {day.year:04} ---"
 
     def line(self, record: Record, own_name: str = "") -> str:
         """The record as one line, without escapes or line ends, whatever the server put into it.
@@ -694,7 +694,8 @@ def _short(time_: str) -> str:
         moment = local_time(time_)
     except ValueError:  # it only looks like one: a name can
         return time_
-    return moment.strftime("%H:%M" if moment.date() == date.today() else "%Y-%m-%d %H:%M")
+    day = "" if moment.date() == date.today() else f"{moment.date()} "
+    return day + moment.strftime("%H:%M")
 
 
 class People:
@@ -944,12 +945,15 @@ class Link:
         out = b""
         self._heard_at = time.monotonic()
         while self._code is None:
+            was_due = conversation.answer_due
             self._take_orders()
+            if conversation.leaving and not (conversation.joined or conversation.waiting or self._patient):
+                self._end(0)  # we are not in: nobody is to be told
+                return
             if self._moved:
                 with contextlib.suppress(OSError):  # it has all the time it takes to hear that we leave
                     connection.send(out or b"/exit\n")
                 return
-            was_due = conversation.answer_due
             out = out or conversation.data_to_send()
             if conversation.answer_due and not was_due:
                 self._heard_at = time.monotonic()
@@ -1836,14 +1840,14 @@ def main(arguments: list[str] | None = None) -> int:
         if reconfigure:
             reconfigure(errors="replace", **({} if stream.isatty() else {"encoding": "utf-8"}))
     settings = _load_settings()
-    if options.doctor:
-        return 0 if examine(options.server or parse_address(settings.server or "127.0.0.1")) else 1
     try:
+        if options.doctor:
+            return 0 if examine(options.server or parse_address(settings.server or "127.0.0.1")) else 1
         password = _password(options.password_file)
         address, name = _who_and_where(options, settings)
     except (KeyboardInterrupt, EOFError):
         print("\nLeft before coming in.", file=sys.stderr)
-        return 0
+        return 1 if options.doctor else 0
     except _CannotStart as why:
         _complain(str(why))
         return 2

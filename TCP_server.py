@@ -6,6 +6,11 @@ A socketserver.ThreadingTCPServer with a handler thread for each client. The han
 
 from __future__ import annotations
 
+import signal
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main`: Ctrl-C ends it without a traceback
+
 import _thread
 import argparse
 import atexit
@@ -15,7 +20,6 @@ import logging
 import logging.handlers
 import os
 import queue
-import signal
 import socket
 import socketserver
 import sys
@@ -226,10 +230,10 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     logging.logThreads = False  # or the first line of each handler would make a threading.Thread to name it
     _log_to_standard_error(options.log_level.upper())
-    for stop_signal in (signal.SIGINT, signal.SIGTERM):  # one orderly stop for both
-        signal.signal(stop_signal, signal.default_int_handler)
     threading.stack_size(STACK_BYTES)
     _raise_file_limit()
+    for stop_signal in (signal.SIGINT, signal.SIGTERM):  # one orderly stop for both
+        signal.signal(stop_signal, signal.default_int_handler)
     try:
         _serve(options)
     except (HistoryError, _CannotStart) as error:
@@ -293,8 +297,6 @@ def _serve(options: argparse.Namespace) -> None:
     except (OSError, UnicodeError) as error:  # UnicodeError: no host's name is like that
         history.close()
         raise _CannotStart(_why_not_listening(options.host, options.port, error)) from None
-    for notice in history.notices:
-        log.warning("%s", notice)
     broadcaster = _Broadcaster(server)
     console = Console(house, server.shutdown) if sys.stdin.isatty() else None
     try:

@@ -7,7 +7,7 @@ import ipaddress
 import json
 import sys
 from contextlib import suppress
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,6 +141,7 @@ def _run(asked: argparse.Namespace) -> None:
         everything, skipped = load.load_history(*asked.history, progress=advance)
     if everything.empty and len(skipped):
         raise Refused(f"{_listed(asked.history)}: no line of it is a record; is it the history of a chat?")
+    zone = _able_to_show(everything["time"], zone)
     records = load.select(everything, since, until, asked.name, asked.address)
     connected = load.of(within(connections(everything), since, until), asked.name, asked.address)
     summary = summarize(records, connected, skipped, zone)
@@ -173,6 +174,11 @@ def _run(asked: argparse.Namespace) -> None:
             progress=lambda: advance(1),
         )
     console.print(f"\n{page}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _able_to_show(times: pd.Series[pd.Timestamp], zone: tzinfo) -> tzinfo:
+    """The zone, or UTC where it might need a year 0 or 10000, which there are not: after a mistyped year."""
+    return zone if times.empty or (times.iloc[0].year > 1 and times.iloc[-1].year < 9999) else UTC
 
 
 def _counts(records: pd.DataFrame, per: Per, zone: tzinfo) -> pd.Series[int]:

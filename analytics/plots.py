@@ -240,7 +240,7 @@ def calendar(per_day: pd.Series[int], axes: Axes | None = None) -> Axes:
         table = np.full((7, 53 + 1), np.nan)
         table[days[chosen].day_of_week, week] = per_day.to_numpy()[chosen]
         _cells(axes, table, np.arange(54), top + np.arange(7), of=per_day.max())
-    axes.set_yticks([8 * place + 3 for place in range(len(years))], [str(year) for year in years])
+    axes.set_yticks([8 * place + 3 for place in range(len(years))], [f"{year:04}" for year in years])
     firsts = pd.date_range("2024-01-01", periods=12, freq="MS").day_of_year
     axes.set_xticks([(first - 1) / 7 + 1.5 for first in firsts], MONTHS)
     axes.set_aspect("equal")

@@ -45,7 +45,7 @@ class Summary:
                 "mean": self.rate.mean,
                 "median": self.rate.median,
                 "max": self.rate.max,
-                "busiest": self.rate.busiest and self.rate.busiest.strftime("%Y-%m-%dT%H:%MZ"),
+                "busiest": _time(self.rate.busiest, "minutes"),
             },
             "by_name": self.by_name.to_dict(),
             "by_address": self.by_address.to_dict(),
@@ -81,6 +81,6 @@ def _counts(column: pd.Series[str]) -> pd.Series[int]:
     return tables.most_first(numbers[numbers > 0])
 
 
-def _time(time: pd.Timestamp | None) -> str | None:
+def _time(time: pd.Timestamp | None, exact_to: str = "milliseconds") -> str | None:
     """As a record writes it."""
-    return None if time is None else time.tz_localize(None).isoformat(timespec="milliseconds") + "Z"
+    return None if time is None else time.tz_localize(None).isoformat(timespec=exact_to) + "Z"

@@ -81,7 +81,7 @@ def moment(time: pd.Timestamp, zone: tzinfo) -> str:
 
 def day(time: pd.Timestamp) -> str:
     """The date with its weekday."""
-    return f"{WEEKDAYS[time.day_of_week]} {time.day} {MONTHS[time.month - 1]} {time.year}"
+    return f"{WEEKDAYS[time.day_of_week]} {time.day} {MONTHS[time.month - 1]} {time.year:04}"
 
 
 def span(length: pd.Timedelta) -> str:

@@ -76,7 +76,9 @@ def run(house: House, speaker: Speaker, name: str, argument: str) -> None:
 
 def _permitted(house: House, speaker: Speaker, name: str) -> Command:
     """The command, if there is one and the speaker may use it. Raises CommandError."""
-    command = _find(speaker, name)
+    command = _BY_NAME.get(name)
+    if command is None:
+        raise _unknown(house, speaker, name)
     if command.permitted(house, speaker):
         return command
     if command.who == "host":
@@ -86,17 +88,16 @@ def _permitted(house: House, speaker: Speaker, name: str) -> Command:
     raise CommandError(f"/{command.name} is for admins; /admin PASSWORD makes you one.")
 
 
-def _find(speaker: Speaker, name: str) -> Command:
-    command = _BY_NAME.get(name)
-    if command is None:
-        slash = speaker.slash
-        nearest = difflib.get_close_matches(name, _BY_NAME, n=1, cutoff=0.5)
-        guess = f"did you mean {slash}{nearest[0]}? " if nearest else ""
-        raise CommandError(
-            f"There is no command {slash}{name}; {guess}"
-            f"{slash}help lists them, {slash}say TEXT says what looks like one."
-        )
-    return command
+def _unknown(house: House, speaker: Speaker, name: str) -> CommandError:
+    """Names the nearest command among those that the speaker may use."""
+    usable = [usable for usable, command in _BY_NAME.items() if command.permitted(house, speaker)]
+    nearest = difflib.get_close_matches(name, usable, n=1, cutoff=0.5)
+    slash = speaker.slash
+    guess = f"did you mean {slash}{nearest[0]}? " if nearest else ""
+    return CommandError(
+        f"There is no command {slash}{name}; {guess}"
+        f"{slash}help lists them, {slash}say TEXT says what looks like one."
+    )
 
 
 def check_text(text: str) -> str:
@@ -110,7 +111,7 @@ def check_text(text: str) -> str:
 
 
 def _mistyped(speaker: Speaker, name: str) -> CommandError:
-    return CommandError(f"Something is missing; it is typed {_find(speaker, name).usage(speaker)}.")
+    return CommandError(f"Something is missing; it is typed {_BY_NAME[name].usage(speaker)}.")
 
 
 # -------------------------------------------------------------------------------------------- the commands

@@ -231,14 +231,13 @@ class HistoryFile:
 class History:
     """The history that the server writes. One thread appends and clears; any thread reads `file`.
 
-    `notices` says what was found and mended at opening, a sentence each. Raises HistoryError.
+    Raises HistoryError.
     """
 
     def __init__(
         self, path: Path, *, sync: Sync = "everysec", forget: bool = False, holder: str = ""
     ) -> None:
         self.path = Path(os.path.realpath(path))
-        self.notices: list[str] = []
         self._sync = sync
         self._forget = forget
         self._new_path = self.path.with_name(self.path.name + ".new")
@@ -395,9 +394,9 @@ class History:
                 kept.flush()
                 os.fsync(kept.fileno())
             file.truncate(whole)
-            self.notices.append(
-                f"The last line of {self.path.name} was cut off in writing and never sent ({torn} bytes); "
-                f"it is now in {aside.name}."
+            log.warning(
+                "The last line of %s was cut off in writing and never sent (%d bytes); it is now in %s.",
+                *(self.path.name, torn, aside.name),
             )
 
     @staticmethod

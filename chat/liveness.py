@@ -37,8 +37,8 @@ def keep_alive(connection: socket.socket) -> None:
 def state(connection: socket.socket) -> tuple[bool, bool]:
     """(whether something sent is not yet acknowledged, whether the other end is out of reach).
 
-    Both False where the system doesn't tell: there TCP itself gives up, after a quarter of an hour or so.
-    And for the console, which is on this computer.
+    Both False where the system doesn't tell: there TCP itself gives up, after a quarter of an hour or so. And
+    where there is no TCP: the host's console is connected by a socketpair.
     """
     if not _HAS_TCP_INFO or connection.family == socket.AF_UNIX:
         return False, False

@@ -303,10 +303,12 @@ class Session:
         return file, offset, record.stamp(self._room.history.now(), first) if first else b""
 
     def _send(self, kind: str, text: str) -> None:
-        """Send a direct record before the login is done; after it the broadcaster sends. Raises OSError."""
-        self._connection.settimeout(LOGIN_SECONDS)
+        """Send a direct record before the login is done; after it the broadcaster sends.
+
+        Raises OSError; also for a client that has not read what a login can bring, which is little.
+        """
         direct = record.draft(record.NOBODY, "server", kind, text)
-        self._connection.sendall(record.stamp(self._room.history.now(), direct))
+        self._connection.send(record.stamp(self._room.history.now(), direct), DONT_WAIT)
 
     # ----------------------------------------------------------------------------------- conversation
 

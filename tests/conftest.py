@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from chat.room import Room
 from tests.faults.server import FaultyServer, disk
 from tests.harness import Client, Server
+from tests.rooms import Ear, opened
 
 settings.register_profile("long", max_examples=20_000)  # half an hour: --hypothesis-profile=long
 
@@ -49,3 +51,24 @@ def faulty(tmp_path: Path) -> Iterator[FaultyServer]:
         server = FaultyServer(folder, "--rate", "0", "--max-per-address", "0")
         yield server
         server.close()
+
+
+@pytest.fixture
+def room(history_path: Path) -> Iterator[Room]:
+    """A room with its broadcaster running, without a server."""
+    with opened(history_path) as room:
+        yield room
+
+
+@pytest.fixture
+def ear(room: Room) -> Iterator[Callable[..., Ear]]:
+    """Makes members of the room."""
+    ears: list[Ear] = []
+
+    def joined(name: str, **options: object) -> Ear:
+        ears.append(Ear(room, name, **options))  # type: ignore[arg-type]
+        return ears[-1]
+
+    yield joined
+    for each in ears:
+        each.close()

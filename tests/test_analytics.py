@@ -175,6 +175,19 @@ def test_a_year_that_was_mistyped(tmp_path: Path) -> None:
     assert numbers(path)["minutes"] > 5e9
 
 
+@pytest.mark.parametrize(
+    ("date", "zone"), [("0001-01-01", "America/New_York"), ("9999-12-31", "Europe/Berlin")]
+)
+def test_a_time_for_which_the_zone_has_no_year_is_shown_in_utc(date: str, zone: str, tmp_path: Path) -> None:
+    path = tmp_path / "history.txt"
+    path.write_bytes(line(f"{date} 00:30" if date < "1" else f"{date} 23:30", "a"))
+    done = run(path, "--out", tmp_path / "out", "--tz", zone)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{date[:4]} " in done.stdout
+    assert "times in UTC" in done.stdout
+    assert numbers(path, "--tz", zone)["messages_per_minute"]["busiest"][:10] == date
+
+
 def test_export(history: Path, tmp_path: Path) -> None:
     table = tmp_path / "records.csv"
     history.write_bytes(SMALL + line("10:05", "NA", text='"quoted", null'))

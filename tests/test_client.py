@@ -530,7 +530,8 @@ def test_no_time_is_too_far_away(monkeypatch: pytest.MonkeyPatch, time: str, zon
         record = Record(time, HOME, "bob", "message", "hello")
         view = View(Settings(), colours=False)
         assert view.line(record).endswith(" bob: hello")
-        assert view.day_line(record)
+        assert f" {time[:4]} ---" in view.day_line(record)
+        assert f"-- {time[:4]}-" in view.line(record._replace(kind="/history", text=f"{time} bob: hello"))
 
 
 @pytest.mark.usefixtures("utc")

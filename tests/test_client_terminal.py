@@ -316,17 +316,48 @@ def test_a_name_that_is_taken_is_asked_for_again(server: Server, join: Join, tmp
         terminal.shows("carol joined")
 
 
+def test_who_is_not_in_yet_may_leave_at_once(server: Server, join: Join, tmp_path: Path) -> None:
+    join("alice")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        for port, state in ((server.port, "another name?"), (silent.getsockname()[1], "connecting")):
+            with Terminal(tmp_path, client_command(f"127.0.0.1:{port}", "--name", "alice")) as terminal:
+                terminal.prompts()
+                terminal.shows(state)
+                terminal.type(CONTROL_C)
+                assert terminal.ends() == 0
+
+
+# The person takes a minute for each line; then the server is not to be given up for its silence.
+THOUGHTFUL = """
+say = TCP_client.Link.say
+def say_after_a_while(self, text, **options):
+    self._heard_at -= 60
+    say(self, text, **options)
+TCP_client.Link.say = say_after_a_while
+"""
+
+
 def test_a_password_can_be_typed(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("secret\n")
     (tmp_path / "password").chmod(0o600)
     with serving(tmp_path / "history.txt", "--password-file", str(tmp_path / "password")) as server:
-        command = client_command(f"127.0.0.1:{server.port}", "--name", "alice")
+        command = client_command(f"127.0.0.1:{server.port}", "--name", "alice", change=THOUGHTFUL)
         with Terminal(tmp_path, command) as terminal:
             terminal.shows("This room has a password: send /password SECRET, then your name.")
             terminal.type("/password wrong" + ENTER)
             terminal.shows("That is not the password")
             terminal.type("/password secret" + ENTER)
             terminal.shows("alice joined")
+
+
+def test_control_c_ends_the_doctor(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        command = client_command(f"127.0.0.1:{silent.getsockname()[1]}", "--doctor")
+        with Terminal(tmp_path, command) as terminal:
+            terminal.shows("is open")
+            terminal.type(CONTROL_C)
+            assert terminal.ends(again=CONTROL_C) == 1
+            assert "Traceback" not in terminal.text
 
 
 def test_asks_for_server_port_and_name(server: Server, tmp_path: Path) -> None:

@@ -66,6 +66,13 @@ def test_an_unknown_command_names_the_nearest(join: Join) -> None:
     assert "/help" in alice.ask("/", "/error").text
 
 
+@pytest.mark.parametrize(("unknown", "unusable"), [("stopp", "stop"), ("mut", "mute"), ("unbam", "unban")])
+def test_what_one_may_not_use_is_not_suggested(unknown: str, unusable: str, join: Join) -> None:
+    alice = join("alice")
+    for line in (f"/{unknown}", f"/help {unknown}"):
+        assert f"did you mean /{unusable}?" not in alice.ask(line, "/error").text
+
+
 @pytest.mark.parametrize("command", ["/users", "/who", "/names"])
 def test_users(command: str, join: Join) -> None:
     join("alice").ask("/away at lunch", "/away")

@@ -18,7 +18,8 @@ _BARE = """
 import sys
 for name in {without!r}: sys.modules[name] = None
 sys.path.insert(0, {root!r})
-import TCP_server
+import TCP_server, chat.broadcaster
+chat.broadcaster.LOOK_SECONDS = 0  # or no test would last until the console's connection is looked at
 sys.exit(TCP_server.main(sys.argv[1:]))
 """
 

@@ -153,7 +153,8 @@ def test_the_chat_goes_on_in_what_somebody_made_of_its_file(
     alice = Client(server.port, "alice", "/session")
     bob = Client(server.port, "bob", "/session")
     alice.send("before")
-    bob.until("message", "before")
+    for each in (alice, bob):
+        each.until("message", "before")
     lay_hands_on(server.history)
     alice.send("after", "and on")
     for each in (alice, bob):

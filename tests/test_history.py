@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -67,7 +65,9 @@ def test_makes_the_file_where_there_is_none(opened: Callable[..., History], hist
 
 
 @pytest.mark.parametrize("length", range(1, len(line("hello"))))
-def test_a_torn_last_line_is_moved_aside(length: int, history_path: Path) -> None:
+def test_a_torn_last_line_is_moved_aside(
+    length: int, history_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     torn = line("hello")[:length]
     for whole in (b"", line("before")):
         history_path.write_bytes(whole + torn)
@@ -78,8 +78,20 @@ def test_a_torn_last_line_is_moved_aside(length: int, history_path: Path) -> Non
         aside = history_path.with_name("history.torn.txt")
         assert aside.read_bytes() == torn + b"\n"
         aside.unlink()
-        assert str(length) in history.notices[0]
-        assert "history.torn.txt" in history.notices[0]
+        assert f"({length} bytes); it is now in history.torn.txt" in caplog.messages[-1]
+
+
+def test_a_line_that_somebody_tore_meanwhile_is_moved_aside(
+    opened: Callable[..., History], history_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    history = opened()
+    history.append(said("before"))
+    with history_path.open("ab") as file:
+        file.write(b"torn")
+    history.append(said("after"))
+    assert history_path.with_name("history.torn.txt").read_bytes() == b"torn\n"
+    assert texts(history_path.read_bytes())[-1] == "after"
+    assert "(4 bytes); it is now in history.torn.txt" in caplog.messages[-1]
 
 
 def test_a_long_torn_line_is_moved_whole(opened: Callable[..., History], history_path: Path) -> None:
@@ -101,12 +113,12 @@ def test_a_long_torn_line_is_moved_whole(opened: Callable[..., History], history
     ],
 )
 def test_a_whole_file_is_left_as_it_is(
-    content: bytes, opened: Callable[..., History], history_path: Path
+    content: bytes, opened: Callable[..., History], history_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     history_path.write_bytes(content)
-    history = opened()
+    opened()
     assert history_path.read_bytes() == content
-    assert not history.notices
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize(
@@ -150,16 +162,6 @@ def test_one_server_for_a_history(opened: Callable[..., History], history_path: 
     for path in (history_path, link):
         with pytest.raises(HistoryError, match="process 42, port 9999"):
             History(path)
-
-
-def test_the_lock_ends_with_its_holder(history_path: Path) -> None:
-    program = "import sys, pathlib, chat.history as h; h.History(pathlib.Path(sys.argv[1])); input()"
-    with subprocess.Popen([sys.executable, "-c", program, history_path], stdin=subprocess.PIPE) as holder:
-        while not history_path.with_name("history.txt.lock").exists():
-            assert holder.poll() is None
-        holder.kill()
-    History(history_path).close()
-    assert not history_path.with_name("history.txt.lock").exists()
 
 
 def test_opening_costs_the_same_in_a_file_of_any_size(history_path: Path) -> None:

@@ -23,7 +23,7 @@ from chat.record import BadName, NotARecord, Record
 from chat.room import Room
 from tests.faults.server import FaultyServer
 from tests.harness import DEADLINE, Client, Server, reset, serving
-from tests.stopped_reader import LINES, catch_up, memory, pass_by
+from tests.stopped_reader import LINES, catch_up, memory, pass_by, stop_reading
 
 MIB = 1024 * 1024
 
@@ -144,8 +144,7 @@ def test_a_login_takes_so_long_at_the_most_however_much_came_at_once(
 
 def test_a_stopped_reader_costs_nobody_anything_and_loses_nothing(server: Server) -> None:
     pass_by(server, 10)
-    stopped = Client(server.port, "stopped", "/replay 0")
-    offset = server.history.stat().st_size
+    stopped, offset = stop_reading(server)
     figures = pass_by(server, 48)
     assert figures.after - figures.before < 16
     assert catch_up(stopped, server, offset)

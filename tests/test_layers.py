@@ -1,4 +1,4 @@
-"""Imports run downwards only, and what runs alone imports nothing of the project."""
+"""Imports run downwards only, what runs alone needs nothing of the project, each module has its tests."""
 
 from __future__ import annotations
 
@@ -76,6 +76,14 @@ def test_analytics_reads_records_and_knows_nothing_else_of_the_chat(path: Path) 
 
 def test_the_client_is_one_file() -> None:
     assert not {name.partition(".")[0] for name in imports(ROOT / "TCP_client.py")} & OURS
+
+
+@pytest.mark.parametrize(
+    "path", [*SERVER_FILES, ROOT / "TCP_client.py", *sorted((ROOT / "analytics").glob("*.py"))], ids=module
+)
+def test_each_module_has_its_tests(path: Path) -> None:
+    name = path.stem.removeprefix("TCP_")
+    assert name.startswith("__") or (ROOT / "tests" / f"test_{name}.py").exists()
 
 
 def test_record_is_pure() -> None:

@@ -44,6 +44,13 @@ def test_a_peer_that_does_not_read_is_not_lost(pair: tuple[socket.socket, socket
     assert not liveness.state(here)[1]
 
 
+def test_what_has_no_network_between_is_not_lost() -> None:
+    """The console's connection to its own room is such a one."""
+    here, there = socket.socketpair()
+    with here, there:
+        assert liveness.state(here) == (False, False)
+
+
 @pytest.mark.parametrize(
     ("retransmits", "probes", "unacknowledged", "since_ack", "state"),
     [

@@ -131,6 +131,12 @@ def test_help_shows_what_one_may_do(join: Join, admin: Client) -> None:
         assert shown == expected
 
 
+def test_an_unknown_command_names_the_nearest_that_one_may_use(join: Join, admin: Client) -> None:
+    assert "did you mean /unban?" in admin.ask("/unbam", "/error").text
+    assert "did you mean /kick?" in admin.ask("/help kik", "/error").text
+    assert "/kick" not in join("alice").ask("/kik", "/error").text
+
+
 @pytest.mark.parametrize("command", [command.name for command in commands.TABLE if command.who == "admins"])
 def test_everybody_else_is_refused(command: str, join: Join) -> None:
     join("bob")

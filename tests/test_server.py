@@ -141,6 +141,24 @@ def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
     assert "Permission denied" in ended.stderr
 
 
+def test_control_c_while_it_is_being_loaded(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal, sys\n"
+        "class Impatient:\n"
+        "    def find_spec(self, name, *_):\n"
+        "        if name == 'chat': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Impatient())\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "TCP_server.py"), "--help"],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (-signal.SIGINT, b"")
+
+
 def test_runs_on_a_bare_python_of_the_system(history_path: Path) -> None:
     """No site-packages, no environment."""
     command = [sys.executable, "-E", "-S", str(ROOT / "TCP_server.py"), "--help"]

@@ -2,7 +2,8 @@
 
 Each target of targets.py for so many seconds (60), guided by which code an input reaches: by Google's
 atheris, which is to be installed by hand. The corpus is kept, and the next search goes on from there. What
-breaks a target is kept beside it: TARGETS[NAME](Path(FILE).read_bytes()) is the test that it becomes.
+breaks a target is kept beside it: TARGETS[NAME](Path(FILE).read_bytes()) is the test that it becomes. A run
+that is stopped (SIGSTOP) and goes on breaks the session's target, whose waits have deadlines.
 """
 
 from __future__ import annotations
