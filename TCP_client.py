@@ -445,7 +445,7 @@ class Conversation:
         elif mine:
             self._strike(record)
             if record.kind == "rename":
-                self.name = self._shown_name = record.text
+                self._shown_name, self.name = record.text, clean(record.text)
         return events
 
     def _replayed(self, record: Record) -> list[Event]:
@@ -458,7 +458,7 @@ class Conversation:
         elif mine and self._still_there:
             events += self._strike(record)
             if record.kind == "rename":
-                self._shown_name = self._renamed = record.text
+                self._shown_name, self._renamed = record.text, clean(record.text)
         return events
 
     def _is_mine(self, record: Record) -> bool:
@@ -710,22 +710,23 @@ class People:
         return len(self._here)
 
     def hear(self, record: Record) -> None:
-        """Learn from a record."""
-        key = name_key(record.name)
+        """Learn from a record. What is a name in it is cleaned: it may be completed on the typed line."""
+        name, text = clean(record.name), clean(record.text)
+        key = name_key(name)
         if record.kind == "start":
             self.forget()
         elif record.kind == "/users":
-            name = record.text.partition(" ")[0]
+            name = text.partition(" ")[0]
             self._here[name_key(name)] = name
             self.counted = True
         elif record.kind == "leave":
             self._here.pop(key, None)
         elif record.kind == "rename":
             self._here.pop(key, None)
-            self._here[name_key(record.text)] = record.text
-            self._spoke[name_key(record.text)] = self._spoke.pop(key, 0)
+            self._here[name_key(text)] = text
+            self._spoke[name_key(text)] = self._spoke.pop(key, 0)
         elif record.kind == "join":
-            self._here[key] = record.name
+            self._here[key] = name
         elif record.kind in _SAID:
             self._spoke[key] = len(self._spoke) and max(self._spoke.values()) + 1
 

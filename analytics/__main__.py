@@ -149,7 +149,7 @@ def _run(asked: argparse.Namespace) -> None:
         _export(records, asked.export)
     if asked.json:
         spoken = {UNKNOWN: 0, **languages(records).to_dict()}
-        print(json.dumps({**summary.as_json(), "languages": spoken}, ensure_ascii=False))
+        print(json.dumps({**summary.as_json(), "languages": spoken}))
         return
 
     from analytics import report  # only now: matplotlib takes its time
@@ -173,7 +173,7 @@ def _run(asked: argparse.Namespace) -> None:
             asked.out,
             progress=lambda: advance(1),
         )
-    console.print(f"\n{page}", highlight=False, soft_wrap=True)
+    console.print(f"\n{page}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _able_to_show(times: pd.Series[pd.Timestamp], zone: tzinfo) -> tzinfo:

@@ -328,6 +328,11 @@ class History:
     # ----- opening
 
     def _acquire(self, holder: str) -> FileLock:
+        if not self.path.name.isprintable():  # it stands in records
+            raise HistoryError(
+                f"{self.path.name!a} has something in it that can't be printed. "
+                "Name another file with --history."
+            )
         if not self.path.parent.is_dir():
             raise HistoryError(
                 f"{self.path.parent}: no such folder. Make it, or name another with --history."

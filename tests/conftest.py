@@ -6,11 +6,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from chat.room import Room
 from tests.faults.server import FaultyServer, disk
 from tests.harness import Client, Server
 from tests.rooms import Ear, opened
+
+settings.register_profile("long", max_examples=20_000)  # half an hour: --hypothesis-profile=long
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -109,6 +110,38 @@ def serving(history: Path, *arguments: str, port: int = 0) -> Iterator[Server]:
         yield server
     finally:
         server.close()
+
+
+@contextmanager
+def fake_server(*answers: Callable[[socket.socket], None]) -> Iterator[str]:
+    """A server whose first connection gets the first answer, and so on; the last goes for all that follow.
+
+    Yields its address.
+    """
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(DEADLINE)
+
+    def serve() -> None:
+        rest = list(answers)
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                try:
+                    (rest.pop(0) if len(rest) > 1 else rest[0])(connection)
+                except OSError:
+                    continue
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield f"127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(DEADLINE)
 
 
 class Client:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -14,6 +15,7 @@ import pandas as pd
 import pytest
 
 from tests.histories import WEEK, line
+from tests.terminal import Terminal
 
 ROOT = Path(__file__).parent.parent
 
@@ -140,6 +142,27 @@ def test_the_summary_and_the_folder(tmp_path: Path) -> None:
     assert "history-report/index.html" in done.stdout
     assert (tmp_path / "history-report/index.html").exists()
     assert (tmp_path / "history-report/messages-per-minute.png").read_bytes().startswith(b"\x89PNG")
+
+
+HARM = "\x1b[5m\x1b]0;owned\x07\x9b5m\u202e"
+
+
+def test_nothing_in_a_history_or_its_name_acts_on_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / f"{HARM}.txt"
+    path.write_bytes(line("10:00", f"ev{HARM}il", text=HARM) + HARM.encode() + b"\n")
+    command = [sys.executable, "-m", "analytics", str(path), "--out", str(tmp_path / "out")]
+    with Terminal(tmp_path, command, columns=200, rows=60) as terminal:
+        assert terminal.ends() == 0
+        assert "ev\ufffd[5m" in terminal.text
+        for sequence in ("\x1b[5m", "\x1b]0;", "\x9b", "\u202e"):
+            assert sequence not in terminal.output.decode()
+    said = run(path, "--json").stdout
+    assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", said)
+    assert list(json.loads(said)["by_name"]) == [f"ev{HARM}il"]
+
+
+def test_a_folder_is_named_as_it_is(history: Path, tmp_path: Path) -> None:
+    assert "[/bold]" in run(history, "--out", tmp_path / "[/bold]").stdout
 
 
 def test_a_year_that_was_mistyped(tmp_path: Path) -> None:

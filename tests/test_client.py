@@ -579,6 +579,23 @@ def test_no_text_of_a_server_reaches_the_terminal_as_more_than_text(text: str, k
     assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", line)
 
 
+def test_a_name_of_a_server_is_completed_as_text_only() -> None:
+    people = People()
+    for kind, name, text in (
+        ("join", "ev\x1b[2Jil", ""),
+        ("/users", "server", "b\x9b31mad 10.0.0.1 since 2026-11-21T10:15:42.123Z"),
+        ("rename", "x", "w\u202eorse"),
+    ):
+        people.hear(Record("2026-11-21T10:15:42.123Z", HOME, name, kind, text))
+    assert set(people.latest_first()) == {"ev[2Jil", "b31mad", "worse"}
+
+
+def test_our_own_name_is_text_only_whatever_the_server_makes_of_it() -> None:
+    conversation = joined()
+    conversation.receive(line("rename", "a\u202eb\x1b"))
+    assert conversation.name == "ab"
+
+
 def test_people_who_spoke_last_come_first() -> None:
     people = People()
 

@@ -19,7 +19,7 @@ from typing import IO
 import pytest
 
 import TCP_client
-from tests.harness import DEADLINE, Client, Server, serving, texts
+from tests.harness import DEADLINE, Client, Server, fake_server, serving, texts
 from tests.terminal import CLIENT, client_command, environment
 
 POSIX_ONLY = ("fcntl", "termios", "pwd", "grp", "resource", "pty", "tty", "readline", "syslog", "curses")
@@ -44,38 +44,6 @@ def run(
         env=environment(tmp_path),
         check=False,
     )
-
-
-@contextmanager
-def fake_server(*answers: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server whose first connection gets the first answer, and so on; the last goes for all that follow.
-
-    Yields its address.
-    """
-    listener = socket.create_server(("127.0.0.1", 0))
-    listener.settimeout(DEADLINE)
-
-    def serve() -> None:
-        rest = list(answers)
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            with connection:
-                try:
-                    (rest.pop(0) if len(rest) > 1 else rest[0])(connection)
-                except OSError:
-                    continue
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        listener.shutdown(socket.SHUT_RDWR)
-        listener.close()
-        thread.join(DEADLINE)
 
 
 def says(*pieces: str | bytes) -> Callable[[socket.socket], None]:
@@ -307,9 +275,13 @@ def test_settings_that_make_no_sense_are_no_obstacle(server: Server, tmp_path: P
         (says(WELCOME[:30]), "closed the connection"),
         (says(""), "closed the connection"),
         (says(WELCOME.replace("/hello", "/error")), "Turned away: Welcome."),
-        (lambda connection: time.sleep(2.5), "does not answer"),
+        (
+            says(WELCOME.replace("/hello", "/error").replace("Welcome.", "\x1b[2JGo \x9bm\u202eaway.\x07")),
+            "Turned away: [2JGo maway.",
+        ),
+        (lambda connection: connection.makefile().read(), "does not answer"),
     ],
-    ids=["banner", "binary", "endless", "half", "nothing", "error", "silence"],
+    ids=["banner", "binary", "endless", "half", "nothing", "error", "escapes", "silence"],
 )
 def test_what_is_no_server_ends_in_a_sentence(
     tmp_path: Path, answer: Callable[[socket.socket], None], sentence: str
@@ -319,7 +291,7 @@ def test_what_is_no_server_ends_in_a_sentence(
     assert done.returncode == 1
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
-    assert "\x1b" not in done.stderr
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]", done.stdout + done.stderr)
 
 
 def test_nothing_in_a_record_acts_on_the_terminal(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness import Client, Server, serving, texts
+from tests.harness import Client, Server, fake_server, serving, texts
 from tests.terminal import CONTROL_C, CONTROL_D, ENTER, ESCAPE, TAB, UP, Terminal, client_command
 
 NO_TOOLKIT = ("prompt_toolkit",)
@@ -252,6 +252,38 @@ def test_settings_are_kept_and_used(start: Start, join: Join, tmp_path: Path) ->
     assert b"\x1b[38;5;30mbob" in alice.output
     assert "not for alice" not in alice.text
     assert alice.output.count(b"\a") == bells + 1
+
+
+def test_nothing_of_a_hostile_server_acts_on_the_terminal(tmp_path: Path, screen: tuple[str, ...]) -> None:
+    harm = "\x1b[5m\x1b]0;owned\x07\x1bc\x9b5m\u202e\u2028\u2066X"
+    records = [
+        ("-", "server", "/hello", harm),
+        ("-", "server", "/session", "T 0 0"),
+        ("127.0.0.1", "bot", "join", ""),
+        *(
+            ("127.0.0.1", f"ev{harm}", kind, harm)
+            for kind in ("message", "/msg", "notice", "join", "odd", "/odd")
+        ),
+        ("-", "server", "/users", f"worse{harm} 10.0.0.1 since 2026-11-21T10:15:42.123Z"),
+        ("127.0.0.1", "bot", "rename", f"bot{harm}"),
+        ("-", "server", "notice", "the end"),
+    ]
+
+    def answer(connection: socket.socket) -> None:
+        for fields in records:
+            connection.sendall("\t".join(("2026-11-21T10:15:42.000Z", *fields, "")).encode()[:-1] + b"\n")
+        connection.makefile().read()
+
+    with fake_server(answer) as address:
+        command = client_command(address, "--name", "bot", without=screen)
+        with Terminal(tmp_path, command, columns=120) as terminal:
+            terminal.shows("the end")
+            terminal.prompts()
+            terminal.type("wor" + TAB)
+            terminal.prompts("worse[5m]0;ownedc5mX:")
+            shown = terminal.output.decode()
+    for sequence in ("\x1b[5m", "\x1b]0;", "\x1bc", "\x9b", "\u202e", "\u2028", "\u2066"):
+        assert sequence not in shown
 
 
 def test_no_colour_means_none(start: Start, join: Join, screen: tuple[str, ...]) -> None:

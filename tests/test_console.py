@@ -104,10 +104,11 @@ def test_help_has_no_slash_and_what_the_host_may_do(terminal: Terminal) -> None:
 
 def test_hostile_text_does_nothing_to_the_terminal(terminal: Terminal) -> None:
     alice = _join(terminal, "alice")
-    alice.socket.sendall(b"\x1b[2J\x1b]0;owned\x07gone\x1b[31m\n")
-    terminal.shows("alice: [2J]0;ownedgone[31m")
+    alice.socket.sendall("\x1b[2J\x1b]0;owned\x07gone\x1b[31m\x9b2J\u202e\n".encode())
+    terminal.shows("alice: [2J]0;ownedgone[31m2J")
     assert b"\x1b]0;" not in terminal.output
     assert b"\x1b[2Jgone" not in terminal.output
+    assert not re.search("[\x80-\x9f\u202e]", terminal.output.decode())
     alice.close()
 
 

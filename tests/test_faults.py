@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from chat import record
+from chat.broadcaster import Mark
 from chat.history import History
 from chat.room import Member, Room
 from tests.faults.checker import check
@@ -222,7 +223,7 @@ def test_a_session_that_goes_on_finds_what_was_pending_when_its_connection_ended
 
     resuming = threading.Thread(target=resume)
     resuming.start()
-    resuming.join(0.3)  # too long, if it does not wait as it should
+    wait_until(lambda: any(isinstance(entry, Mark) for entry in room._pending))  # it waits for its turn
     disk_is_free.set()
     resuming.join(DEADLINE)
     leaving.join(DEADLINE)

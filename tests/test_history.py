@@ -137,6 +137,14 @@ def test_what_is_no_history_is_refused_and_not_touched(content: bytes, history_p
     assert history_path.read_bytes() == content
 
 
+@pytest.mark.parametrize("name", ["a\tb.txt", "a\x1b[2J.txt", "a\nb.txt", "\udcff.txt", "\u202etxt.a"])
+def test_a_name_that_no_record_can_have_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(HistoryError, match="can't be printed") as refused:
+        History(tmp_path / name)
+    assert str(refused.value).isprintable()
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match="no such folder"):
         History(tmp_path / "nowhere" / "history.txt")

@@ -17,8 +17,10 @@ from tests.histories import WEEK, line
 EVIL = '<script>alert("x")</script>&"\''
 
 
-def report(folder: Path, *lines: bytes, progress: Callable[[], None] | None = None) -> str:
-    path = folder / "history.txt"
+def report(
+    folder: Path, *lines: bytes, progress: Callable[[], None] | None = None, name: str = "history.txt"
+) -> str:
+    path = folder / name
     path.write_bytes(b"".join(lines))
     records, skipped = load_history(path)
     connected = online.connections(records)
@@ -85,9 +87,11 @@ def test_what_people_write_is_text(tmp_path: Path) -> None:
         line("10:00", "<b>", text=f"hello {EVIL} http://x/{EVIL}"),
         line("10:01", "&amp;", text="@<b> " + EVIL * 2),
         line("10:02", "a$\\frac$"),
+        b"no record\n",
+        name="<img src=x onerror=alert(1)>.txt",
     )
     page = Page(html)
-    assert not {"script", "b"} & set(page.tags)
+    assert not {"script", "b", "img"} & set(page.tags)
     assert "&lt;b&gt;" in html
     assert "&amp;amp;" in html
 

@@ -75,6 +75,9 @@ def _people_come_and_go(records: list[Record]) -> None:
             here.add(found.name)
         elif found.address != record.NOBODY and found.name not in here:
             raise Violation(f"{found.name} is not here: {str(found)[:200]}")
+        elif found.kind == "rename":
+            here.remove(found.name)
+            here.add(found.text)
         elif found.kind == "leave":
             here.remove(found.name)
 

@@ -1,0 +1,426 @@
+"""What has to hold whatever bytes come: functions of bytes, each an AssertionError or worse where it doesn't.
+
+tests/test_fuzz.py runs them on hundreds of inputs, `python3 -m tests.fuzz` on as many as there is time for.
+Bytes that are in no text stand for what is long and for cuts: see `unpacked`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import re
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from unittest import mock
+
+import TCP_client
+from analytics import load, load_history
+from chat import commands, house, record, session
+from chat.bans import Bans
+from chat.history import History
+from chat.record import BadName, NotARecord, Record
+from chat.room import Room
+from chat.statistics import Statistics
+from tests.faults.checker import check
+from tests.harness import DEADLINE
+
+ADDRESS = "10.0.0.66"  # of whoever sends the fuzz
+PASSWORD = "sesame"  # of admins
+SECRET = b"psst-4711"  # stands in what is private only
+UNWANTED = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+LONG, LESS_LONG = b"\xf8", b"\xf9"  # 1,024 and 128 bytes of letters: four and one are the longest line
+CUT = b"\xff"  # between pieces of what is sent: connections, or what comes at once
+PRIVATE = b"\xfe"  # a private message to somebody else in the room
+SAME_SESSION = b"\xfd"  # a login line that resumes the session of the connection before
+
+
+def unpacked(data: bytes) -> list[bytes]:
+    """The pieces that the bytes stand for."""
+    data = data.replace(LONG, b"x" * 1024).replace(LESS_LONG, "é".encode() * 64)
+    return data.split(CUT)
+
+
+# ---------------------------------------------------------------------------------------------- the grammar
+
+
+def grammar(data: bytes) -> None:
+    """The record: the server's readings, its writing and the client's reading agree, line by line."""
+    for line in data.split(b"\n"):
+        _reads_as_one(line)
+        text = record.clean(line)
+        assert record.clean(text.encode()) == text
+        assert TCP_client.clean_bytes(line) == text
+        assert not UNWANTED.search(text)
+        assert "\t" not in text
+        assert len(record.shorten(text, 40).encode()) <= 40
+        with contextlib.suppress(BadName):
+            name = record.clean_name(text)
+            assert record.clean_name(name) == name
+            drafts = record.draft(ADDRESS, name, "message", record.shorten(text))
+            assert record.HISTORY_RECORD.fullmatch(record.stamp(record.format_time(0), drafts))
+
+
+def _reads_as_one(line: bytes) -> None:
+    found, theirs = _parsed(line), TCP_client.parse(line)
+    if found is None:
+        assert theirs is None
+        assert not record.is_record(line)
+        assert not record.HISTORY_RECORD.fullmatch(line + b"\n")
+        return
+    assert theirs == (found.time, found.address, found.name, found.kind, found.text)
+    assert record.is_record(line)
+    assert all(record.could_begin(line[:length]) for length in range(26))
+    again = record.parse(found.encode())
+    assert (again, again.encode()) == (found, found.encode())
+
+
+def _parsed(line: bytes) -> Record | None:
+    try:
+        return record.parse(line)
+    except NotARecord:
+        return None
+
+
+def lines(data: bytes) -> None:
+    """The line splitters: the same lines whatever comes at once, and little held of what has no end."""
+    pieces = unpacked(data)
+    *whole, rest = b"".join(pieces).split(b"\n")
+    expected = [line if len(line) <= session.LINE_BYTES else None for line in whole]
+    if len(rest) > session.LINE_BYTES:
+        expected.append(None)
+    splitter, taken = session.Lines(), list[bytes | None]()
+    client, heard = TCP_client.Lines(), list[bytes]()
+    for number, piece in enumerate(pieces):
+        splitter.feed(piece)
+        if number % 2:
+            taken += splitter.plain_messages().splitlines()
+        taken += _taken(splitter)
+        assert len(splitter._buffer) - splitter._taken <= session.LINE_BYTES
+        heard += client.feed(piece)
+        assert len(client._rest) <= TCP_client.LINE_BYTES
+    assert taken == expected
+    assert heard == [line + b"\n" for line in whole if len(line) <= TCP_client.LINE_BYTES]
+
+
+def _taken(splitter: session.Lines) -> Iterator[bytes | None]:
+    while True:
+        try:
+            line = splitter.next()
+        except session.LineTooLong:
+            yield None
+            continue
+        if line is None:
+            return
+        yield line
+
+
+# ------------------------------------------------------------------------------------------------- a session
+
+
+class World:
+    """A room with its broadcaster and a witness in it, and sessions that somebody else comes with."""
+
+    def __init__(self, folder: Path) -> None:
+        self.history = History(folder / "history.txt", sync="no")
+        self.house = house.House(
+            Room(self.history), house.Rules(rate=0, admin_password=PASSWORD), Bans(folder / "bans.txt")
+        )
+        self.failures: list[BaseException] = []
+        self._threads: list[threading.Thread] = []
+        self._run(self.house.room.run)
+        self.witness = Visitor(self, "10.0.0.1", b"/session\nwitness\n")
+        self.witness.until("join")
+
+    def visit(self, address: str, connection: socket.socket) -> None:
+        """Let a session talk over the connection, in a thread as the server's handlers are."""
+
+        def handle() -> None:
+            with connection:
+                session.Session(connection, address, self.house).run()
+
+        self._run(handle)
+
+    def _run(self, work: Callable[[], None]) -> None:
+        def kept() -> None:
+            try:
+                work()
+            except BaseException as failure:
+                self.failures.append(failure)
+
+        self._threads.append(threading.Thread(target=kept, daemon=True))
+        self._threads[-1].start()
+
+    def goes_on(self, number: int) -> None:
+        """The witness has its answer, unless an admin has sent it away."""
+        self.witness.send(f"/search the witness {number}\n".encode())
+        if not self.witness.until("/search", f"Nothing found for the witness {number}."):
+            last = self.witness.records[-1]
+            assert (last.kind, last.address) == ("leave", "10.0.0.1")
+            assert last.text.startswith(("kicked by ", "banned"))
+
+    def close(self) -> None:
+        """Stop in order. Raises what any thread did not expect."""
+        self.house.room.stop("")
+        self.witness.rest()
+        self.witness.close()
+        for thread in reversed(self._threads):
+            thread.join(DEADLINE)
+            assert not thread.is_alive()
+        self.history.close()
+        for failure in self.failures:
+            raise failure
+
+
+class Visitor:
+    """One connection: it sends what it has in a thread of its own, so that it can't wait for itself."""
+
+    def __init__(self, world: World, address: str, sent: bytes) -> None:
+        here, self._socket = socket.socketpair()
+        self._socket.settimeout(DEADLINE)
+        self._stream = self._socket.makefile("rb")
+        self.records: list[Record] = []
+        world.visit(address, here)
+        self.send(sent)
+
+    def send(self, data: bytes) -> None:
+        with contextlib.suppress(OSError):  # the server has hung up, which it may
+            self._socket.sendall(data)
+
+    def send_meanwhile(self, data: bytes) -> None:
+        """Send it while somebody reads, and then nothing more."""
+
+        def send() -> None:
+            self.send(data)
+            with contextlib.suppress(OSError):
+                self._socket.shutdown(socket.SHUT_WR)
+
+        threading.Thread(target=send, daemon=True).start()
+
+    def next(self) -> Record | None:
+        """The next record, which has to be whole and clean; None at the end."""
+        line = self._stream.readline()
+        if not line:
+            return None
+        assert line.endswith(b"\n")
+        found = record.parse(line)
+        assert found.encode() == line
+        assert not UNWANTED.search(line.decode()[:-1])
+        assert found.direct or record.HISTORY_RECORD.fullmatch(line)
+        self.records.append(found)
+        return found
+
+    def until(self, kind: str, text: str = "") -> Record | None:
+        """Read up to such a record, or to the end."""
+        while (found := self.next()) and (found.kind, found.text) != (kind, text):
+            pass
+        return found
+
+    def rest(self) -> None:
+        """Read up to the end."""
+        while self.next():
+            pass
+
+    def place(self) -> bytes:
+        """The login line that resumes the session here, if there is one."""
+        token, offset, at = "", 0, ""
+        for found in self.records:
+            if found.kind == "/session":
+                token, start, _ = found.text.split()
+                offset = int(start)
+            elif not found.direct:
+                offset = offset * (found.kind != "clear") + len(found.encode())
+                at = found.time
+        return f"/session {token} {offset} {at}\n".encode() if token and at else b"/session\n"
+
+    def close(self) -> None:
+        self._stream.close()
+        self._socket.close()
+
+
+def whole_session(data: bytes) -> None:
+    """Connections one after another, each sending what it likes, a few bytes at once for the server to read.
+
+    The room goes on, everything in files and on the wire is a record, in order, by whom it says, and what is
+    private is nowhere but there.
+    """
+    log = _Log()
+    at_once = (1, 2, 7, 64, 16 * 1024)[data[0] % 5] if data else 1
+    with (
+        tempfile.TemporaryDirectory(dir=_memory()) as folder,
+        mock.patch.object(session, "RECEIVE_BYTES", at_once),
+        mock.patch.object(house, "WRONG_TRY_SECONDS", 0),
+        mock.patch.object(Statistics, "summary", list),  # a process each time, and nothing of ours in it
+        log,
+    ):
+        _talk(Path(folder), unpacked(data[1:].replace(SECRET, b"")))
+        _nothing_is_wrong_with(Path(folder), log.text)
+
+
+def _memory() -> str | None:
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
+
+
+class _Log(logging.Handler):
+    """Keeps what the server logs, as it would at its most talkative, and keeps it from the terminal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.text += record.getMessage()
+
+    def __enter__(self) -> None:
+        logger = logging.getLogger("chat")
+        logger.addHandler(self)
+        logger.setLevel(logging.DEBUG)
+        logger.propagate = False
+
+    def __exit__(self, *error: object) -> None:
+        logger = logging.getLogger("chat")
+        logger.removeHandler(self)
+        logger.setLevel(logging.NOTSET)
+        logger.propagate = True
+
+
+def _talk(folder: Path, pieces: list[bytes]) -> None:
+    world = World(folder)
+    place = b"/session\n"
+    try:
+        for number, piece in enumerate(pieces[:8]):
+            sent = piece.replace(PRIVATE, b"\n/msg witness " + SECRET + b"\n").replace(SAME_SESSION, place)
+            visitor = Visitor(world, ADDRESS, b"")
+            visitor.send_meanwhile(sent)
+            visitor.rest()
+            visitor.close()
+            place = visitor.place()
+            world.goes_on(number)
+    finally:
+        world.close()
+
+
+def _nothing_is_wrong_with(folder: Path, log: str) -> None:
+    history = check(folder / "history.txt", [], [])
+    assert history[-1].kind == "stop"
+    for found in history:
+        if record.name_key(found.name) in record.RESERVED_NAMES:
+            assert (found.name, found.address) == ("server", record.NOBODY)
+        else:
+            assert found.address in (ADDRESS, "10.0.0.1")
+    for file in folder.iterdir():
+        assert SECRET not in file.read_bytes(), file.name
+    assert SECRET.decode() not in log
+    assert not UNWANTED.search(log)
+
+
+# ------------------------------------------------------------------------------- the client, a hostile server
+
+
+class _Paper(TCP_client.Screen):
+    """Keeps what is shown."""
+
+    def __init__(self) -> None:
+        self.shown: list[str] = []
+
+    def show(self, text: str) -> None:
+        self.shown.append(text.removesuffix("\a"))  # the client's own bell
+
+
+def client(data: bytes) -> None:
+    """The client hears these bytes on one connection after another, and shows lines, whatever they are."""
+    conversation = TCP_client.Conversation("bob", "secret")
+    settings, paper = TCP_client.Settings(highlight=["x"], color={"bob": "red"}), _Paper()
+    with mock.patch.object(TCP_client, "Bell"), mock.patch.object(TCP_client.Settings, "save"):
+        view = TCP_client.View(settings, colours=False)
+        chat = TCP_client.Chat(TCP_client.Address("h", 1), conversation, settings, view)
+        chat._screen = paper
+        for number, connection in enumerate(unpacked(data)):
+            conversation.connected()
+            conversation.say(f"line {number}")
+            conversation.say("/users")
+            for piece in connection.split(PRIVATE):
+                with contextlib.suppress(TCP_client.NotAChat):
+                    chat.hear(conversation.receive(piece))
+                chat.link._take_orders()
+                conversation.data_to_send()
+                chat.link._publish()
+                paper.show(chat.status())
+    for text in itertools.chain(paper.shown, conversation.waiting, chat.completions("")):
+        assert not UNWANTED.search(text), text
+        assert "\t" not in text
+
+
+# ------------------------------------------------------------------------------------------------- analytics
+
+
+def analytics(data: bytes) -> None:
+    """Analytics reads of a file what chat.record reads, however the file falls into blocks."""
+    block, data = (data[0] + 1 if data else 1), data[1:].replace(LONG, b"x" * 1024)
+    with tempfile.TemporaryDirectory(dir=_memory()) as folder, mock.patch.object(load, "BLOCK_BYTES", block):
+        path = Path(folder) / "history.txt"
+        path.write_bytes(data)
+        records, skipped = load_history(path)
+    expected, expected_skipped = [], []
+    for number, line in enumerate(data.split(b"\n")[:-1], 1):
+        found = _parsed(line)
+        if found and not found.direct:
+            expected.append(found)
+        else:
+            expected_skipped.append(number)
+    expected.sort(key=lambda found: found.time)
+    columns = [records[field].tolist() for field in ("address", "name", "kind", "text")]
+    assert [(f.address, f.name, f.kind, f.text) for f in expected] == list(zip(*columns, strict=True))
+    times = records["time"].dt.tz_localize(None).to_numpy().astype(str)
+    assert [found.time for found in expected] == [f"{time}Z" for time in times]
+    assert skipped["line"].tolist() == expected_skipped
+
+
+TARGETS = {
+    "grammar": grammar,
+    "lines": lines,
+    "session": whole_session,
+    "client": client,
+    "analytics": analytics,
+}
+
+_RECORD = b"2026-11-21T10:15:42.123Z\t10.0.0.1\t"
+_SERVER = b"2026-11-21T10:15:42.123Z\t-\tserver\t"
+_SAID = b"".join(
+    _RECORD + said + b"\n"
+    for said in (b"bob\tjoin\t", b"bob\tmessage\tline 0", b"eve\trename\tEve", b"\xc3\xa9\tleave\texit")
+)
+TYPED = [b"/" + name.encode() for command in commands.TABLE for name in (command.name, *command.aliases)]
+
+# What the search begins with, target by target, and words that it would hardly find.
+SEEDS: dict[str, list[bytes]] = {
+    "grammar": [*_SAID.splitlines(), b"2024-02-29T23:59:59.999Z\t-\tserver\t/error\t\xe2\x80\xae", b"alice"],
+    "lines": [
+        b"one\nt\xffwo\n/users\r\n\xffx\n",
+        LONG * 4 + LESS_LONG + b"\nx\xff\nclear\n" + LONG * 17 + b"\xffx\xffx\ny\n",
+    ],
+    "session": [
+        b"\x04eve\n" + b" 1 x\n".join(TYPED) + b"\n",
+        b"\x04/replay all\n/session\neve\nhello\n\xfe\xff\xfdeve\n/nick Eve\nclear\nexit\n",
+        b"\x01eve\n/admin sesame\n/mute eve\n/ban mallory 2h why\n/bans\n/kick witness\nx\n",
+        b"\x03/password x\n" + LONG * 4 + b"\n" + LESS_LONG + b"\neve\n" + LONG * 4 + LESS_LONG + b"\n",
+    ],
+    "client": [
+        _SERVER + b"/hello\tWelcome.\n" + _SERVER + b"/session\ttoken 0 0\n" + _SAID + b"\xff" + _SAID,
+        _SERVER + b"/error\tno\n\xfe" + _SERVER + b"/users\teve 10.0.0.1 since 2026-11-21T10:15:42.123Z\n",
+        _SERVER + b"clear\tkept\n" + _SERVER + b"notice\tbob is an admin now\n" + _SERVER + b"start\t\n",
+    ],
+    "analytics": [b"\x07" + _SAID, b"\xff" + _SAID + b"no record\n" + _SERVER + b"start\tport 1\ntorn"],
+}
+WORDS = [
+    *(b"\n" + command + b" " for command in TYPED),
+    *(b"\n/" + word for word in (b"password ", b"replay ", b"session ", b"admin sesame\n")),
+    *(b"\t" + kind + b"\t" for kind in (b"message", b"rename", b"/msg", b"/session", b"/error", b"clear")),
+    *(b"clear", b"exit", b"eve\n", b"witness", b"server", b"10.0.0.0/8", b"name:", b"all", b"2h", b"//"),
+    *("\u202e \u2028 \u2029 \x9b31m \ufe0f \u034f ſ İ \ufdfa e\u0301 \u200b \ud7ff".encode().split()),
+    *(b"\x1b[2J", b"\x00", b"\r\n", LONG * 4, CUT, PRIVATE, SAME_SESSION, _RECORD, _SERVER),
+]
