@@ -252,7 +252,8 @@ def whole_session(data: bytes) -> None:
     at_once = (1, 2, 7, 64, 16 * 1024)[data[0] % 5] if data else 1
     with (
         tempfile.TemporaryDirectory(dir=_memory()) as folder,
-        mock.patch.object(session, "RECEIVE_BYTES", at_once),
+        mock.patch.object(session, "FEW_BYTES", at_once),
+        mock.patch.object(session, "MANY_BYTES", at_once),
         mock.patch.object(house, "WRONG_TRY_SECONDS", 0),
         mock.patch.object(Statistics, "summary", list),  # a process each time, and nothing of ours in it
         log,
