@@ -7,8 +7,8 @@
     10.0.0.0/24                                  a network
     eve until 2026-11-21T12:00:00.000Z  # why    for a time
 
-Every question looks whether the file has changed. A line that is none of these is named in the log with its
-number, and the rest holds.
+The file is looked at again when somebody asks, but not more often than every second. A line that is none of
+these is named in the log with its number, and the rest holds.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from chat import record
 
 HEADER = "# Who may not come in: a name, an address or a network on each line; `until TIME` if it ends.\n"
 NAME_PREFIX = "name:"
+LOOK_SECONDS = (
+    1.0  # that an edit of the file may wait; to ask the disk for everybody holds up a crowd that comes
+)
 
 _LINE = re.compile(r"\s*(?P<target>\S+)(?:\s+until\s+(?P<until>\S+))?\s*(?:\s#\s*(?P<comment>.*))?")
 
@@ -76,11 +79,13 @@ class Bans:
         self._lines: list[str] = []
         self._bans: list[Ban] = []
         self._seen: tuple[int, int] | None = None  # the file's time and size when it was read
+        self._look_at = 0.0  # when to look whether it has others
 
     def active(self) -> list[Ban]:
         """The bans that hold now, in the order of the file."""
         with self._lock:
-            self._read_if_changed()
+            if time.monotonic() >= self._look_at:
+                self._read_if_changed()
             bans = self._bans
         now = record.format_time(time.time())
         return [ban for ban in bans if not ban.until or ban.until > now]
@@ -116,6 +121,7 @@ class Bans:
         return [line for line in self._lines if not (found := _parse(line)) or not _same(found, ban)]
 
     def _read_if_changed(self) -> None:
+        self._look_at = time.monotonic() + LOOK_SECONDS
         try:
             status = self.path.stat()
             seen = (status.st_mtime_ns, status.st_size)

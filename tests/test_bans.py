@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chat import bans as bans_module
 from chat.bans import HEADER, BadTarget, Bans, ban_of
 
 LATER = "2999-01-01T00:00:00.000Z"
@@ -81,7 +82,10 @@ def test_banning_again_replaces(path: Path) -> None:
     assert path.read_text() == HEADER + f"BOB until {LATER}  # second\n"
 
 
-def test_the_host_may_edit_the_file(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_host_may_edit_the_file(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bans_module, "LOOK_SECONDS", 0)
     bans = Bans(path)
     touch(
         path,
@@ -101,9 +105,22 @@ def test_the_host_may_edit_the_file(path: Path, caplog: pytest.LogCaptureFixture
     assert [found.name for found in path.parent.iterdir()] == []
 
 
-def test_a_file_that_can_not_be_read_leaves_the_bans_as_they_were(
-    path: Path, caplog: pytest.LogCaptureFixture
+def test_the_file_is_not_looked_at_for_everybody_who_comes(
+    path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(bans_module, "LOOK_SECONDS", 3600)
+    bans = Bans(path)
+    assert not bans.active()
+    touch(path, "bob\n")
+    assert not bans.active()
+    bans.add(ban_of("eve"))
+    assert [ban.target for ban in bans.active()] == ["bob", "eve"]
+
+
+def test_a_file_that_can_not_be_read_leaves_the_bans_as_they_were(
+    path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bans_module, "LOOK_SECONDS", 0)
     bans = Bans(path)
     bans.add(ban_of("bob"))
     path.unlink()
