@@ -81,8 +81,9 @@ class ChatServer(socketserver.ThreadingTCPServer):
         self.house = house
         self._max_clients = max_clients
         self._max_per_address = max_per_address
-        self._count = threading.Lock()  # guards the next two
-        self._connections: Counter[str] = Counter()  # by address
+        self._count = threading.Lock()  # guards the next three
+        self._connections = 0
+        self._connections_from: Counter[str] = Counter()  # by address
         self._refusing = 0
         self._spare_file = _spare_file()  # given up for a moment to refuse a client when there are no files
         host, port = address
@@ -148,18 +149,20 @@ class ChatServer(socketserver.ThreadingTCPServer):
         if ban := self.house.bans.of_address(address):
             return moderation.refusal(ban)
         with self._count:
-            if self._max_clients and self._connections.total() >= self._max_clients:
+            if self._max_clients and self._connections >= self._max_clients:
                 return f"The room is full ({self._max_clients} connections); try again later."
-            if self._max_per_address and self._connections[address] >= self._max_per_address:
+            if self._max_per_address and self._connections_from[address] >= self._max_per_address:
                 return f"{address} has {self._max_per_address} connections already; close one of them first."
-            self._connections[address] += 1
+            self._connections += 1
+            self._connections_from[address] += 1
             return ""
 
     def _count_out(self, address: str) -> None:
         with self._count:
-            self._connections[address] -= 1
-            if not self._connections[address]:
-                del self._connections[address]
+            self._connections -= 1
+            self._connections_from[address] -= 1
+            if not self._connections_from[address]:
+                del self._connections_from[address]
 
     # ----- refusing
 

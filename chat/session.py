@@ -217,11 +217,18 @@ class Session:
             if line is not None:
                 self._pace.wait(self._ending)
                 return line
-            self._connection.settimeout(remaining)
-            received = self._connection.recv(MANY_BYTES)
+            received = self._receive_within(remaining)
             if not received:
                 return None
             self._lines.feed(received)
+
+    def _receive_within(self, seconds: float) -> bytes:
+        """What has come, and else what comes within the time. Raises TimeoutError, OSError."""
+        if DONT_WAIT:  # a program has sent its login by now, and with a crowd each system call counts
+            with contextlib.suppress(BlockingIOError):
+                return self._connection.recv(MANY_BYTES, DONT_WAIT)
+        self._connection.settimeout(seconds)
+        return self._connection.recv(MANY_BYTES)
 
     def _login_option(self, text: str) -> None:
         """A slash line before the name. Raises CommandError."""
@@ -263,7 +270,9 @@ class Session:
         member = Member(self._connection, self._address, name, self._session_token(), self._ending)
         member.muted = not self._house.muted.isdisjoint((record.name_key(name), member.token))
         file, offset, first = self._beginning(member.token)
-        self._connection.settimeout(None if DONT_WAIT else 0)
+        timeout = None if DONT_WAIT else 0
+        if self._connection.gettimeout() != timeout:
+            self._connection.settimeout(timeout)
         try:
             self._room.join(member, file, offset, first)
         except NameTaken:

@@ -61,7 +61,7 @@ def measure(
 def _measure(server: Running, load: Load, listeners: int, span: Span, start: float) -> Measured:
     connected = load.connect(listeners)
     memory = server.memory_bytes()
-    time.sleep(0.2)  # the last joins arrive
+    time.sleep(0.5)  # the last joins arrive
     idle_cpu = _cpu_share(server, span.idle)
     flood = load.flood(span.flood)
     before = server.cpu_seconds()
