@@ -193,6 +193,29 @@ def test_a_server_that_hangs_is_asked_again(server: Server, tmp_path: Path) -> N
     assert output.count("bot: hello") == 1
 
 
+def test_a_client_that_is_stopped_for_a_while_misses_nothing(
+    server: Server, join: Join, tmp_path: Path
+) -> None:
+    command = client_command(f"127.0.0.1:{server.port}", "--name", "watch", "--replay", "0")
+    client = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(tmp_path)
+    )
+    assert client.stdin
+    assert client.stdout
+    until(client.stdout, "watch joined")
+    client.send_signal(signal.SIGSTOP)
+    bob = join("bob", "/replay 0")
+    said = [f"{number} " + "x" * 4000 for number in range(4000)]  # more than sockets hold
+    for line in said:
+        bob.send(line)
+    bob.until("message", said[-1])
+    client.send_signal(signal.SIGCONT)
+    heard = until(client.stdout, said[-1])
+    assert [line.partition("bob: ")[2] for line in heard.splitlines() if "bob: " in line] == said
+    client.communicate(timeout=DEADLINE)
+    assert client.returncode == 0
+
+
 # -------------------------------------------------------------------------------- not let in, wrong arguments
 
 
