@@ -21,6 +21,7 @@ from chat.history import History
 from chat.house import House, Rules
 from chat.record import BadName, NotARecord, Record
 from chat.room import Room
+from tests import silent
 from tests.faults.server import FaultyServer
 from tests.harness import DEADLINE, Client, Server, reset, serving
 from tests.stopped_reader import LINES, catch_up, memory, pass_by, stop_reading
@@ -186,6 +187,15 @@ def _say_a_megabyte(client: Client, times: int = 1) -> None:
         client.until("message", "that was it")
         client.records.clear()
         client.received.clear()
+
+
+def test_silent_connections_cost_little_and_nobody_else_waits(server: Server) -> None:
+    before = memory(server)
+    connections = silent.connect(server, 300)
+    assert memory(server) - before < 300 * 64 / 1024
+    assert len(silent.echoes(server)) == silent.WORDS
+    for connection in connections:
+        connection.close()
 
 
 def test_a_hundred_megabytes_without_a_line_end_are_held_by_nobody(server: Server) -> None:
