@@ -38,9 +38,8 @@ from chat.house import House, Rules
 from chat.room import Room
 from chat.session import Session, error, hang_up
 
-STACK_BYTES = (
-    512 * 1024
-)  # of a handler thread: ten thousand of them are to fit a small machine's address space
+# Of a handler thread: ten thousand of them are to fit a small machine's address space.
+STACK_BYTES = 512 * 1024
 LOG_LINES = 1000  # that may wait to be written
 REFUSING = 64  # connections that may be told at the same time why they are refused
 NO_FILES_SECONDS = 0.2  # between tries to accept while the system has no files left

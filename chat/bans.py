@@ -26,9 +26,8 @@ from chat import record
 
 HEADER = "# Who may not come in: a name, an address or a network on each line; `until TIME` if it ends.\n"
 NAME_PREFIX = "name:"
-LOOK_SECONDS = (
-    1.0  # that an edit of the file may wait; to ask the disk for everybody holds up a crowd that comes
-)
+# That an edit of the file may wait. To ask the disk for everybody who comes holds up a crowd.
+LOOK_SECONDS = 1.0
 
 _LINE = re.compile(r"\s*(?P<target>\S+)(?:\s+until\s+(?P<until>\S+))?\s*(?:\s#\s*(?P<comment>.*))?")
 

@@ -26,9 +26,8 @@ from chat import liveness, record
 from chat.history import History, HistoryFile, Place
 
 PIECE_BYTES = 256 * 1024  # what a listener that is behind gets at once: about what a socket's buffer takes
-PIECES = (
-    64  # that are kept to be shared while sending: listeners who are behind are mostly at the same places
-)
+# Pieces that are kept, to be shared: listeners who are behind are mostly at the same places.
+PIECES = 64
 # Who came and who left is told the others after a rest, so many times as long as it takes to tell everybody.
 # So a crowd that comes at once takes a fifth of the time, not all of it; among ten it is a millisecond.
 REST = 4
@@ -38,9 +37,8 @@ LOOK_SECONDS = 10  # how often connections with something unacknowledged are loo
 DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)  # where there is none (Windows), the whole socket doesn't wait
 NEVER = float("inf")
 
-Pieces = dict[
-    Place, tuple[int, bytes | memoryview]
-]  # what to send next from a place; see HistoryFile.records
+# What to send next from a place; see HistoryFile.records.
+Pieces = dict[Place, tuple[int, bytes | memoryview]]
 
 
 @dataclass(slots=True)

@@ -59,9 +59,8 @@ class HistoryFile:
         self.path = path
         self.number = number  # 0, 1, …: a later file is a later time
         self.next: HistoryFile | None = None  # what took its place
-        self.goes_on_at: int | None = (
-            None  # where the readers of the one before begin; None: with its `clear`
-        )
+        # Where the readers of the one before begin; None: with its `clear`.
+        self.goes_on_at: int | None = None
         self._position = threading.Lock()  # guards the file's position, where reading has to move it
         self._fd = -1
         self._open()

@@ -24,9 +24,8 @@ from datetime import UTC, datetime
 TIME_BYTES = len("2026-11-21T10:15:42.123Z")
 TEXT_BYTES = 4096  # a screenful; with the other fields a record stays well inside one page of a pipe or disk
 NAME_CHARACTERS = 24  # what a column of names can hold beside the text
-RECORD_BYTES = (
-    TEXT_BYTES + 256
-)  # the longest record: time 24, address 45, name 24 of 4 bytes, kind, separators
+# The longest record: time 24, address 45, name 24 of 4 bytes, kind, separators.
+RECORD_BYTES = TEXT_BYTES + 256
 
 RESERVED_NAMES = frozenset({"server", "host", "everyone"})  # nobody speaks as these but the server itself
 NOBODY = "-"  # the address of the host and of the server

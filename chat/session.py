@@ -24,9 +24,8 @@ from chat.house import CommandError, Expelled, House, Leave
 from chat.record import BadName
 from chat.room import Member, NameTaken
 
-LOGIN_SECONDS = (
-    30  # for a person to think of a name, and too short to hold many connections open with nothing
-)
+# For a person to think of a name, and too short to hold many connections open with nothing.
+LOGIN_SECONDS = 30
 LINE_BYTES = record.TEXT_BYTES + 128  # a full text, behind a command and a name
 # What is received at once: little from somebody who types, so that Python's own allocator has room for it and
 # not the C library's, whose heaps fragment; much where that was all filled. More than this is no faster.
@@ -350,10 +349,8 @@ class Session:
 
     def _receive(self) -> bytes:
         """What has come; empty at the end of the stream. Waits. Raises OSError."""
-        if not DONT_WAIT:
-            select.select(
-                [self._connection], [], []
-            )  # the socket itself doesn't wait then, for the broadcaster's sake
+        if not DONT_WAIT:  # the socket itself doesn't wait then, for the broadcaster's sake
+            select.select([self._connection], [], [])
         received = self._connection.recv(self._receive_bytes)
         self._receive_bytes = MANY_BYTES if len(received) == self._receive_bytes else FEW_BYTES
         return received

@@ -23,9 +23,8 @@ LAYERS = [
     "chat.history",
     "chat.record",
 ]
-BETTER_WITH = {
-    "chat.console": {"prompt_toolkit", "colorama", "TCP_client"}
-}  # all but the last where installed
+# All but the last where installed.
+BETTER_WITH = {"chat.console": {"prompt_toolkit", "colorama", "TCP_client"}}
 OURS = {"chat", "analytics", "tests", "TCP_server", "TCP_client"}
 
 
