@@ -66,7 +66,9 @@ def draw(growth: Growth, path: Path) -> None:
         left.set_xscale("log")
         right.set_xscale("symlog", linthresh=10**5)  # it begins with nothing
         right.set_xlim(left=-(10**4))
-    axes[0][0].legend(loc=(0.4, 0.25), frameon=False)
+    figure.legend(
+        handles=axes[0][0].get_lines(), loc="outside upper center", ncols=len(growth.clients), frameon=False
+    )
     figure.savefig(path, dpi=110)
 
 
