@@ -15,7 +15,7 @@ from typing import Any
 from chat import record
 
 PERIODS = (("the last hour", 3600), ("the last day", 86400), ("all of it", None))
-SECONDS = 60  # for one answer: a history of some ten million records
+SECONDS = 60  # for one answer, all of its lines: a history of some ten million records
 PLOT = "messages-per-minute.png"  # one of the pictures of the report
 
 _PROJECT = Path(__file__).parent.parent
@@ -30,7 +30,8 @@ class Statistics:
 
     def __init__(self, history: Path) -> None:
         self._history = history
-        self._busy = threading.Lock()
+        self._busy = threading.Lock()  # held for as long as a question is answered; guards the next
+        self._until = 0.0  # when the answer has to be there
 
     def summary(self) -> list[str]:
         """A line for each of PERIODS. Raises NoStatistics."""
@@ -48,6 +49,7 @@ class Statistics:
     def _alone(self) -> Iterator[None]:
         if not self._busy.acquire(blocking=False):
             raise NoStatistics("Statistics are being made already; try again in a moment.")
+        self._until = time.monotonic() + SECONDS
         try:
             yield
         finally:
@@ -67,7 +69,7 @@ class Statistics:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 encoding="utf-8",
-                timeout=SECONDS,
+                timeout=max(0, self._until - time.monotonic()),
             )
         except subprocess.TimeoutExpired:
             raise NoStatistics(

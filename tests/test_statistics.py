@@ -61,9 +61,19 @@ def test_without_what_it_needs_it_says_what_to_install(
 
 
 def test_it_is_ended_when_it_takes_too_long(history_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def hangs(*arguments: object, **options: object) -> None:
-        raise subprocess.TimeoutExpired("analytics", 60)
+    """All its lines together: after 75 s the client that asked takes the connection for lost."""
+    now, given = 1000.0, list[float]()
 
-    monkeypatch.setattr(subprocess, "run", hangs)
+    def slow(*arguments: object, timeout: float, **options: object) -> subprocess.CompletedProcess[str]:
+        nonlocal now
+        given.append(timeout)
+        now += min(timeout, 25)
+        if timeout < 25:
+            raise subprocess.TimeoutExpired("analytics", timeout)
+        return subprocess.CompletedProcess([], 0, '{"messages": 0, "messages_per_minute": {}}')
+
+    monkeypatch.setattr("chat.statistics.time.monotonic", lambda: now)
+    monkeypatch.setattr(subprocess, "run", slow)
     with pytest.raises(NoStatistics, match="60 seconds"):
         Statistics(history_path).summary()
+    assert given == [60, 35, 10]
