@@ -1,8 +1,8 @@
 """Whether the other end of a connection is still there.
 
 A system that is gone (unplugged, crashed, out of reach) says nothing; it is found out by asking. Where
-nothing is on its way, TCP's keepalive asks. Where something is, `unreachable` looks at how long the other
-system has acknowledged nothing.
+nothing is on its way, TCP's keepalive asks. Where something is, `state` looks at how long the other system
+has acknowledged nothing.
 
 Not TCP_USER_TIMEOUT: it also ends connections whose other end is well but does not read (a stopped
 program, a suspended terminal), and nobody is dropped here for being slow.
