@@ -1,8 +1,9 @@
-"""Imports run downwards only, what runs alone needs nothing of the project, each module has its tests."""
+"""Imports run downwards only, what runs alone needs nothing of the project, what has a name is there."""
 
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from pathlib import Path
 
@@ -84,6 +85,13 @@ def test_the_client_is_one_file() -> None:
 def test_each_module_has_its_tests(path: Path) -> None:
     name = path.stem.removeprefix("TCP_")
     assert name.startswith("__") or (ROOT / "tests" / f"test_{name}.py").exists()
+
+
+def test_the_tests_that_documents_name_are_there() -> None:
+    tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").glob("*.py"))
+    for path in (ROOT / "docs").glob("*.md"):
+        for name in re.findall(r"`(test_\w+)`", path.read_text("utf-8")):
+            assert f"def {name}(" in tests, f"{path.name}: {name}"
 
 
 def test_record_is_pure() -> None:
