@@ -271,7 +271,7 @@ class Broadcaster:
             self._append(said)
             said = []
             if isinstance(entry, Told):
-                self._delivery.put(entry.listener, entry.drafts, len(entry.drafts))
+                self._delivery.put(entry.listener, entry.drafts)
             elif isinstance(entry, Cleared):
                 self._clear(entry)
             elif isinstance(entry, Listening):
@@ -335,7 +335,7 @@ class Broadcaster:
             errors = record.draft(record.NOBODY, "server", "/error", why) * times
             with self._lock:
                 author.direct_bytes += len(errors)
-            self._delivery.put(author, errors, len(errors))
+            self._delivery.put(author, errors)
 
     # ----- the end
 

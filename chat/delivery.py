@@ -47,7 +47,7 @@ class _Direct:
 
     place: Place
     data: bytes
-    draft_bytes: int = 0
+    draft_bytes: int = 0  # of what counts among those that wait
 
 
 class Listener:
@@ -125,9 +125,9 @@ class Delivery:
         """The history has grown: everybody is due at once, or, where it may wait, after a rest."""
         self._tell_at = min(self._tell_at, time.monotonic() + (self._rest if rest else 0))
 
-    def put(self, listener: Listener, drafts: bytes, draft_bytes: int = 0) -> None:
+    def put(self, listener: Listener, drafts: bytes) -> None:
         """Queue direct records, to go out when the listener has all of the history until now."""
-        direct = _Direct(self._history.place, record.stamp(self._history.now(), drafts), draft_bytes)
+        direct = _Direct(self._history.place, record.stamp(self._history.now(), drafts), len(drafts))
         listener.directs.append(direct)
         if not listener.stalled and listener in self._listeners:
             self._due.add(listener)
