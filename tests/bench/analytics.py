@@ -65,9 +65,7 @@ def write_history(path: Path, records: int) -> None:
                 now += chance.randint(0, 3000)
                 stamp = datetime.fromtimestamp(int(now) / 1000, UTC).isoformat(timespec="milliseconds")[:23]
                 head = heads[int(chance.random() ** 2 * len(heads))]
-                kind = (
-                    ("join", "leave", "action", "notice")[number // 50 % 4] if number % 50 == 0 else "message"
-                )
+                kind = KINDS[number // 50 % len(KINDS)] if number % 50 == 0 else "message"
                 lines.append(f"{stamp}Z\t{head}\t{kind}\t{texts[int(chance.random() * len(texts))]}\n")
             file.writelines(lines)
 
