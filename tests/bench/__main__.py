@@ -69,9 +69,10 @@ def _show_growth(kinds: list[Kind], rounds: int, plot: Path) -> None:
 
 
 def _rounds(kinds: list[Kind], listeners: int, rounds: int) -> dict[str, list[Measured]]:
-    """The measurements by name of the server, one a round: in turn, so that each gets the same weather,
+    """The measurements by name of the server, one a round.
 
-    and in another order each time, because what ran before leaves something behind.
+    In turn, so that each gets the same weather, and in another order each time, because what ran before
+    leaves something behind.
     """
     results: dict[str, list[Measured]] = {}
     for number in range(rounds):
