@@ -1,5 +1,4 @@
 """What the server is made of: the record, the file of records, the room, and one client's session.
 
-Standard library only. Imports run downwards:
-session -> commands -> room -> broadcaster -> delivery -> history -> record.
+Standard library only. Imports run downwards; docs/design.md has the layers.
 """

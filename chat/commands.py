@@ -1,6 +1,6 @@
 """The command table. Dispatch, help and permissions come from it; a command is a function and its line here.
 
-A command that can't be done raises CommandError, which becomes a `/error` in one place, the session.
+A command that can't be done raises CommandError, which the session makes a `/error`, or the host's console.
 """
 
 from __future__ import annotations

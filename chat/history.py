@@ -82,7 +82,7 @@ class HistoryFile:
             return os.read(self._fd, size)
 
     def records(self, offset: int, size: int) -> tuple[int, bytes | memoryview]:
-        """Records from offset on: where they begin, and at most `size` bytes of them.
+        """Records from offset on: where they begin, and at most `size` bytes of them, or all the last append.
 
         They begin behind offset where a line that is no record was passed over; then there may be no bytes
         yet. An offset inside a record gives the rest of it. `size` is to be more than RECORD_BYTES.

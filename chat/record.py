@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 TIME_BYTES = len("2026-11-21T10:15:42.123Z")
-TEXT_BYTES = 4096  # a screenful; with the other fields a record stays well inside one page of a pipe or disk
+TEXT_BYTES = 4096  # a screenful
 NAME_CHARACTERS = 24  # what a column of names can hold beside the text
 # The longest record: time 24, address 45, name 24 of 4 bytes, kind, separators.
 RECORD_BYTES = TEXT_BYTES + 256
