@@ -492,7 +492,7 @@ def _welcome(host: str, port: int, history: Path, rules: Rules) -> None:
         print(f"    python3 TCP_client.py {f'[{address}]' if ':' in address else address}{suffix}")
     print(f"or, with nothing at all:  nc {addresses[0]} {port}")
     print(
-        "A password is asked for." if rules.password else "Everybody on the network may come in.",
+        "A password is asked for." if rules.password else "Everybody who finds it may come in.",
         "Ctrl-C stops.",
         flush=True,
     )
