@@ -39,7 +39,7 @@ def test_tells_what_to_type_on_the_other_computers(history_path: Path) -> None:
     with serving(history_path) as server:
         assert f"python3 TCP_client.py 127.0.0.1:{server.port}" in server.welcome
         assert f"nc 127.0.0.1 {server.port}" in server.welcome
-        assert "Everybody on the network may come in" in server.welcome
+        assert "Everybody who finds it may come in" in server.welcome
         assert str(history_path) in server.welcome
 
 
