@@ -59,6 +59,7 @@ class Console:
         self._view = TCP_client.View(TCP_client.Settings(), colours=colours and _colours_work())
         # The room speaks into one end, and is heard at the other.
         self._ear, mouth = socket.socketpair()
+        mouth.setblocking(False)  # also where no single send can be told not to wait
         self._host = Host(house, Listener(mouth, "", threading.Event()), self._show)
         self._threads = [
             threading.Thread(target=self._listen, name="console ear", daemon=True),

@@ -61,7 +61,7 @@ class HistoryFile:
         self.next: HistoryFile | None = None  # what took its place
         # Where the readers of the one before begin; None: with its `clear`.
         self.goes_on_at: int | None = None
-        self._position = threading.Lock()  # guards the file's position, where reading has to move it
+        self._position = threading.Lock()  # guards the file's position, where a read has to set it
         self._fd = -1
         self._open()
         self.end = self.opened_end = os.fstat(self._fd).st_size
@@ -162,7 +162,8 @@ class HistoryFile:
         try:
             rest = memoryview(records)
             while rest:
-                rest = rest[os.write(self._fd, rest) :]
+                with self._position:
+                    rest = rest[os.write(self._fd, rest) :]
             if sync:
                 self.sync()
         except OSError:

@@ -227,7 +227,11 @@ class Session:
             with contextlib.suppress(BlockingIOError):
                 return self._connection.recv(MANY_BYTES, DONT_WAIT)
         self._connection.settimeout(seconds)
-        return self._connection.recv(MANY_BYTES)
+        try:
+            return self._connection.recv(MANY_BYTES)
+        finally:
+            if DONT_WAIT:  # with a timeout Python waits so long, whatever the call says
+                self._connection.settimeout(None)
 
     def _login_option(self, text: str) -> None:
         """A slash line before the name. Raises CommandError."""
@@ -269,9 +273,8 @@ class Session:
         member = Member(self._connection, self._address, name, self._session_token(), self._ending)
         member.muted = not self._house.muted.isdisjoint((record.name_key(name), member.token))
         file, offset, first = self._beginning(member.token)
-        timeout = None if DONT_WAIT else 0
-        if self._connection.gettimeout() != timeout:
-            self._connection.settimeout(timeout)
+        if not DONT_WAIT:
+            self._connection.settimeout(0)
         try:
             self._room.join(member, file, offset, first)
         except NameTaken:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from chat import record
-from tests.harness import ROOT, Client
+from chat import delivery, record
+from chat.bans import Bans
+from chat.console import Console
+from chat.house import House, Rules
+from tests.harness import DEADLINE, ROOT, Client
+from tests.rooms import opened
 from tests.terminal import CONTROL_C, CONTROL_D, ENTER, Terminal
 
 _BARE = """
@@ -139,3 +144,29 @@ def test_a_signal_leaves_the_terminal_as_it_was(terminal: Terminal) -> None:
     terminal.process.send_signal(signal.SIGTERM)
     assert terminal.ends() == 0
     assert "Traceback" not in terminal.text
+
+
+def test_a_screen_that_has_been_stopped_holds_up_nobody(
+    history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also on Windows, where no call says that it does not wait, and a click into the window is enough."""
+    monkeypatch.setattr(delivery, "DONT_WAIT", 0)
+    monkeypatch.setitem(sys.modules, "prompt_toolkit", None)
+    with opened(history_path) as room:
+        house = House(room, Rules(), Bans(history_path.with_name("bans.txt")))
+        console = Console(house, lambda: None)
+        room.listen(console._host.listener)  # and nobody shows it
+
+        def talk() -> None:
+            for _ in range(1000):
+                room.say(None, record.draft(record.NOBODY, "server", "notice", "x" * 4000))
+            room.settle()
+
+        talker = threading.Thread(target=talk)
+        talker.start()
+        talker.join(DEADLINE)
+        held_up = talker.is_alive()
+        console._ear.close()
+        talker.join()
+    console._host.listener.connection.close()
+    assert not held_up

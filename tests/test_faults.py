@@ -18,7 +18,7 @@ from chat.history import History
 from chat.room import Member, Room
 from tests.faults.checker import check
 from tests.faults.run import run
-from tests.faults.server import FaultyServer
+from tests.faults.server import FaultyServer, disk
 from tests.harness import DEADLINE, Client, Server, reset
 
 
@@ -95,6 +95,22 @@ def test_each_line_that_is_not_stored_is_told_so(faulty: FaultyServer) -> None:
     alice.send("y")
     assert alice.next().text == "y"
     alice.close()
+
+
+def test_who_gets_no_thread_is_told_so_and_not_counted(tmp_path: Path) -> None:
+    with disk(tmp_path) as folder:
+        server = FaultyServer(folder, "--max-clients", "2")
+        alice = Client(server.port, "alice")
+        server.fail("thread")
+        for _ in range(3):
+            bob = Client(server.port)
+            assert "no thread left" in bob.next().text
+            bob.close()
+        server.fail()
+        Client(server.port, "bob").close()
+        alice.until("join", name="bob")
+        alice.close()
+        server.close()
 
 
 def test_a_stop_that_can_not_sync_says_so(faulty: FaultyServer) -> None:

@@ -454,3 +454,25 @@ def test_the_way_of_windows(history_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert all_records(history.file)[0][1:] == ["new"]
     assert old.read(0, 10) == line("old", record.parse(old.read(0, old.end)).time)[:10]
     history.close()
+
+
+def test_what_is_read_the_way_of_windows_is_no_other_for_what_is_appended(
+    opened: Callable[..., History], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There an append moves the position that a read has set."""
+    monkeypatch.setattr(history_module, "_PREAD", False)
+    history = opened()
+    history.append(said("first"))
+    end = history.file.end
+
+    def write() -> None:
+        for number in range(5000):
+            history.append(said(str(number)))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    read = {history.file.read(0, end)}
+    while writer.is_alive():
+        read.add(history.file.read(0, end))
+    writer.join()
+    assert [texts(found) for found in read] == [["first"]]

@@ -140,6 +140,30 @@ def test_a_login_takes_so_long_at_the_most_however_much_came_at_once(
     assert not still_there
 
 
+def test_a_login_that_drips_takes_no_longer(monkeypatch: pytest.MonkeyPatch, history_path: Path) -> None:
+    """A loris that sends one byte when its time is nearly over: what is left is that little, not all anew."""
+    clock = [0.0]
+    monkeypatch.setattr("chat.session.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr(session, "LOGIN_SECONDS", 3600)
+    monkeypatch.setattr(session, "HANG_UP_SECONDS", 0)
+    here, there = socket.socketpair()
+    history = History(history_path)
+    house = House(Room(history), Rules(), Bans(history_path.with_name("bans.txt")))
+    handler = threading.Thread(target=session.Session(here, "10.0.0.1", house).run, daemon=True)
+    handler.start()
+    while here.gettimeout() is None:  # until it waits
+        threading.Event().wait(0.001)
+    clock[0] = 3599.9
+    there.sendall(b"x")
+    handler.join(10)
+    still_there = handler.is_alive()
+    here.close()
+    there.close()
+    house.room._close()
+    history.close()
+    assert not still_there
+
+
 # --------------------------------------------------------------------------------- what one client may cost
 
 

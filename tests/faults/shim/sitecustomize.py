@@ -6,6 +6,7 @@ The file that FAULTS_FILE names holds words: an offset of the clock in seconds, 
 
 from __future__ import annotations
 
+import _thread
 import errno
 import os
 import threading
@@ -15,7 +16,7 @@ from typing import Any
 
 _faults = os.open(os.environ["FAULTS_FILE"], os.O_RDONLY)
 _pread, _write, _sync, _time = os.pread, os.write, os.fdatasync, time.time
-_start: Callable[..., int] = threading._start_new_thread  # type: ignore[attr-defined]
+_start: Callable[..., int] = _thread.start_new_thread
 
 
 def _words() -> list[bytes]:
@@ -48,5 +49,5 @@ def _stepping_time() -> float:
 
 os.write = _failing_write
 os.fdatasync = _failing_sync
-threading._start_new_thread = _failing_start  # type: ignore[attr-defined]
+threading._start_new_thread = _thread.start_new_thread = _failing_start  # type: ignore[attr-defined]
 time.time = _stepping_time
