@@ -98,8 +98,10 @@ def test_each_line_that_is_not_stored_is_told_so(faulty: FaultyServer) -> None:
 
 
 def test_who_gets_no_thread_is_told_so_and_not_counted(tmp_path: Path) -> None:
-    with disk(tmp_path) as folder:
-        server = FaultyServer(folder, "--max-clients", "2")
+    with (
+        disk(tmp_path) as folder,
+        contextlib.closing(FaultyServer(folder, "--max-clients", "2")) as server,
+    ):
         alice = Client(server.port, "alice")
         server.fail("thread")
         for _ in range(3):
@@ -110,7 +112,6 @@ def test_who_gets_no_thread_is_told_so_and_not_counted(tmp_path: Path) -> None:
         Client(server.port, "bob").close()
         alice.until("join", name="bob")
         alice.close()
-        server.close()
 
 
 def test_a_stop_that_can_not_sync_says_so(faulty: FaultyServer) -> None:
