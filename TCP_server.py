@@ -120,7 +120,7 @@ class ChatServer(socketserver.ThreadingTCPServer):
                 # Without a threading.Thread, whose handshake and bookkeeping take a third of the time in
                 # which thousands connect, and 3.6 KB of each.
                 _thread.start_new_thread(self.process_request_thread, (request, client_address))
-            except RuntimeError:  # can't start new thread
+            except (RuntimeError, MemoryError):  # can't start new thread
                 self._count_out(address)
                 why_not = "The server has no thread left for one more; try again later."
         if why_not:
