@@ -323,8 +323,9 @@ class Session:
 
         Raises OSError; also for a client that has not read what a login can bring, which is little.
         """
-        direct = record.draft(record.NOBODY, "server", kind, text)
-        self._connection.send(record.stamp(self._room.history.now(), direct), DONT_WAIT)
+        direct = record.stamp(self._room.history.now(), record.draft(record.NOBODY, "server", kind, text))
+        if self._connection.send(direct, DONT_WAIT) < len(direct):
+            raise BlockingIOError  # it has half a record: nothing more may come
 
     # ----------------------------------------------------------------------------------- conversation
 

@@ -7,8 +7,10 @@ import re
 import socket
 import threading
 import unicodedata
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import example, given
@@ -120,6 +122,24 @@ def test_a_name_is_fit_to_be_a_field(text: str) -> None:
 # ----------------------------------------------------------------------------------------------- the login
 
 
+@contextlib.contextmanager
+def logging_in(history_path: Path, there: socket.socket, here: socket.socket) -> Iterator[None]:
+    """The handler of a connection that has not sent a name. It is to be at its end when the statement is."""
+    history = History(history_path)
+    house = House(Room(history), Rules(), Bans(history_path.with_name("bans.txt")))
+    handler = threading.Thread(target=session.Session(here, "10.0.0.1", house).run, daemon=True)
+    handler.start()
+    try:
+        yield
+        handler.join(10)
+        assert not handler.is_alive()
+    finally:
+        here.close()
+        there.close()
+        house.room._close()
+        history.close()
+
+
 def test_a_login_takes_so_long_at_the_most_however_much_came_at_once(
     monkeypatch: pytest.MonkeyPatch, history_path: Path
 ) -> None:
@@ -127,17 +147,8 @@ def test_a_login_takes_so_long_at_the_most_however_much_came_at_once(
     monkeypatch.setattr(session, "LOGIN_SECONDS", 0.2)
     here, there = socket.socketpair()
     there.sendall(b"/replay 1\n" * 6000)
-    history = History(history_path)
-    house = House(Room(history), Rules(), Bans(history_path.with_name("bans.txt")))
-    handler = threading.Thread(target=session.Session(here, "10.0.0.1", house).run, daemon=True)
-    handler.start()
-    handler.join(10)
-    still_there = handler.is_alive()
-    here.close()
-    there.close()
-    house.room._close()
-    history.close()
-    assert not still_there
+    with logging_in(history_path, there, here):
+        pass
 
 
 def test_a_login_that_drips_takes_no_longer(monkeypatch: pytest.MonkeyPatch, history_path: Path) -> None:
@@ -147,21 +158,31 @@ def test_a_login_that_drips_takes_no_longer(monkeypatch: pytest.MonkeyPatch, his
     monkeypatch.setattr(session, "LOGIN_SECONDS", 3600)
     monkeypatch.setattr(session, "HANG_UP_SECONDS", 0)
     here, there = socket.socketpair()
-    history = History(history_path)
-    house = House(Room(history), Rules(), Bans(history_path.with_name("bans.txt")))
-    handler = threading.Thread(target=session.Session(here, "10.0.0.1", house).run, daemon=True)
-    handler.start()
-    while here.gettimeout() is None:  # until it waits
-        threading.Event().wait(0.001)
-    clock[0] = 3599.9
-    there.sendall(b"x")
-    handler.join(10)
-    still_there = handler.is_alive()
-    here.close()
-    there.close()
-    house.room._close()
-    history.close()
-    assert not still_there
+    with logging_in(history_path, there, here):
+        while here.gettimeout() is None:  # until it waits
+            threading.Event().wait(0.001)
+        clock[0] = 3599.9
+        there.sendall(b"x")
+
+
+class HalfFull(socket.socket):
+    """A socket that has room for half of what it is to send."""
+
+    def send(self, data: Any, flags: int = 0) -> int:
+        return super().send(data[: len(data) // 2], flags)
+
+
+def test_half_a_record_is_the_last_thing_that_a_login_sends(history_path: Path) -> None:
+    """To go on behind it would make one line of two records."""
+    here, there = socket.socketpair()
+    there.settimeout(DEADLINE)
+    with logging_in(history_path, there, HalfFull(fileno=here.detach())):
+        there.sendall(b"two words\n")
+        received = b""
+        while piece := there.recv(65536):
+            received += piece
+        assert received.count(b"\t/") == 1
+        assert b"\n" not in received
 
 
 # --------------------------------------------------------------------------------- what one client may cost

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from chat.delivery import REST_SECONDS
 from tests.bench.load import Delivered, Load
 from tests.bench.servers import Kind, Running
 
@@ -61,7 +62,7 @@ def measure(
 def _measure(server: Running, load: Load, listeners: int, span: Span, start: float) -> Measured:
     connected = load.connect(listeners)
     memory = server.memory_bytes()
-    time.sleep(0.5)  # the last joins arrive
+    time.sleep(2 * REST_SECONDS)  # the last joins arrive here by then
     idle_cpu = _cpu_share(server, span.idle)
     flood = load.flood(span.flood)
     before = server.cpu_seconds()
