@@ -1,1 +1,1 @@
-"""Benchmarks, run by hand: `python3 -m tests.bench` and `python3 -m tests.bench.analytics`."""
+"""Benchmarks, run by hand: `python3 -m tests.bench`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analytics import conversations
-from tests.histories import line, records, utc
+from tests.analytics.histories import line, records, utc
 
 TALK = records(
     line("10:00", "alice", text="bob: lunch?"),

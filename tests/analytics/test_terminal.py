@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from analytics import online, summary, tables, terminal
-from tests.histories import line, records
+from tests.analytics.histories import line, records
 
 UTC = ZoneInfo("UTC")
 

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from analytics import words
-from tests.histories import line, records
+from tests.analytics.histories import line, records
 
 
 def said(*texts: str) -> Counter[str]:

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from analytics import conversations, plots, tables
 from analytics.online import connections, online
 from analytics.tables import Per
-from tests.histories import WEEK, line, records, utc
+from tests.analytics.histories import WEEK, line, records, utc
 
 HARD_NAMES = ["_bob", r"a$\frac$", "$x", "🦊", "李雷", "שלום", "a^b_c", "%s", "100%"]
 HISTORIES = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from analytics.online import connections, online, time_connected, within
-from tests.histories import line, records, utc
+from tests.analytics.histories import line, records, utc
 
 
 def curve(*lines: bytes) -> list[tuple[str, int]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from analytics import places
-from tests.histories import line, records
+from tests.analytics.histories import line, records
 
 
 @pytest.mark.parametrize(

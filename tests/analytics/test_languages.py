@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from analytics import languages
-from tests.histories import line, records
+from tests.analytics.histories import line, records
 
 
 def found(*texts: str) -> dict[str, int]:

@@ -1,7 +1,7 @@
 """Messages per minute from file to table, side by side with duckdb and polars; and the whole report.
 
     python3 -m pip install duckdb polars
-    python3 -m tests.bench.analytics [RECORDS ...]        0.1, 1 and 10 million if unsaid
+    python3 -m tests.measure.analytics [RECORDS ...]        0.1, 1 and 10 million if unsaid
 
 Each measurement is a process of its own, since memory that was taken once is not seen to be given back. They
 take turns, so that a busy moment of the machine hits all. Seconds are from the file to the table, by the
@@ -191,7 +191,7 @@ def _measured(path: Path, programs: dict[str, Any]) -> dict[str, list[dict[str, 
     for _ in range(ROUNDS):
         for name in programs:
             done = subprocess.run(
-                [sys.executable, "-m", "tests.bench.analytics", "--one", name, str(path)],
+                [sys.executable, "-m", "tests.measure.analytics", "--one", name, str(path)],
                 stdout=subprocess.PIPE,
                 text=True,
                 check=True,

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from analytics import online, summary, wording
-from tests.histories import line, records, utc
+from tests.analytics.histories import line, records, utc
 
 TOKYO = ZoneInfo("Asia/Tokyo")
 NOTHING_SKIPPED = pd.DataFrame({"file": [], "line": []})

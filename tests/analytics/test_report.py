@@ -12,7 +12,7 @@ import pytest
 
 from analytics import languages, load_history, online, summary, tables
 from analytics.report import SECTIONS, Findings, write_report
-from tests.histories import WEEK, line
+from tests.analytics.histories import WEEK, line
 
 EVIL = '<script>alert("x")</script>&"\''
 

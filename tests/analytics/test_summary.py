@@ -8,7 +8,7 @@ import pandas as pd
 
 from analytics import online
 from analytics.summary import Summary, summarize
-from tests.histories import line, records, utc
+from tests.analytics.histories import line, records, utc
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

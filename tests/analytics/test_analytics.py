@@ -14,10 +14,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.histories import WEEK, line
+from tests.analytics.histories import WEEK, line
+from tests.harness import ROOT
 from tests.terminal import Terminal
-
-ROOT = Path(__file__).parent.parent
 
 SMALL = (
     line("10:00", "server", "start", address="-")
