@@ -185,33 +185,64 @@ def shorten(text: str, limit: int = TEXT_BYTES) -> str:
 
 # -------------------------------------------------------------------------------------------------- names
 
-# Letters and marks that show nothing, though Unicode counts them as letters and marks: with them a name
-# could look like another one, or like none.
+# Which code points a name may have follows PRECIS: RFC 8266 (nicknames), on the FreeformClass of RFC 8264.
+# The properties that `unicodedata` lacks stand here; a test holds them against Unicode's own files.
+
+# What shows nothing: Default_Ignorable_Code_Point of Unicode 15 (what is reserved for such is in it, so that it
+# hardly changes), and then four that are blank though Unicode does not count them there.
 _INVISIBLE = re.compile(
-    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+    "[\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff"
+    "\u2800\U00013441-\U00013442\U0001d159]"
 )
+# RFC 8264, 9.9, OldHangulJamo: parts of syllables, which a font may put together to look like another name.
+_OLD_HANGUL_JAMO = re.compile("[\u1100-\u11ff\ua960-\ua97c\ud7b0-\ud7c6\ud7cb-\ud7fb]")
+# No character comes apart into more than four (NFD): what is longer is no name, and is not looked at.
+_LONGEST_NAME = 4 * NAME_CHARACTERS
+_LONGEST_KEY = 18 * NAME_CHARACTERS  # and into no more than 18 where it is a ligature (NFKD)
 
 
 def clean_name(text: str) -> str:
     """The name as it is written: cleaned, without space around it, in NFC. Raises BadName."""
-    name = unicodedata.normalize("NFC", clean_text(text).strip())
-    if not _INVISIBLE.sub("", name):
-        raise BadName("A name needs at least one character that can be seen; try another.")
+    name = clean_text(text).strip()
+    if len(name) <= _LONGEST_NAME:
+        name = unicodedata.normalize("NFC", name)
     if len(name) > NAME_CHARACTERS:
         raise BadName(
             f"That name has {len(name)} characters, the most is {NAME_CHARACTERS}; try a shorter one."
         )
+    if not _INVISIBLE.sub("", name):
+        raise BadName("A name needs at least one character that can be seen; try another.")
     if name.startswith("/"):
         raise BadName("A name can't begin with a slash; try another.")
-    if any(character.isspace() for character in name):
-        raise BadName("A name can't have a space in it; try another.")
-    if any(unicodedata.category(character) in ("Cc", "Cf", "Cs") for character in name):
-        raise BadName("A name can't have characters in it that nobody sees; try another.")
+    for character in name:
+        _check_character(character)
     return name
 
 
+def _check_character(character: str) -> None:
+    """Raises BadName for what no name may have in it."""
+    category = unicodedata.category(character)
+    if character.isspace():
+        raise BadName("A name can't have a space in it; try another.")
+    if category in ("Cc", "Cf", "Cs"):
+        raise BadName("A name can't have characters in it that nobody sees; try another.")
+    # Unassigned (in the Unicode of this Python) and private: what they look like, or what they will be equal
+    # to, nobody knows.
+    if category in ("Cn", "Co") or _OLD_HANGUL_JAMO.match(character):
+        raise BadName(
+            f"A name can't have U+{ord(character):04X} in it, which computers show differently; try another."
+        )
+
+
 def name_key(name: str) -> str:
-    """What must be unique: two names with the same key look the same, or differ in case only."""
+    """What must be unique: two names with the same key look the same, or differ in case only.
+
+    The key of a key is itself. What is too long to be either has the key "", which no name has.
+    """
+    if len(name) > _LONGEST_KEY:
+        return ""
     seen = _INVISIBLE.sub("", unicodedata.normalize("NFKD", name))  # taken apart, for one may stand between
     folded = unicodedata.normalize("NFKC", seen).casefold()
     return _INVISIBLE.sub("", unicodedata.normalize("NFKC", folded))

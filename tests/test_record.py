@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import time
+import unicodedata
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat import record
-from chat.record import Record
+from chat.record import BadName, Record
 from tests.vectors import raw, vectors
 
 NOON = "2026-11-21T12:00:00.000Z"
@@ -119,3 +122,69 @@ def test_shortened_text_keeps_whole_characters(text: str, limit: int) -> None:
     short = record.shorten(text, limit)
     assert len(short.encode()) <= limit
     assert short == text or text.startswith(short.removesuffix("…"))
+
+
+# ------------------------------------------------------------------------------------------------- names
+
+UNICODE = Path("/usr/share/unicode")  # Debian: apt-get install unicode-data
+
+
+def in_a_name(code_point: int) -> str | None:
+    """What becomes of a name that has it in the middle; None if the name is refused."""
+    try:
+        return record.clean_name(f"al{chr(code_point)}ice")
+    except BadName:
+        return None
+
+
+def with_property(file: str, name: str) -> list[int]:
+    """The code points to which one of Unicode's files gives the property."""
+    found: list[int] = []
+    for line in (UNICODE / file).read_text().splitlines():
+        points, _, rest = line.partition("#")[0].partition(";")
+        if rest.strip() == name:
+            first, _, last = points.strip().partition("..")
+            found += range(int(first, 16), int(last or first, 16) + 1)
+    return found
+
+
+def test_no_name_has_what_is_unassigned_private_or_shows_nothing() -> None:
+    """The whole of Unicode, save where a plane is all the same: there its beginning and its end."""
+    for code_point in (*range(0x33480), *range(0xDFFF0, 0xE1000), *range(0xFFFF0, 0x100010), 0x10FFFF):
+        category = unicodedata.category(chr(code_point))
+        if category in ("Cf", "Cs", "Cn", "Co"):
+            written = in_a_name(code_point)
+            assert written in (None, "alice"), hex(code_point)
+
+
+@pytest.mark.skipif(not (UNICODE / "DerivedCoreProperties.txt").exists(), reason="no unicode-data here")
+def test_what_unicode_calls_ignorable_makes_no_other_name() -> None:
+    ignorable = with_property("DerivedCoreProperties.txt", "Default_Ignorable_Code_Point")
+    assert len(ignorable) > 4000
+    for code_point in ignorable:
+        assert record.name_key(f"al{chr(code_point)}ice") == "alice", hex(code_point)
+
+
+@pytest.mark.skipif(not (UNICODE / "HangulSyllableType.txt").exists(), reason="no unicode-data here")
+def test_no_name_has_parts_of_old_hangul_syllables() -> None:
+    for kind in ("L", "V", "T"):
+        parts = with_property("HangulSyllableType.txt", kind)
+        assert len(parts) > 90
+        for code_point in parts:
+            assert in_a_name(code_point) is None, hex(code_point)
+
+
+def test_a_name_is_measured_before_it_is_looked_at() -> None:
+    """Two thousand combining marks take 10 ms to put in order; nobody is to wait for that."""
+    marks = "a" + "\u0301\u0327" * 2000
+    began = time.process_time()
+    for _ in range(100):
+        assert record.name_key(marks) == ""
+        with pytest.raises(BadName):
+            record.clean_name(marks)
+    assert time.process_time() - began < 0.2
+
+
+def test_a_name_typed_in_pieces_may_be_four_times_as_long() -> None:
+    assert record.clean_name("\u1f82" * 24) == "\u1f82" * 24
+    assert record.clean_name(unicodedata.normalize("NFD", "\u1f82" * 24)) == "\u1f82" * 24
