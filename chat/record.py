@@ -188,7 +188,7 @@ def shorten(text: str, limit: int = TEXT_BYTES) -> str:
 # Which code points a name may have follows PRECIS: RFC 8266 (nicknames), on the FreeformClass of RFC 8264.
 # The properties that `unicodedata` lacks stand here; a test holds them against Unicode's own files.
 
-# What shows nothing: Default_Ignorable_Code_Point of Unicode 15 (what is reserved for such is in it, so that it
+# What shows nothing: Default_Ignorable_Code_Point of Unicode 15 (what is reserved for such is in it, so it
 # hardly changes), and then four that are blank though Unicode does not count them there.
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
