@@ -2,17 +2,30 @@
 """A terminal client for the chat. This one file is all of it: Python 3.9 or newer runs it, on any system.
 
     python3 TCP_client.py                      looks for a server and asks for what it needs to know
-    python3 TCP_client.py HOST --name alice    comes in
+    python3 TCP_client.py HOST --name alice    joins
     echo hi | python3 TCP_client.py HOST       says one thing, and ends when that is in the history
 
-How it is made, from the inside out; what stands further up knows nothing of what stands below it:
+The parts, from the bottom up; each one uses only what stands above it:
 
-    the grammar       what a line from the server means; nothing in it is believed before it is cleaned
-    Conversation      the protocol, without sockets, terminals or clocks: bytes in, events and bytes out.
-                      A line that is sent is kept until the server answers it, so it is never lost or doubled
-    View              records as lines for people: local times, colours, names that stand out
-    Link              a thread of its own that carries the conversation over as many connections as it takes
-    the screens       where lines are typed and shown: a pipe, a plain terminal, or prompt_toolkit
+    the grammar        Record, parse, clean, Lines    what a line from the server means; nothing in it is
+                                                      trusted before it is cleaned
+    the commands       COMMANDS, expected_answer      one table: what can be typed, who does it, and the kind
+                                                      of record by which the server answers
+    the conversation   Position                       where we are in the history
+                       Outbox                         what is not acknowledged
+                       State, Conversation            the protocol without sockets, terminals or clocks:
+                                                      bytes in, events and bytes out
+    the settings       Settings                       what is remembered from one time to the next
+    the view           View, People                   records as lines for people; who is here
+    the network        Connection, connect            where the socket is opened
+                       Outcome, judge                 how a connection ended, and what follows from it
+                       Link                           a thread that carries a conversation over as many
+                                                      connections as it takes
+    finding            find_servers, examine          discovery, and --doctor
+    programs           PlainScreen                    a pipe, --plain
+    people             Chat                           between a link and a screen: what to show, what is meant
+                       LineScreen, PromptScreen       where a person types and reads
+    the start          main                           arguments and questions
 
 pip install prompt_toolkit makes typing better, colorama makes colours on Windows; neither is needed.
 """
@@ -21,6 +34,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import enum
 import getpass
 import json
 import os
@@ -51,12 +65,13 @@ PORT = 9999
 LINE_BYTES = 16 * 1024  # no record is a third as long; what is longer is skipped and never held
 PASTE_LINES = 5  # so many pasted lines are more likely a slip than a message
 BACKLOG = 1000  # lines from a pipe that may wait for their answer before no more are read
+SEND_BYTES = 64 * 1024  # taken from the outbox at once; the rest waits for its turn
 CONNECT_SECONDS = 10
 SILENCE_SECONDS = 20  # without a word, though something is due, the connection counts as lost
-COMMAND_SECONDS = 75  # the same, where a command is due: the server counts its statistics for 60 at the most
+COMMAND_SECONDS = 75  # the same, where a command is due: the server counts its statistics for 60 at most
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between tries to connect, doubling
-LEAVE_SECONDS = 5  # for the server to hang up after we took our leave
-TURNED_AWAY_TRIES = 5  # when coming back: our own old connection may still hold the name
+LEAVE_SECONDS = 5  # for the server to hang up after our /exit
+TURNED_AWAY_TRIES = 5  # when reconnecting: our own old connection may still hold the name
 DISCOVERY_SECONDS = 1.2  # on one network an answer takes milliseconds; Wi-Fi that sleeps takes a second
 
 
@@ -150,59 +165,278 @@ class Lines:
             self._rest = rest
 
 
-# ----------------------------------------------------------------------------------------- the conversation
+# --------------------------------------------------------------------------------------------- the commands
+
+
+class Command(NamedTuple):
+    """What can be typed behind a slash. Completion, expected answers and the client's part of /help use it.
+
+    `answer` is the kind of the record by which the server answers; `run` does what the client does itself,
+    with what stands behind the command's name, and returns what to tell.
+    """
+
+    name: str
+    arguments: str
+    help: str
+    answer: str = ""
+    aliases: tuple[str, ...] = ()
+    run: Callable[[Chat, str], str] | None = None
+    secret: bool = False  # what stands behind it is kept nowhere
+
+
+COMMANDS = (
+    Command("help", "[COMMAND]", "list what can be typed", "/help"),
+    Command("users", "", "list who is here", "/users", ("who", "names")),
+    Command("nick", "NAME", "take another name", "rename"),
+    Command("me", "ACTION", "say what you do", "action"),
+    Command("msg", "NAME TEXT", "send a private message", "/msg"),
+    Command("reply", "TEXT", "answer the last private message", "/msg", ("r",)),
+    Command("history", "[N]", "show what was said last", "/history"),
+    Command("search", "WORDS", "find what was said", "/search"),
+    Command("stats", "", "show messages per minute and more", "/stats"),
+    Command("away", "[TEXT]", "be shown as away", "/away"),
+    Command("back", "", "be back", "/back"),
+    Command("say", "TEXT", "say what looks like a command", "message"),
+    Command("clear", "", "begin a new history", "clear"),
+    Command("exit", "", "leave", "leave", ("quit",)),
+    Command("admin", "PASSWORD", "become an admin", "/admin", secret=True),
+    Command("kick", "NAME [WHY]", "end somebody's connection", "notice"),
+    Command("mute", "NAME", "hide what somebody says from everybody", "notice"),
+    Command("unmute", "NAME", "end that", "notice"),
+    Command("ban", "NAME-or-ADDRESS [TIME] [WHY]", "keep somebody out", "notice"),
+    Command("unban", "NAME-or-ADDRESS", "let them in again", "notice"),
+    Command("bans", "", "list who is kept out", "/bans"),
+    Command("password", "SECRET", "enter a room that has a password", secret=True),
+    Command("connect", "HOST[:PORT]", "go to another server", run=lambda chat, text: chat.connect_to(text)),
+    Command(
+        "highlight",
+        "WORD",
+        "make a word stand out, or no longer",
+        run=lambda chat, text: chat.highlight(text),
+    ),
+    Command("bell", "off|mention|all", "choose when to ring", run=lambda chat, text: chat.set_bell(text)),
+    Command("ignore", "NAME", "hide what somebody says", run=lambda chat, text: chat.ignore(text)),
+    Command("unignore", "NAME", "show it again", run=lambda chat, text: chat.unignore(text)),
+    Command(
+        "color", "NAME COLOUR", "show a name in another colour", run=lambda chat, text: chat.set_color(text)
+    ),
+)
+_BY_NAME = {name: command for command in COMMANDS for name in (command.name, *command.aliases)}
+BARE_WORDS = ("clear", "exit")  # commands without a slash too: that is what the user asked for
+
+
+def command_in(line: str) -> tuple[str, str] | None:
+    """A command's name, in lower case, and what stands behind it; None if the line says something."""
+    if line.strip(" ") in BARE_WORDS:
+        return line.strip(" "), ""
+    if line.startswith("/") and not line.startswith("//"):
+        word, _, argument = line[1:].partition(" ")
+        return word.casefold(), argument.strip(" ")
+    return None
+
+
+def known_command(line: str) -> Command | None:
+    """The command of the table that the line gives."""
+    found = command_in(line)
+    return _BY_NAME.get(found[0]) if found else None
+
+
+def is_secret(line: str) -> bool:
+    """Whether the line has something in it that nobody may see or keep."""
+    command = known_command(line.strip())
+    return command is not None and command.secret
 
 
 class Answer(NamedTuple):
-    """How the server answers a line: by a record of this kind and, where it can be told before, text."""
+    """How the server answers a line: a record of this kind and, where that is known, with this text.
+
+    The kind is "" where the command is unknown to us: any kind may answer it.
+    """
 
     kind: str
     text: str | None = None
 
-
-def answer_to(line: str) -> Answer:
-    """The answer that a line will get if nothing goes wrong."""
-    if line.strip(" ") in ("clear", "exit"):
-        line = "/" + line.strip(" ")
-    if line.startswith("//"):
-        return Answer("message", line[1:])
-    if not line.startswith("/"):
-        return Answer("message", line)
-    word, _, argument = line[1:].partition(" ")
-    word, argument = word.casefold(), argument.strip(" ")
-    in_history = {
-        "say": Answer("message", argument),
-        "me": Answer("action", argument),
-        "nick": Answer("rename"),
-        "clear": Answer("clear"),
-        "exit": Answer("leave"),
-        "quit": Answer("leave"),
-        **dict.fromkeys(("kick", "mute", "unmute", "ban", "unban"), Answer("notice")),
-    }
-    return in_history.get(word, Answer("/" + _CANONICAL.get(word, word)))
+    @property
+    def direct(self) -> bool:
+        """Whether it may consist of records for us alone, of which nobody knows how many come."""
+        return self.kind.startswith("/") or not self.kind
 
 
-_CANONICAL = {"who": "users", "names": "users", "r": "reply", "reply": "msg"}
-_SENT_AGAIN = ("message", "action", "rename")  # what the replay shows if it was done, and harms nobody
+def expected_answer(line: str) -> Answer:
+    """The answer that a line gets if nothing goes wrong."""
+    found = command_in(line)
+    if found is None:
+        return Answer("message", line[1:] if line.startswith("//") else line)
+    word, argument = found
+    if word == "say":
+        return Answer("message", argument)
+    command = _BY_NAME.get(word)
+    if command is None:
+        return Answer("")
+    return Answer(command.answer, argument if word == "me" else None)
+
+
+# ----------------------------------------------------------------------------------------- the conversation
+
+
+class Position:
+    """Where we are in the history, so that the next connection can go on just there.
+
+    The offset is the byte behind the last history record that came: the server's START, plus what came since.
+    """
+
+    def __init__(self) -> None:
+        self.exact = True  # the replay on this connection begins just where the last one broke
+        self._token = ""
+        self._offset = 0
+        self._end = 0  # our own join is not before it
+        self._time = ""  # of the last history record
+        self._break_time = ""  # the same, when the connection broke
+
+    def login_options(self, replay: str) -> list[str]:
+        """The login lines that ask to go on here; `replay` is how much to see the first time, "" as usual."""
+        if self._token and self._time:
+            return [f"/session {self._token} {self._offset} {self._time}"]
+        return [*([f"/replay {replay}"] if replay else []), "/session"]
+
+    def reconnect(self) -> None:
+        """A new connection begins."""
+        self._break_time = self._time
+        self.exact = not self._time
+
+    def begin(self, session: str, *, joining: bool) -> bool:
+        """Take the text of a /session record; False if it is none.
+
+        One that comes while the replay goes on only corrects the offset: something in the file was no record.
+        """
+        match = re.fullmatch(r"(\S{1,200}) (\d{1,18}) (\d{1,18})", session, re.ASCII)
+        if match is None:
+            return False
+        start = int(match.group(2))
+        if joining:
+            self.exact = self.exact or start == self._offset
+            self._end = int(match.group(3))
+        self._token, self._offset = match.group(1), start
+        return True
+
+    def advance(self, record: Record, size: int) -> bool:
+        """Go on behind a history record of so many bytes: whether it may be our own join."""
+        if record.kind == "clear":
+            self._offset = self._end = 0
+        new = self._offset >= self._end
+        self._offset += size
+        self._time = record.time
+        return new
+
+    def came_before(self, record: Record) -> bool:
+        """Whether a record of the replay came on an earlier connection already, as far as its time tells."""
+        return not self.exact and record.time <= self._break_time
 
 
 @dataclass
 class Line:
-    """A line that somebody wrote. `quiet` ones are the client's own, and nobody misses their answer."""
+    """A line that was typed. `quiet` ones are the client's own, and nobody misses their answer."""
 
     text: str
     quiet: bool = False
 
     def __post_init__(self) -> None:
-        self.answer = answer_to(self.text)
+        self.answer = expected_answer(self.text)
 
     def is_answered_by(self, record: Record) -> bool:
-        """Whether the record, which is ours, can be the answer."""
+        """Whether the history record, which is ours, can be the answer."""
         return self.answer.kind == record.kind and self.answer.text in (None, record.text)
 
 
+class Outbox:
+    """What is not acknowledged: each line moves from right to left.
+
+    answered | in flight | unsent       when a connection breaks, those in flight that the replay does not
+                ^ oldest                show move back to the right
+    """
+
+    def __init__(self) -> None:
+        self._in_flight: deque[Line] = deque()
+        self._unsent: deque[Line] = deque()
+        self._last_answer = ("", False)  # its kind, and whether it is quiet; more such records may follow
+
+    def __len__(self) -> int:
+        return len(self._in_flight) + len(self._unsent)
+
+    @property
+    def waiting(self) -> list[str]:
+        """What somebody typed and is not yet known to be handled, oldest first."""
+        return [line.text for line in (*self._in_flight, *self._unsent) if not line.quiet]
+
+    @property
+    def answer_due(self) -> bool:
+        """Whether the server has a line that it has not answered."""
+        return bool(self._in_flight)
+
+    @property
+    def command_due(self) -> bool:
+        """Whether one of these is a command, which may take a while."""
+        return any(line.answer.direct for line in self._in_flight)
+
+    @property
+    def all_sent(self) -> bool:
+        """Whether nothing is to be sent."""
+        return not self._unsent
+
+    def add(self, line: Line) -> None:
+        """Take a line to be sent."""
+        self._unsent.append(line)
+
+    def take(self) -> list[Line]:
+        """The next lines to send, about SEND_BYTES of them; they are in flight from now on."""
+        taken: list[Line] = []
+        size = 0
+        while self._unsent and size < SEND_BYTES:
+            taken.append(self._unsent.popleft())
+            size += len(taken[-1].text) + 1
+        self._in_flight += taken
+        return taken
+
+    def acknowledge(self, record: Record) -> list[Line]:
+        """Our own history record answers a line; those before it were handled too, and are returned."""
+        for index, line in enumerate(self._in_flight):
+            if line.is_answered_by(record):
+                return [self._in_flight.popleft() for _ in range(index + 1)][:-1]
+        return []
+
+    def acknowledge_direct(self, kind: str) -> bool:
+        """A direct record answers the oldest line in flight, or goes on with the last answer: is it quiet?
+
+        An /error answers any line, another kind only a command; not always the kind that was expected.
+        """
+        oldest = self._in_flight[0].answer if self._in_flight else Answer("message")
+        more = self._last_answer[0] == kind and oldest.kind != kind
+        if kind == "/error" or (oldest.direct and not more):
+            quiet = bool(self._in_flight) and self._in_flight.popleft().quiet
+            self._last_answer = (kind, quiet)
+        return self._last_answer == (kind, True)
+
+    def acknowledge_all(self) -> None:
+        """The server has handled whatever was sent."""
+        self._in_flight.clear()
+
+    def send_again(self, first: Iterable[Line] = ()) -> list[Line]:
+        """After a break: what is in flight is to be sent again, behind `first`.
+
+        Returns the lines that are dropped instead, because they could be done twice.
+        """
+        again = [line for line in self._in_flight if line.answer.kind in _SENT_AGAIN]
+        dropped = [line for line in self._in_flight if line.answer.kind not in _SENT_AGAIN]
+        self._in_flight.clear()
+        self._unsent.extendleft(reversed([*first, *again]))
+        return dropped
+
+
+_SENT_AGAIN = ("message", "action", "rename")  # what the replay shows if it was done, and harms nobody
+
+
 @dataclass(frozen=True)
-class Heard:
+class Received:
     """A record that came. `mine`: we are its author. `quiet`: it answers a line that nobody typed."""
 
     record: Record
@@ -224,7 +458,7 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Unsure:
+class Unconfirmed:
     """A line was sent when the connection broke, and nobody can say what became of it."""
 
     line: str
@@ -237,11 +471,20 @@ class Left:
     why: str
 
 
-Event = Union[Heard, Joined, Refused, Unsure, Left]
+Event = Union[Received, Joined, Refused, Unconfirmed, Left]
 
 
 class NotAChat(Exception):
     """What answers is no chat server; the argument is what it said."""
+
+
+class State(enum.Enum):
+    """How far a connection has come."""
+
+    LOGIN = "login"  # our name is sent, or will be with the next bytes
+    REFUSED = "refused"  # the server waits for another name
+    REPLAY = "replay"  # our name is taken; what we missed comes, and then our own join
+    JOINED = "joined"
 
 
 class Conversation:
@@ -249,86 +492,72 @@ class Conversation:
 
     `connected` begins each connection; then bytes go in through `receive` and come out of `data_to_send`.
     Every line that `say` takes is in the history once in the end, or an event tells that this is not known.
-
-        lines:    answered | in flight | unsent       a line moves from right to left, and when a connection
-                             ^ oldest                 breaks those in flight that the replay does not show
-                                                      move back to the right
     """
 
     def __init__(self, name: str, password: str = "", replay: str = "") -> None:
         self.name = name
         self.password = password
-        self.joined = False  # in the room, on this connection
-        self.refused = False  # the server waits for another name
-        self.leaving = False  # after the lines that wait comes /exit, and none is taken any more
+        self.state = State.LOGIN
+        self.leaving = False  # behind the lines that wait comes /exit, and none is taken any more
+        self.exit_sent = False
         self._replay = replay
-        self._in_flight: deque[Line] = deque()
-        self._unsent: deque[Line] = deque()
+        self._position = Position()
+        self._outbox = Outbox()
         self._lines = Lines()
-        self._control = b""  # login lines that are to be sent
-        self._exit_sent = False
+        self._login = b""  # lines that are to be sent before we are in
         self._greeted = False  # by a record, on this connection: it is a chat
-        self._admitted = False  # our name was taken, on this connection
-        self._last_answer = ("", False)  # its kind, and whether it is quiet; more such records may follow
-        # Where we are in the history, as the server's /session said and the records since add up.
-        self._token = ""
-        self._offset = 0
-        self._end = 0  # up to there it is replay
-        self._time = ""  # of the last record
-        self._break_time = ""  # of the last record before the connection broke
-        self._exact = True  # the replay goes on just where we were
         # Who we are in the records. Behind our old connection's leave, a namesake is somebody else.
-        self._shown_name = ""
-        self._shown_address = ""
+        self._own_name = ""
+        self._own_address = ""
         self._still_there = False
         self._renamed = ""  # a name that we took just before the break, and must take again
 
     @property
+    def joined(self) -> bool:
+        """Whether we are in the room, on this connection."""
+        return self.state is State.JOINED
+
+    @property
+    def refused(self) -> bool:
+        """Whether the server waits for another name."""
+        return self.state is State.REFUSED
+
+    @property
+    def been_in(self) -> bool:
+        """Whether we have been in this room, so that our name was good once."""
+        return bool(self._own_name)
+
+    @property
     def waiting(self) -> list[str]:
         """What is not yet known to be handled, oldest first."""
-        return [line.text for line in (*self._in_flight, *self._unsent) if not line.quiet]
+        return self._outbox.waiting
 
     @property
     def backlog(self) -> int:
         """How many lines wait."""
-        return len(self._in_flight) + len(self._unsent)
+        return len(self._outbox)
 
     @property
     def answer_due(self) -> bool:
         """Whether the server owes us something."""
-        return bool(self._in_flight) or not (self.joined or self.refused)
+        return self._outbox.answer_due or self.state in (State.LOGIN, State.REPLAY)
 
     @property
     def command_due(self) -> bool:
         """Whether it owes us the answer to a command, which may take a while."""
-        return any(line.answer.kind.startswith("/") for line in self._in_flight)
-
-    @property
-    def said_goodbye(self) -> bool:
-        """Whether all is sent, the /exit too."""
-        return self._exit_sent
-
-    @property
-    def was_in(self) -> bool:
-        """Whether we have been in this room, so that our name was good once."""
-        return bool(self._shown_name)
+        return self._outbox.command_due
 
     # ----- out
 
     def connected(self) -> None:
         """A new connection is there: log in on it."""
-        self.joined = self.refused = self._exit_sent = self._greeted = self._admitted = False
+        self.state = State.LOGIN
+        self.exit_sent = self._greeted = False
         self._lines = Lines()
-        self._still_there = self.was_in
-        self._break_time = self._time
-        self._exact = not self._time
+        self._still_there = self.been_in
+        self._position.reconnect()
         options = ["/password " + self.password] if self.password else []
-        if self._token and self._time:
-            options.append(f"/session {self._token} {self._offset} {self._time}")
-        else:
-            options += [f"/replay {self._replay}"] if self._replay else []
-            options.append("/session")
-        self._control = _encoded(*options, self.name)
+        self._login = _encoded(*options, *self._position.login_options(self._replay), self.name)
 
     def say(self, text: str, *, quiet: bool = False) -> None:
         """Take a line to say or a command; what could harm is removed.
@@ -340,14 +569,14 @@ class Conversation:
         if self.leaving or not text:
             return
         line = Line(text, quiet)
-        if self.refused and not self.was_in:
+        if self.refused and not self.been_in:
             self._try_again(text)
         elif line.answer.kind == "leave":
             self.leave()
         elif line.answer.kind == "rename" and not self.joined:
             self.name = written_name(text.partition(" ")[2])
         else:
-            self._unsent.append(line)
+            self._outbox.add(line)
 
     def leave(self) -> None:
         """Leave in order, behind all the lines that wait."""
@@ -355,27 +584,22 @@ class Conversation:
 
     def data_to_send(self) -> bytes:
         """What is to go out now; the lines in it are in flight from now on."""
-        out, self._control = [self._control], b""
+        out, self._login = self._login, b""
         if self.joined:
-            size = 0
-            while self._unsent and size < 64 * 1024:
-                line = self._unsent.popleft()
-                self._in_flight.append(line)
-                out.append(_encoded(line.text))
-                size += len(out[-1])
-            if self.leaving and not self._unsent and not self._exit_sent:
-                self._exit_sent = True
-                out.append(b"/exit\n")
-        return b"".join(out)
+            out += _encoded(*(line.text for line in self._outbox.take()))
+            if self.leaving and self._outbox.all_sent and not self.exit_sent:
+                self.exit_sent = True
+                out += b"/exit\n"
+        return out
 
     def _try_again(self, text: str) -> None:
-        self.refused = False
+        self.state = State.LOGIN
         if text.startswith("/password "):
             self.password = text.partition(" ")[2].strip()
-            self._control += _encoded(text)
+            self._login += _encoded(text)
         else:
             self.name = written_name(text[len("/nick ") :] if text.startswith("/nick ") else text)
-        self._control += _encoded(self.name)
+        self._login += _encoded(self.name)
 
     # ----- in
 
@@ -392,110 +616,75 @@ class Conversation:
         return events
 
     def _direct(self, record: Record) -> list[Event]:
+        logging_in = self.state in (State.LOGIN, State.REFUSED)
         if record.kind == "/session":
-            self._take_session(record.text)
+            if self._position.begin(record.text, joining=logging_in) and logging_in:
+                self.state = State.REPLAY
             return []
-        if not self.joined and record.kind == "/error" and not self._admitted:
-            self.refused = True
+        if record.kind == "/error" and logging_in:
+            self.state = State.REFUSED
             return [Refused(record)]
-        mine = record.kind == "/msg" and record.name == self._shown_name
+        mine = record.kind == "/msg" and record.name == self._own_name
         quiet = False
         if self.joined and (record.kind != "/msg" or mine):
-            quiet = self._take_answer(record.kind)
-        return [Heard(record, mine, quiet=quiet)]
-
-    def _take_session(self, text: str) -> None:
-        match = re.fullmatch(r"(\S{1,200}) (\d{1,18}) (\d{1,18})", text, re.ASCII)
-        if match:
-            start = int(match.group(2))
-            if not self._admitted:
-                self._exact = self._exact or start == self._offset
-                self._admitted, self.refused = True, False
-            self._token, self._offset, self._end = match.group(1), start, int(match.group(3))
-
-    def _take_answer(self, kind: str) -> bool:
-        """A direct record answers the oldest line in flight, or goes on with the last answer: is it quiet?
-
-        An /error answers any line, another kind only a command; not always the kind that was expected.
-        """
-        oldest = self._in_flight[0].answer.kind if self._in_flight else ""
-        more = self._last_answer[0] == kind and oldest != kind
-        if kind == "/error" or (oldest.startswith("/") and not more):
-            quiet = bool(self._in_flight) and self._in_flight.popleft().quiet
-            self._last_answer = (kind, quiet)
-        return self._last_answer == (kind, True)
+            quiet = self._outbox.acknowledge_direct(record.kind)
+        return [Received(record, mine, quiet=quiet)]
 
     def _history(self, record: Record, size: int) -> list[Event]:
-        if record.kind == "clear":
-            self._offset = self._end = 0  # a new history: there is nothing in it to be replayed
-        self._offset += size
-        self._time = record.time
+        new = self._position.advance(record, size)
         if self.joined:
             return self._live(record)
-        if record.kind == "join" and record.name == self.name and self._offset > self._end:
+        if new and record.kind == "join" and record.name == self.name:
             return self._own_join(record)
         return self._replayed(record)
 
     def _live(self, record: Record) -> list[Event]:
         mine = self._is_mine(record)
-        events: list[Event] = [Heard(record, mine)]
+        events: list[Event] = [Received(record, mine)]
         if mine and record.kind == "leave":
-            self._in_flight.clear()
+            self._outbox.acknowledge_all()
             events.append(Left(record.text))
         elif mine:
-            self._strike(record)
+            events += _unconfirmed(self._outbox.acknowledge(record))
             if record.kind == "rename":
-                self._shown_name, self.name = record.text, clean(record.text)
+                self._own_name, self.name = record.text, clean(record.text)
         return events
 
     def _replayed(self, record: Record) -> list[Event]:
-        if not self._exact and record.time <= self._break_time:
-            return []  # it came already, and what was answered then must not answer again
+        if self._position.came_before(record):
+            return []  # what it answered then it must not answer again
         mine = self._is_mine(record)
-        events: list[Event] = [Heard(record, mine, replayed=True)]
+        events: list[Event] = [Received(record, mine, replayed=True)]
         if record.kind == "start" or (mine and record.kind == "leave"):
             self._still_there = False
         elif mine and self._still_there:
-            events += self._strike(record)
+            events += _unconfirmed(self._outbox.acknowledge(record))
             if record.kind == "rename":
-                self._shown_name, self._renamed = record.text, clean(record.text)
+                self._own_name, self._renamed = record.text, clean(record.text)
         return events
 
     def _is_mine(self, record: Record) -> bool:
         """Whether we are the author; of a notice, whether it says what we did as an admin."""
         if record.kind == "notice":
-            return record.address == "-" and record.text.startswith(self._shown_name + " ")
-        return (record.name, record.address) == (self._shown_name, self._shown_address)
+            return record.address == "-" and record.text.startswith(self._own_name + " ")
+        return (record.name, record.address) == (self._own_name, self._own_address)
 
     def _own_join(self, record: Record) -> list[Event]:
         """We are in: what the replay did not show is sent again, or told where that could do it twice."""
-        events: list[Event] = [Heard(record, mine=True), Joined()]
-        again = [line for line in self._in_flight if line.answer.kind in _SENT_AGAIN]
-        events += _unsure(line for line in self._in_flight if line not in again)
-        if self._renamed:
-            again.insert(0, Line("/nick " + self._renamed))
-            self._renamed = ""
-        self._in_flight.clear()
-        self._unsent.extendleft(reversed(again))
-        self._shown_name, self._shown_address = record.name, record.address
-        self.joined, self.refused = True, False
-        return events
-
-    def _strike(self, record: Record) -> list[Event]:
-        """Our record answers a line. Those before it were handled too; of a command the answer is lost."""
-        for index, line in enumerate(self._in_flight):
-            if line.is_answered_by(record):
-                before = [self._in_flight.popleft() for _ in range(index + 1)][:-1]
-                return _unsure(before)
-        return []
+        first = [Line("/nick " + self._renamed)] if self._renamed else []
+        self._renamed = ""
+        dropped = self._outbox.send_again(first)
+        self._own_name, self._own_address = record.name, record.address
+        self.state = State.JOINED
+        return [Received(record, mine=True), Joined(), *_unconfirmed(dropped)]
 
 
 def _encoded(*lines: str) -> bytes:
     return "".join(line + "\n" for line in lines).encode(errors="replace")
 
 
-def _unsure(lines: Iterable[Line]) -> list[Event]:
-    return [Unsure(line.text) for line in lines if not line.quiet]
+def _unconfirmed(lines: Iterable[Line]) -> list[Event]:
+    return [Unconfirmed(line.text) for line in lines if not line.quiet]
 
 
 # ------------------------------------------------------------------------------------------------- settings
@@ -709,7 +898,7 @@ class People:
     def __len__(self) -> int:
         return len(self._here)
 
-    def hear(self, record: Record) -> None:
+    def learn(self, record: Record) -> None:
         """Learn from a record. What is a name in it is cleaned: it may be completed on the typed line."""
         name, text = clean(record.name), clean(record.text)
         key = name_key(name)
@@ -773,8 +962,38 @@ def parse_port(text: str) -> int:
     return int(text)
 
 
+class Connection:
+    """An open socket that never waits. What else can carry the conversation has the same four methods."""
+
+    def __init__(self, socket_: socket.socket) -> None:
+        self._socket = socket_
+        socket_.setblocking(False)
+
+    def fileno(self) -> int:
+        """For select."""
+        return self._socket.fileno()
+
+    def receive(self) -> bytes | None:
+        """What has come: b"" at the end of the stream, None where nothing has. Raises OSError."""
+        try:
+            return self._socket.recv(256 * 1024)
+        except BlockingIOError:
+            return None
+
+    def send(self, data: bytes) -> int:
+        """Send as much as goes out at once; how many bytes that is. Raises OSError."""
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+
+    def close(self) -> None:
+        """Hang up."""
+        self._socket.close()
+
+
 def connect(address: Address) -> socket.socket:
-    """A connection that notices when the other end is gone. Raises OSError."""
+    """A socket that notices when the other end is gone. Raises OSError."""
     connection = socket.create_connection(address, CONNECT_SECONDS)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -788,7 +1007,6 @@ def connect(address: Address) -> socket.socket:
         if hasattr(socket, option):
             with contextlib.suppress(OSError):
                 connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
-    connection.setblocking(False)
     return connection
 
 
@@ -803,69 +1021,142 @@ def reason(error: OSError) -> str:
     return (error.strerror or str(error) or type(error).__name__).lower()
 
 
-class Bell:
+class Waker:
     """Wakes a thread that waits in select, from any other thread; on Windows too, where only sockets can."""
 
     def __init__(self) -> None:
-        self.socket, self._rope = socket.socketpair()
-        self.socket.setblocking(False)
-        self._rope.setblocking(False)
+        self.reader, self._writer = socket.socketpair()
+        self.reader.setblocking(False)
+        self._writer.setblocking(False)
 
-    def ring(self) -> None:
+    def wake(self) -> None:
         """Wake it now, or, if it does not wait, as soon as it does."""
-        with contextlib.suppress(BlockingIOError):  # it is full: it is rung already
-            self._rope.send(b".")
+        with contextlib.suppress(OSError):  # it is full: that wakes as well; or closed
+            self._writer.send(b".")
 
-    def silence(self) -> None:
-        """It was heard."""
+    def drain(self) -> None:
+        """It was woken."""
         with contextlib.suppress(BlockingIOError):
-            while self.socket.recv(4096):
+            while self.reader.recv(4096):
                 pass
 
+    def close(self) -> None:
+        """Nobody waits any more."""
+        self.reader.close()
+        self._writer.close()
 
-class Owner:
-    """What a link tells; all of it is called in the link's thread."""
 
-    def hear(self, events: list[Event]) -> None:
+class How(enum.Enum):
+    """How a connection ended, or why there was none."""
+
+    UNREACHABLE = enum.auto()
+    NOT_A_CHAT = enum.auto()
+    TURNED_AWAY = enum.auto()
+    SILENT = enum.auto()
+    BROKEN = enum.auto()
+    HUNG_UP = enum.auto()
+    LEFT = enum.auto()  # our leave is in the history
+    GIVEN_UP = enum.auto()  # we leave, and are not in
+
+
+_SENTENCES = {
+    How.UNREACHABLE: "Can't connect to {address}: {why}.",
+    How.NOT_A_CHAT: "{address} is no chat server; it said {why!r}.",
+    How.TURNED_AWAY: "{address} does not let us in: {why}",
+    How.SILENT: "{address} does not answer.",
+    How.BROKEN: "The connection to {address} broke: {why}.",
+    How.HUNG_UP: "{address} closed the connection.",
+}
+
+
+class Outcome(NamedTuple):
+    """How a connection ended, and the other end's word or the system's for it."""
+
+    how: How
+    why: str = ""
+
+
+class Standing(NamedTuple):
+    """What matters besides, when a connection has ended.
+
+    `patient`: what was said before leaving must be stored, however long that takes; else leaving while the
+    connection is broken gives it up.
+    """
+
+    been_in: bool  # this server has let us in
+    waiting: bool  # something that was said is not known to be stored
+    leaving: bool
+    patient: bool
+    refusals: int = 0  # in a row
+
+
+class Verdict(NamedTuple):
+    """What follows: an exit code, or None to try again; and a sentence for the person, or ""."""
+
+    code: int | None
+    sentence: str
+
+
+def judge(outcome: Outcome, standing: Standing, address: Address) -> Verdict:
+    """What follows from the end of a connection."""
+    how, why = outcome
+    if how is How.LEFT:
+        return Verdict(0 if why == "exit" else 1, "")
+    if how is How.GIVEN_UP or (how is How.HUNG_UP and standing.leaving and not standing.waiting):
+        return Verdict(1 if standing.waiting else 0, "")
+    sentence = _SENTENCES[how].format(address=address, why=why)
+    if how is How.TURNED_AWAY and standing.patient:  # a program can't try another name
+        if standing.refusals > (TURNED_AWAY_TRIES if standing.been_in else 0):
+            return Verdict(1, f"Turned away: {why}")
+    elif not standing.been_in:
+        return Verdict(1, sentence)
+    if standing.leaving and not (standing.patient and standing.waiting):
+        return Verdict(1 if standing.waiting else 0, "")
+    return Verdict(None, sentence)
+
+
+class LinkObserver:
+    """Whom a link tells; all of it is called in the link's thread."""
+
+    def on_events(self, link: Link, events: list[Event]) -> None:
         """Something came."""
 
-    def note(self, sentence: str) -> None:
+    def on_note(self, link: Link, sentence: str) -> None:
         """Something about the connection that a person should know."""
 
-    def changed(self) -> None:
+    def on_change(self, link: Link) -> None:
         """The state, or what waits, is another now."""
 
-    def ended(self, code: int) -> None:
+    def on_end(self, link: Link, code: int) -> None:
         """The link is closed for good; `code` is the program's exit code."""
 
 
 class Link:
     """Carries a conversation over as many connections as it takes, in a thread of its own.
 
-    That thread alone touches the socket and the conversation. The other methods are for any thread: they
-    put an order into the inbox and ring the bell. `patient`: what was said before leaving must be stored,
-    however long that takes; else leaving while the connection is broken gives it up.
+    That thread alone touches the socket and the conversation; it ends when `judge` says so. The other methods
+    are for any thread: they put a call into the inbox and wake it. `patient` is explained at Standing.
     """
 
-    def __init__(self, address: Address, conversation: Conversation, owner: Owner, *, patient: bool) -> None:
+    def __init__(
+        self, address: Address, conversation: Conversation, observer: LinkObserver, *, patient: bool
+    ) -> None:
         self.address = address
         self.name = conversation.name
         self.state = "connecting"
         self.next_try = 0.0  # time.monotonic() of it, while the state is "waiting"
         self.waiting: list[str] = []
         self._conversation = conversation
-        self._owner = owner
+        self._observer = observer
         self._patient = patient
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        self._bell = Bell()
-        self._met = False  # whether we have been in the room of this server
+        self._waker = Waker()
+        self._been_in = False
         self._heard_at = 0.0  # time.monotonic() of the last word, or since when an answer is due
-        self._moved = False  # to another server: the connection is to be given up
-        self._hurry = False
+        self._try_now = False
         self._pause = FIRST_PAUSE
         self._refusals = 0
-        self._last_break = ""
-        self._code: int | None = None
+        self._last_sentence = ""
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
     # ----- for any thread
@@ -876,19 +1167,15 @@ class Link:
 
     def say(self, text: str, *, quiet: bool = False) -> None:
         """Say a line; it is sent when the server can take it."""
-        self._order(lambda: self._conversation.say(text, quiet=quiet))
+        self._call(lambda: self._conversation.say(text, quiet=quiet))
 
     def leave(self) -> None:
         """Leave in order, behind all that was said."""
-        self._order(self._conversation.leave)
+        self._call(self._conversation.leave)
 
-    def hurry(self) -> None:
+    def retry_now(self) -> None:
         """Don't wait for the next try to connect."""
-        self._order(self._try_at_once)
-
-    def move(self, address: Address) -> None:
-        """Go to another server."""
-        self._order(lambda: self._move(address))
+        self._call(self._retry_now)
 
     def wait_for_room(self) -> None:
         """Wait while many lines wait: whoever pours lines in is slowed to the pace of the server."""
@@ -901,207 +1188,162 @@ class Link:
         while self._thread.is_alive() and time.monotonic() < until:
             self._thread.join(0.2)  # without a timeout Windows would not let Ctrl-C through
 
-    def _order(self, order: Callable[[], None]) -> None:
-        self._inbox.put(order)
-        self._bell.ring()
+    def _call(self, call: Callable[[], None]) -> None:
+        self._inbox.put(call)
+        self._waker.wake()
 
     # ----- the thread
 
     def _run(self) -> None:
+        code: int | None = None
         try:
-            while self._code is None:
-                self._try()
-                self._wait()
+            while code is None:
+                code = self._follow(self._connect_and_talk())
+                if code is None and not self._pause_before_retry():
+                    code = self._follow(Outcome(How.GIVEN_UP))
         except Exception as unexpected:  # a bug; the person must not sit before a dead screen
-            self._end(1, f"The client failed: {unexpected!r}.")
-        self._owner.ended(self._code or 0)
+            code = 1
+            self._observer.on_note(self, f"The client failed: {unexpected!r}.")
+        self._waker.close()
+        self._observer.on_end(self, code or 0)
 
-    def _try(self) -> None:
+    def _follow(self, outcome: Outcome) -> int | None:
+        """Do what follows from the end of a connection: the exit code, or None to try again."""
+        standing = Standing(
+            been_in=self._been_in,
+            waiting=bool(self._conversation.waiting),
+            leaving=self._conversation.leaving,
+            patient=self._patient,
+            refusals=self._refusals,
+        )
+        code, sentence = judge(outcome, standing, self.address)
+        if code is not None:
+            self._set_state("closed")
+        if sentence and (code is not None or sentence != self._last_sentence):  # once, not at every try
+            self._observer.on_note(self, sentence)
+        self._last_sentence = sentence
+        if code:
+            self._handle_calls()
+            for line in self._conversation.waiting:
+                self._observer.on_note(self, f"Not known to be stored: {line}")
+        return code
+
+    def _connect_and_talk(self) -> Outcome:
         """One connection, from connecting to its end."""
         self._set_state("connecting")
-        self._moved = False
         try:
-            connection = connect(self.address)
-        except (OSError, UnicodeError) as error:  # UnicodeError: a host name that no DNS could carry
-            why = reason(error) if isinstance(error, OSError) else "that is no host name"
-            self._lost(f"Can't connect to {self.address}: {why}.")
-            return
-        with connection:
+            connection = Connection(connect(self.address))
+        except OSError as error:
+            return Outcome(How.UNREACHABLE, reason(error))
+        except UnicodeError:  # a host name that no DNS could carry
+            return Outcome(How.UNREACHABLE, "that is no host name")
+        with contextlib.closing(connection):
             try:
-                self._talk(connection)
+                return self._talk(connection)
             except NotAChat as said:
-                self._lost(f"{self.address} is no chat server; it said {str(said)!r}.")
-            except _TurnedAway as refusal:
-                self._lost(f"{self.address} does not let us in: {refusal}")
-            except _Silent:
-                self._lost(f"{self.address} does not answer.")
+                return Outcome(How.NOT_A_CHAT, str(said))
             except OSError as error:
-                self._lost(f"The connection to {self.address} broke: {reason(error)}.")
+                return Outcome(How.BROKEN, reason(error))
 
-    def _talk(self, connection: socket.socket) -> None:
-        """Until the connection ends, or is to be ended. Raises NotAChat, _Silent, OSError."""
+    def _talk(self, connection: Connection) -> Outcome:
+        """Until the connection ends, or is to be ended. Raises NotAChat, OSError."""
         conversation = self._conversation
         conversation.connected()
         out = b""
         self._heard_at = time.monotonic()
-        while self._code is None:
+        while True:
             was_due = conversation.answer_due
-            self._take_orders()
+            self._handle_calls()
             if conversation.leaving and not (conversation.joined or conversation.waiting or self._patient):
-                self._end(0)  # we are not in: nobody is to be told
-                return
-            if self._moved:
-                with contextlib.suppress(OSError):  # it has all the time it takes to hear that we leave
-                    connection.send(out or b"/exit\n")
-                return
+                return Outcome(How.GIVEN_UP)
             out = out or conversation.data_to_send()
             if conversation.answer_due and not was_due:
                 self._heard_at = time.monotonic()
             self._publish()
-            readable, writable, _ = select.select(
-                [connection, self._bell.socket], [connection] if out else [], [], 1
-            )
-            self._bell.silence()
+            open_, woken = connection.fileno(), self._waker.reader.fileno()
+            readable, writable, _ = select.select([open_, woken], [open_] if out else [], [], 1)
+            self._waker.drain()
             if writable:
-                with contextlib.suppress(BlockingIOError):
-                    out = out[connection.send(out) :]
-            if connection in readable:
-                received = connection.recv(256 * 1024)  # select said that this does not wait
-                if not received:
-                    self._hung_up()
-                    return
-                self._hear(conversation.receive(received))
-            self._check_silence()
+                out = out[connection.send(out) :]
+            received = connection.receive() if open_ in readable else None
+            if received is not None:
+                outcome = self._take(conversation.receive(received)) if received else Outcome(How.HUNG_UP)
+                if outcome:
+                    return outcome
+            if outcome := self._silence():
+                return outcome
 
-    def _hear(self, events: list[Event]) -> None:
+    def _take(self, events: list[Event]) -> Outcome | None:
+        """Pass on what came; the outcome, where it ends the connection."""
         self._heard_at = time.monotonic()
-        for event in events:
-            if isinstance(event, Joined):
-                self._met, self._pause, self._refusals, self._last_break = True, FIRST_PAUSE, 0, ""
-                self._set_state("connected")
+        if any(isinstance(event, Joined) for event in events):
+            self._been_in, self._pause, self._refusals, self._last_sentence = True, FIRST_PAUSE, 0, ""
+            self._set_state("connected")
         self._publish()
-        self._owner.hear(events)
+        self._observer.on_events(self, events)
         for event in events:
             if isinstance(event, Left) and event.why not in _COMES_BACK:
-                self._end(0 if event.why == "exit" else 1)
-            elif isinstance(event, Refused):
-                self._refused(clean(event.record.text))
+                return Outcome(How.LEFT, event.why)
+            if isinstance(event, Refused):
+                self._refusals += 1
+                if self._patient or self._conversation.been_in:
+                    return Outcome(How.TURNED_AWAY, clean(event.record.text))
+                self._set_state("refused")  # a person may try another name, on this connection
+        return None
 
-    def _refused(self, why: str) -> None:
-        """A person may try another name, a program can't. Raises _TurnedAway where it was good before."""
-        self._refusals += 1
-        if self._patient and self._refusals > (TURNED_AWAY_TRIES if self._conversation.was_in else 0):
-            self._end(1, f"Turned away: {why}")
-        elif self._conversation.was_in:
-            raise _TurnedAway(why)
-        else:
-            self._set_state("refused")
-
-    def _hung_up(self) -> None:
-        """The server closed the connection."""
-        if self._conversation.leaving and not self._conversation.waiting:
-            self._end(0)
-        elif self._conversation.refused and not self._met:
-            self._end(1, "The server closed the connection.")
-        else:
-            self._lost(f"{self.address} closed the connection.")
-
-    def _check_silence(self) -> None:
-        """Raises _Silent."""
+    def _silence(self) -> Outcome | None:
+        """The outcome, where nothing has come for too long."""
+        conversation = self._conversation
         silence = time.monotonic() - self._heard_at
-        patience = COMMAND_SECONDS if self._conversation.command_due else SILENCE_SECONDS
-        if self._conversation.answer_due and silence > patience:
-            raise _Silent
-        if self._conversation.said_goodbye and not self._conversation.waiting and silence > LEAVE_SECONDS:
-            self._end(0)
+        if conversation.answer_due and silence > (
+            COMMAND_SECONDS if conversation.command_due else SILENCE_SECONDS
+        ):
+            return Outcome(How.SILENT)
+        if conversation.exit_sent and not conversation.waiting and silence > LEAVE_SECONDS:
+            return Outcome(How.HUNG_UP)
+        return None
 
-    def _lost(self, why: str) -> None:
-        """The connection is gone, or there was none: end where there is no use in trying, else be told."""
-        if self._code is not None:
-            return
-        if not self._met:
-            self._end(1, why)
-        elif self._conversation.leaving and not (self._patient and self._conversation.waiting):
-            self._end(1 if self._conversation.waiting else 0)
-        elif why != self._last_break:  # told once, and not at every try
-            self._owner.note(why)
-        self._last_break = why
-
-    def _wait(self) -> None:
-        """Wait before the next try; Enter ends the wait."""
-        if self._code is not None or self._moved:
-            return
+    def _pause_before_retry(self) -> bool:
+        """Wait for the next try to connect; False if we leave instead."""
         pause = self._pause * random.uniform(0.8, 1.2)  # so that not everybody comes back at the same moment
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
         self.next_try = time.monotonic() + pause
-        self._hurry = False
+        self._try_now = False
         self._set_state("waiting")
-        while (remaining := self.next_try - time.monotonic()) > 0 and not (self._hurry or self._moved):
+        while (remaining := self.next_try - time.monotonic()) > 0 and not self._try_now:
             if self._conversation.leaving and not self._patient:
-                self._end(1 if self._conversation.waiting else 0)
-                return
-            select.select([self._bell.socket], [], [], remaining)
-            self._bell.silence()
-            self._take_orders()
+                return False
+            select.select([self._waker.reader], [], [], remaining)
+            self._waker.drain()
+            self._handle_calls()
             self._publish()
+        return True
 
-    def _take_orders(self) -> None:
+    def _handle_calls(self) -> None:
         while self._conversation.backlog < BACKLOG:
             try:
                 self._inbox.get_nowait()()
             except queue.Empty:
                 return
 
-    def _try_at_once(self) -> None:
-        self._hurry = True
+    def _retry_now(self) -> None:
+        self._try_now = True
         self._pause = FIRST_PAUSE
-
-    def _move(self, address: Address) -> None:
-        """Leave this server for another one; what it has not answered is told."""
-        old = self._conversation
-        self._tell_unanswered()
-        self._conversation = Conversation(old.name)  # the password is not for others to see
-        self.address = address
-        self._moved = True
-        self._pause = FIRST_PAUSE
-
-    def _end(self, code: int, why: str = "") -> None:
-        """Close for good, and tell what has not been stored."""
-        if self._code is None:
-            self._code = code
-            self._set_state("closed")
-            if why:
-                self._owner.note(why)
-            if code:
-                self._take_orders()
-                self._tell_unanswered()
-
-    def _tell_unanswered(self) -> None:
-        for line in self._conversation.waiting:
-            self._owner.note(f"Not known to be stored: {line}")
 
     def _set_state(self, state: str) -> None:
         self.state = state
-        self._owner.changed()
+        self._observer.on_change(self)
 
     def _publish(self) -> None:
         """Let the other threads see what waits, and our name."""
         waiting = self._conversation.waiting
         if (waiting, self._conversation.name) != (self.waiting, self.name):
             self.waiting, self.name = waiting, self._conversation.name
-            self._owner.changed()
+            self._observer.on_change(self)
 
 
-# Reasons to leave that nobody decided on: whoever left so comes back.
+# Reasons to leave that nobody decided on: whoever left so reconnects.
 _COMES_BACK = ("connection lost", "connection closed", "reconnecting", "the server stopped")
-
-
-class _TurnedAway(Exception):
-    """The server refused us; the argument is its sentence."""
-
-
-class _Silent(Exception):
-    """Something is due, and nothing comes."""
 
 
 # --------------------------------------------------------------------------------- finding a server, --doctor
@@ -1217,7 +1459,7 @@ def examine(address: Address) -> bool:
 # ------------------------------------------------------------------------------------- a pipe, and --plain
 
 
-class PlainScreen(Owner):
+class PlainScreen(LinkObserver):
     """The contract for programs and screen readers: one record a line on standard output, nothing else.
 
     What is to be said comes from standard input; at its end, and at Ctrl-C, we leave in order. What the
@@ -1230,8 +1472,8 @@ class PlainScreen(Owner):
         self._link = Link(address, conversation, self, patient=True)
 
     def run(self) -> NoReturn:
-        """Say what comes in, until it ends, and end the program."""
-        leave_on_signal(self._link)
+        """Say what comes in until it ends, then end the program."""
+        leave_on_signal(self._link.leave)
         self._link.start()
         try:
             for line in self._input:
@@ -1241,43 +1483,43 @@ class PlainScreen(Owner):
             pass
         self._link.leave()
         self._link.wait_until_ended()
-        quit_now(1)  # not reached: `ended` quits first
+        quit_now(1)  # not reached: `on_end` quits first
 
-    def hear(self, events: list[Event]) -> None:
+    def on_events(self, link: Link, events: list[Event]) -> None:
         lines = []
         for event in events:
-            if isinstance(event, (Heard, Refused)):
+            if isinstance(event, (Received, Refused)):
                 lines.append(self._view.line(event.record) + "\n")
-            elif isinstance(event, Unsure):
-                self.note(unsure_sentence(event))
+            elif isinstance(event, Unconfirmed):
+                self.on_note(link, unconfirmed_sentence(event))
         try:
             sys.stdout.write("".join(lines))
             sys.stdout.flush()
         except BrokenPipeError:  # whoever read it has gone, like head does
             os._exit(0)
         except OSError as error:
-            self.note(f"can't write what comes: {reason(error)}.")
+            self.on_note(link, f"can't write what comes: {reason(error)}.")
             os._exit(1)
 
-    def note(self, sentence: str) -> None:
-        with contextlib.suppress(OSError):
+    def on_note(self, link: Link, sentence: str) -> None:
+        with contextlib.suppress(OSError):  # nobody reads it any more
             _complain(sentence)
 
-    def ended(self, code: int) -> None:
+    def on_end(self, link: Link, code: int) -> None:
         quit_now(code)
 
 
-def unsure_sentence(event: Unsure) -> str:
+def unconfirmed_sentence(event: Unconfirmed) -> str:
     """What to tell of a line that may or may not have been done."""
     return f"The connection broke before this was answered, do it again if it matters: {event.line}"
 
 
-def leave_on_signal(link: Link) -> None:
+def leave_on_signal(leave_link: Callable[[], None]) -> None:
     """Whoever ends the program by SIGTERM gets an orderly leave; the second time, or too late, an end."""
 
     def leave(*_: object) -> None:
         signal.signal(signal.SIGTERM, lambda *_: quit_now(1))
-        link.leave()
+        leave_link()
         late = threading.Timer(LEAVE_SECONDS, quit_now, (1,))
         late.daemon = True
         late.start()
@@ -1300,16 +1542,11 @@ class CommandError(Exception):
     """A command of the client's own can't be done; the message is one sentence."""
 
 
-class Command(NamedTuple):
-    """A command that the client does itself; /help tells of it, Tab completes it."""
+class Chat(LinkObserver):
+    """Between a link and a person's screen: what to show, what to ring for, what is meant by a line.
 
-    arguments: str
-    help: str
-    run: Callable[[Chat, str], str]  # what stands behind the command's name -> what to tell
-
-
-class Chat(Owner):
-    """What stands between the link and a person's screen: whom to show, what to ring for, what is meant."""
+    While we go to another server there are two links; the new one is shown once it has let us in.
+    """
 
     def __init__(self, address: Address, conversation: Conversation, settings: Settings, view: View) -> None:
         self.link = Link(address, conversation, self, patient=False)
@@ -1319,42 +1556,72 @@ class Chat(Owner):
         self._people = People()
         self._screen = Screen()
         self._joined_before = False
+        self._next_link: Link | None = None
+        self._next_events: deque[Event] = deque(maxlen=BACKLOG)  # that came before it let us in
+        self._links = threading.Lock()  # guards which link is shown, and that one alone shows at a time
 
     def run_on(self, screen: Screen) -> int:
         """Talk on this screen until somebody leaves; the exit code."""
         self._screen = screen
-        leave_on_signal(self.link)
+        leave_on_signal(lambda: self.link.leave())
         screen.run()
         return self._code
 
-    # ----- from the link
+    # ----- from the links
 
-    def hear(self, events: list[Event]) -> None:
+    def on_events(self, link: Link, events: list[Event]) -> None:
+        with self._links:
+            if link is self._next_link:
+                self._next_events += events
+                if not any(isinstance(event, Joined) for event in events):
+                    self._give_up_if_refused(link, events)
+                    return
+                events = self._switch_to(link)
+            if link is self.link:
+                for event in events:
+                    self._take(event)
+
+    def _switch_to(self, link: Link) -> list[Event]:
+        """Show the new link from now on, and leave the old one; what has come from the new one."""
+        self.link.leave()
+        self.link, self._next_link = link, None
+        self._joined_before = False
+        events = list(self._next_events)
+        self._next_events.clear()
+        return events
+
+    def _give_up_if_refused(self, link: Link, events: list[Event]) -> None:
         for event in events:
-            if isinstance(event, Heard):
-                self._hear(event)
-            elif isinstance(event, Refused):
-                self._show(event.record)
-                if not self._joined_before:
-                    self.note("Type another name, or /password SECRET.")
-            elif isinstance(event, Unsure):
-                self.note(unsure_sentence(event))
-            elif isinstance(event, Joined):
-                self._people.forget()
-                self.link.say("/users", quiet=True)
-                self._settings.name, self._settings.server = self.link.name, str(self.link.address)
-                self._save()
-                if self._joined_before:
-                    self.note("Connected again.")
-                self._joined_before = True
+            if isinstance(event, Refused):
+                self._next_link = None
+                link.leave()
+                self.note(f"{link.address} does not let us in: {event.record.text} You are still here.")
 
-    def _hear(self, heard: Heard) -> None:
-        record = heard.record
-        self._people.hear(record)
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Received):
+            self._receive(event)
+        elif isinstance(event, Refused):
+            self._show(event.record)
+            if not self._joined_before:
+                self.note("Type another name, or /password SECRET.")
+        elif isinstance(event, Unconfirmed):
+            self.note(unconfirmed_sentence(event))
+        elif isinstance(event, Joined):
+            self._people.forget()
+            self.link.say("/users", quiet=True)
+            self._settings.name, self._settings.server = self.link.name, str(self.link.address)
+            self._save()
+            if self._joined_before:
+                self.note("Connected again.")
+            self._joined_before = True
+
+    def _receive(self, received: Received) -> None:
+        record = received.record
+        self._people.learn(record)
         ignored = record.kind in _SAID and name_key(record.name) in map(name_key, self._settings.ignore)
-        if heard.quiet or ignored or (record.kind == "/hello" and self._joined_before):
+        if received.quiet or ignored or (record.kind == "/hello" and self._joined_before):
             return
-        said = record.kind in _SAID and not heard.mine and not heard.replayed
+        said = record.kind in _SAID and not received.mine and not received.replayed
         wanted = record.kind == "/msg" or self._view.mentions(record, self.link.name)
         self._show(record, bell=said and self._settings.bell in ("all", "mention" if wanted else "all"))
 
@@ -1365,39 +1632,47 @@ class Chat(Owner):
         self._screen.show(self._view.line(record, self.link.name) + "\a" * bell)
 
     def note(self, sentence: str) -> None:
+        """Show something that the client itself has to tell."""
         self._screen.show(self._view.paint(DIM, "-- " + clean(sentence)))
 
-    def changed(self) -> None:
+    def on_note(self, link: Link, sentence: str) -> None:
+        self.note(sentence)
+
+    def on_change(self, link: Link) -> None:
         self._screen.refresh()
 
-    def ended(self, code: int) -> None:
-        self._code = code
-        self._screen.close(code)
+    def on_end(self, link: Link, code: int) -> None:
+        if link is self.link:
+            self._code = code
+            self._screen.close(code)
+        elif link is self._next_link:
+            self._next_link = None
+            self.note("You are still here.")
 
     # ----- from the screen
 
     def enter(self, text: str) -> None:
         """A line was typed. An empty one means: try to connect at once."""
-        word, _, argument = text.strip()[1:].partition(" ")
+        command = known_command(text)
         if not text.strip():
-            self.link.hurry()
-        elif text.startswith("/") and word in _COMMANDS:
+            self.link.retry_now()
+        elif command and command.run:
             try:
-                self.note(_COMMANDS[word].run(self, argument.strip()))
+                self.note(command.run(self, text.partition(" ")[2].strip()))
             except CommandError as failure:
                 self.note(str(failure))
         else:
             if text.strip() == "/help":
-                for name, command in _COMMANDS.items():
-                    self.note(f"/{name} {command.arguments} - {command.help}")
+                for own in COMMANDS:
+                    if own.run:
+                        self.note(f"/{own.name} {own.arguments} - {own.help}")
             self.link.say(text)
 
     def completions(self, before: str) -> list[str]:
         """What the last word of `before` can become, best first, with what belongs behind it."""
         word = before.rpartition(" ")[2]
         if word == before and word.startswith("/"):
-            commands = [*SERVER_COMMANDS, *(f"/{name}" for name in _COMMANDS)]
-            return [command + " " for command in commands if command.startswith(word)]
+            return [f"/{command.name} " for command in COMMANDS if f"/{command.name}".startswith(word)]
         names = [name for name in self._people.latest_first() if name != self.link.name]
         behind = ": " if word == before else " "
         return [name + behind for name in names if name_key(name).startswith(name_key(word))]
@@ -1423,10 +1698,12 @@ class Chat(Owner):
             address = parse_address(argument)
         except ValueError as wrong:
             raise CommandError(str(wrong)) from None
-        self._people.forget()
-        self._joined_before = False
-        self.link.move(address)
-        return f"Going to {address}."
+        if self._next_link:
+            self._next_link.leave()
+        # The password is not for the other server to see.
+        self._next_link = Link(address, Conversation(self.link.name), self, patient=False)
+        self._next_link.start()
+        return f"Going to {address} ..."
 
     def highlight(self, word: str) -> str:
         words = self._settings.highlight
@@ -1479,20 +1756,6 @@ def _listed(words: Iterable[str]) -> str:
     return ", ".join(words) or "none"
 
 
-_COMMANDS = {
-    "connect": Command("HOST[:PORT]", "go to another server", Chat.connect_to),
-    "highlight": Command("WORD", "make a word stand out, or no longer", Chat.highlight),
-    "bell": Command("off|mention|all", "when to ring", Chat.set_bell),
-    "ignore": Command("NAME", "do not show what somebody says", Chat.ignore),
-    "unignore": Command("NAME", "show it again", Chat.unignore),
-    "color": Command("NAME COLOUR", "show a name in another colour", Chat.set_color),
-}
-SERVER_COMMANDS = [
-    *("/help", "/users", "/nick", "/me", "/msg", "/reply", "/history", "/search", "/stats"),
-    *("/away", "/back", "/say", "/clear", "/exit", "/admin"),
-    *("/kick", "/mute", "/unmute", "/ban", "/unban", "/bans"),
-]
-_SECRETS = ("/password", "/admin")  # what stands behind these is not kept in the input history
 INPUT_LINES = 500  # as many can be found with the arrow keys, and rewriting them all is no work
 
 
@@ -1507,7 +1770,7 @@ class InputHistory:
 
     def add(self, line: str) -> bool:
         """Keep a line, if it is one to be kept: no secret, and something."""
-        wanted = bool(line.strip()) and not line.startswith(_SECRETS)
+        wanted = bool(line.strip()) and not is_secret(line)
         if wanted:
             self.lines = [*self.lines[1 - INPUT_LINES :], line]
             with contextlib.suppress(OSError):

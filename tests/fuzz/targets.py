@@ -102,7 +102,6 @@ def lines(data: bytes) -> None:
         taken += _taken(splitter)
         assert len(splitter._buffer) - splitter._taken <= session.LINE_BYTES
         heard += client.feed(piece)
-        assert len(client._rest) <= TCP_client.LINE_BYTES
     assert taken == expected
     assert heard == [line + b"\n" for line in whole if len(line) <= TCP_client.LINE_BYTES]
 
@@ -336,7 +335,7 @@ def client(data: bytes) -> None:
     """The client hears these bytes on one connection after another, and shows lines, whatever they are."""
     conversation = TCP_client.Conversation("bob", "secret")
     settings, paper = TCP_client.Settings(highlight=["x"], color={"bob": "red"}), _Paper()
-    with mock.patch.object(TCP_client, "Bell"), mock.patch.object(TCP_client.Settings, "save"):
+    with mock.patch.object(TCP_client, "Waker"), mock.patch.object(TCP_client.Settings, "save"):
         view = TCP_client.View(settings, colours=False)
         chat = TCP_client.Chat(TCP_client.Address("h", 1), conversation, settings, view)
         chat._screen = paper
@@ -346,8 +345,8 @@ def client(data: bytes) -> None:
             conversation.say("/users")
             for piece in connection.split(PRIVATE):
                 with contextlib.suppress(TCP_client.NotAChat):
-                    chat.hear(conversation.receive(piece))
-                chat.link._take_orders()
+                    chat.on_events(chat.link, conversation.receive(piece))
+                chat.link._handle_calls()
                 conversation.data_to_send()
                 chat.link._publish()
                 paper.show(chat.status())

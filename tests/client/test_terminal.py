@@ -307,6 +307,51 @@ def test_goes_to_another_server(start: Start, join: Join, tmp_path: Path) -> Non
         assert texts(other.records()) == ["hello there"]
 
 
+def test_connect_to_a_dead_address_stays_where_it_was(
+    start: Start, join: Join, screen: tuple[str, ...]
+) -> None:
+    alice, bob = start("alice", without=screen), join("bob")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    alice.type(f"/connect 127.0.0.1:{port}" + ENTER)
+    alice.shows("You are still here.")
+    alice.type("here I am" + ENTER)
+    assert bob.until("message", name="alice").text == "here I am"
+    assert not [found for found in bob.records if found.kind == "leave"]
+
+
+def test_connect_to_a_server_that_refuses_the_name_stays_where_it_was(
+    start: Start, join: Join, tmp_path: Path
+) -> None:
+    alice, bob = start("alice"), join("bob")
+    with serving(tmp_path / "other.txt") as other:
+        namesake = Client(other.port, "alice")
+        alice.type(f"/connect 127.0.0.1:{other.port}" + ENTER)
+        alice.shows("The name alice is taken")
+        alice.shows("You are still here.")
+        alice.type("here I am" + ENTER)
+        assert bob.until("message", name="alice").text == "here I am"
+        namesake.close()
+
+
+def test_a_password_is_for_the_server_that_it_was_given_for(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("secret\n")
+    password.chmod(0o600)
+    seen: list[bytes] = []
+
+    def listen(connection: socket.socket) -> None:
+        seen.append(connection.recv(1000))
+
+    with serving(tmp_path / "history.txt", "--password-file", str(password)) as server:
+        command = client_command(f"127.0.0.1:{server.port}", "--name", "a", "--password-file", str(password))
+        with Terminal(tmp_path, command) as terminal, fake_server(listen) as other:
+            terminal.shows("a joined")
+            terminal.type(f"/connect {other}" + ENTER)
+            terminal.shows("You are still here.")
+    assert seen == [b"/session\na\n"]
+
+
 def test_a_name_that_is_taken_is_asked_for_again(server: Server, join: Join, tmp_path: Path) -> None:
     join("alice")
     with Terminal(tmp_path, client_command(f"127.0.0.1:{server.port}", "--name", "Alice")) as terminal:

@@ -1,0 +1,90 @@
+"""What the client remembers, and what is an address."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import TCP_client
+from TCP_client import (
+    INPUT_LINES,
+    Address,
+    InputHistory,
+    Settings,
+)
+
+HOME = "127.0.0.1"  # everybody's address in these tests, so that names alone must tell people apart
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where the settings are."""
+    monkeypatch.setattr(TCP_client, "settings_folder", lambda: tmp_path / "new")
+    return tmp_path / "new"
+
+
+def test_settings_are_kept(folder: Path) -> None:
+    assert Settings.load() == Settings()
+    stored = Settings(name="李雷", bell="off", highlight=["c++"], ignore=["bob"], color={"bob": "red"})
+    stored.save()
+    assert Settings.load() == stored
+    assert "李雷" in (folder / "settings.json").read_text("utf-8"), "for people to read"
+    assert [path.name for path in folder.iterdir()] == ["settings.json"]
+    assert (folder / "settings.json").stat().st_mode & 0o077 == 0
+
+
+def test_settings_that_make_no_sense_are_as_new(folder: Path) -> None:
+    odd = {"name": 7, "server": ["x"], "bell": "loud", "highlight": ["a", 1, ""], "ignore": [2]}
+    folder.mkdir()
+    (folder / "settings.json").write_text(json.dumps({**odd, "color": {"a": "puce"}, "unknown": None}))
+    assert Settings.load() == Settings(highlight=["a"])
+
+
+@pytest.mark.parametrize("odd", [[], {"name": "a b"}, {"server": "a:b:c:x"}])
+def test_settings_that_would_do_harm_are_refused(folder: Path, odd: object) -> None:
+    folder.mkdir()
+    (folder / "settings.json").write_text(json.dumps(odd))
+    with pytest.raises(ValueError, match=r"."):
+        Settings.load()
+
+
+def test_input_history_has_no_secrets_and_an_end(folder: Path) -> None:
+    history = InputHistory()
+    assert not history.add("/password secret")
+    assert not history.add("  ")
+    for number in range(INPUT_LINES + 10):
+        assert history.add(f"line {number}")
+    assert (
+        InputHistory().lines == history.lines == [f"line {number}" for number in range(10, INPUT_LINES + 10)]
+    )
+    assert "secret" not in (folder / "input-history.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("typed", "address"),
+    [
+        ("host", Address("host", 9999)),
+        (" host:80 ", Address("host", 80)),
+        ("10.0.0.1:7", Address("10.0.0.1", 7)),
+        ("::1", Address("::1", 9999)),
+        ("[::1]:80", Address("::1", 80)),
+        ("fe80::1%eth0", Address("fe80::1%eth0", 9999)),
+    ],
+)
+def test_reads_an_address_and_writes_it_again(typed: str, address: Address) -> None:
+    assert TCP_client.parse_address(typed) == address
+    assert TCP_client.parse_address(str(address)) == address
+
+
+@pytest.mark.parametrize(
+    "typed", ["", "a b", "host:", "host:x", "host:0", "host:65536", "[::1", "host:１", "http://x"]
+)
+def test_refuses_what_is_no_address(typed: str) -> None:
+    with pytest.raises(ValueError, match=r"is no (address|port); "):
+        TCP_client.parse_address(typed)
+
+
+def test_counts_the_columns_of_wide_characters() -> None:
+    assert TCP_client.cells("a李e\u0301") == 4

@@ -1,0 +1,168 @@
+"""Records as lines for people; who is here."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from TCP_client import (
+    COLOURS,
+    People,
+    Record,
+    Settings,
+    View,
+)
+
+HOME = "127.0.0.1"  # everybody's address in these tests, so that names alone must tell people apart
+
+
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Local time is UTC."""
+    with local_zone(monkeypatch, "UTC"):
+        yield
+
+
+@contextmanager
+def local_zone(monkeypatch: pytest.MonkeyPatch, zone: str) -> Iterator[None]:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def shown(kind: str, text: str = "", name: str = "bob", own_name: str = "") -> str:
+    """A record as the line that people see."""
+    record = Record("2026-11-21T10:15:42.123Z", HOME, name, kind, text)
+    return View(Settings(), colours=False).line(record, own_name)
+
+
+@pytest.mark.usefixtures("utc")
+@pytest.mark.parametrize(
+    ("kind", "text", "line"),
+    [
+        ("message", "hello", "10:15 bob: hello"),
+        ("message", "a {text} {name}", "10:15 bob: a {text} {name}"),
+        ("action", "waves", "10:15 * bob waves"),
+        ("join", "", "10:15 -> bob joined"),
+        ("leave", "exit", "10:15 <- bob left: exit"),
+        ("leave", "", "10:15 <- bob left"),
+        ("rename", "carol", "10:15 -- bob is now carol"),
+        ("notice", "lunch", "10:15 !! bob: lunch"),
+        ("start", "", "10:15 -- the server started"),
+        ("dance", "tango", "10:15 -- bob did dance: tango"),
+        ("/msg", "psst", "10:15 [private] bob: psst"),
+        ("/error", "no", "10:15 !! no"),
+        ("/stats", "3 a minute", "10:15 -- 3 a minute"),
+        ("/users", "al 1.2.3.4 since 2001-02-03T04:05:06.007Z", "10:15 -- al 1.2.3.4 since 2001-02-03 04:05"),
+    ],
+)
+def test_each_kind_looks_different_without_colour(kind: str, text: str, line: str) -> None:
+    assert shown(kind, text) == line
+
+
+def test_times_are_local(monkeypatch: pytest.MonkeyPatch) -> None:
+    with local_zone(monkeypatch, "Asia/Kolkata"):
+        assert shown("message", "hello") == "15:45 bob: hello"
+
+
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00.000Z", "9999-12-31T23:59:59.999Z"])
+@pytest.mark.parametrize("zone", ["Asia/Kolkata", "America/Lima"])
+def test_no_time_is_too_far_away(monkeypatch: pytest.MonkeyPatch, time: str, zone: str) -> None:
+    with local_zone(monkeypatch, zone):
+        record = Record(time, HOME, "bob", "message", "hello")
+        view = View(Settings(), colours=False)
+        assert view.line(record).endswith(" bob: hello")
+        assert f" {time[:4]} ---" in view.day_line(record)
+        assert f"-- {time[:4]}-" in view.line(record._replace(kind="/history", text=f"{time} bob: hello"))
+
+
+@pytest.mark.usefixtures("utc")
+def test_a_line_tells_when_the_day_changes() -> None:
+    view = View(Settings(), colours=False)
+    days = ["2026-11-20T23:59:59.999Z", "2026-11-21T00:00:00.000Z", "2026-11-21T10:00:00.000Z"]
+    lines = [view.day_line(Record(day, HOME, "bob", "message", "hi")) for day in days]
+    assert lines[1:] == ["--- Saturday, 21 November 2026 ---", ""]
+
+
+def test_what_mentions_us_is_marked() -> None:
+    assert "> bob: hi Alice!" in shown("message", "hi Alice!", own_name="alice")
+    assert "> bob: hi Malice" not in shown("message", "hi Malice", own_name="alice")
+    assert "> " not in shown("message", "I am alice", name="alice", own_name="alice")
+    view = View(Settings(highlight=["c++"]), colours=True)
+    record = Record("2026-11-21T10:15:42.123Z", HOME, "bob", "message", "who knows C++?")
+    assert "\x1b[1;7mC++\x1b[0m?" in view.line(record, "alice")
+
+
+def test_colours_are_stable_and_readable_on_black_and_on_white() -> None:
+    def luminance(number: int) -> float:
+        levels = (0, 95, 135, 175, 215, 255)
+        red, green, blue = (
+            (level / 255 + 0.055) ** 2.4 / 1.055**2.4 if level > 10 else level / 255 / 12.92
+            for level in (
+                levels[(number - 16) // 36],
+                levels[(number - 16) // 6 % 6],
+                levels[(number - 16) % 6],
+            )
+        )
+        return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+    for number in COLOURS.values():
+        assert (luminance(number) + 0.05) / 0.05 > 3.5, "on black"
+        assert 1.05 / (luminance(number) + 0.05) > 3.5, "on white"
+    view = View(Settings(color={"BOB": "red"}), colours=True)
+    assert view._colour("bob") == "38;5;160"
+    assert view._colour("Zoé") == view._colour("ZOÉ"), "as the names are one"
+
+
+@given(st.text(max_size=40), st.sampled_from(["message", "notice", "/msg", "odd", "/users"]))
+def test_no_text_of_a_server_reaches_the_terminal_as_more_than_text(text: str, kind: str) -> None:
+    record = Record("2026-11-21T10:15:42.123Z", HOME, text or "x", kind, text)
+    line = View(Settings(), colours=False).line(record, "alice")
+    assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", line)
+
+
+def test_a_name_of_a_server_is_completed_as_text_only() -> None:
+    people = People()
+    for kind, name, text in (
+        ("join", "ev\x1b[2Jil", ""),
+        ("/users", "server", "b\x9b31mad 10.0.0.1 since 2026-11-21T10:15:42.123Z"),
+        ("rename", "x", "w\u202eorse"),
+    ):
+        people.learn(Record("2026-11-21T10:15:42.123Z", HOME, name, kind, text))
+    assert set(people.latest_first()) == {"ev[2Jil", "b31mad", "worse"}
+
+
+def test_people_who_spoke_last_come_first() -> None:
+    people = People()
+
+    def hear(kind: str, name: str, text: str = "") -> None:
+        people.learn(Record("2026-11-21T10:15:42.123Z", HOME, name, kind, text))
+
+    for name in ("bob", "carol", "dave"):
+        hear("join", name)
+    hear("message", "dave")
+    hear("message", "bob")
+    hear("rename", "dave", "Dan")
+    assert people.latest_first() == ["bob", "Dan", "carol"]
+    hear("leave", "bob")
+    hear("message", "eve")
+    assert people.latest_first() == ["Dan", "carol"], "who has left, or was never here, is not here"
+    hear("/users", "server", "eve 10.0.0.1 since 2026-11-21T10:15:42.123Z")
+    assert people.latest_first()[0] == "eve"
+    hear("start", "server")
+    assert len(people) == 0
+
+
+def test_a_name_that_looks_like_a_time_is_shown_as_it_is() -> None:
+    name = "2026-99-99T99:99:99.999Z"
+    view = View(Settings(), colours=False)
+    shown = view.line(Record("2026-11-21T10:15:42.123Z", "-", "server", "/users", f"{name} 10.0.0.1 since x"))
+    assert name in shown
