@@ -1,238 +1,204 @@
-"""Messages per minute from file to table, side by side with duckdb and polars; and the whole report.
+"""What analytics costs, as ratios to duckdb in the same run.
 
-    python3 -m pip install duckdb polars
-    python3 -m tests.measure.analytics [RECORDS ...]        0.1, 1 and 10 million if unsaid
+    python3 -m pip install duckdb
+    python3 -m tests.measure.analytics [--quick]
 
-Each measurement is a process of its own, since memory that was taken once is not seen to be given back. They
-take turns, so that a busy moment of the machine hits all. Seconds are from the file to the table, by the
-clock and, of all cores together, by the processor; what each imports is counted apart. The quickest of ROUNDS
-is shown, and the most memory. All must find the same table.
+| row | is |
+| --- | --- |
+| duckdb | messages per minute, by name, by address and the top words of a file, by four queries |
+| --json | `python3 -m analytics FILE --json` over the same file |
+| the page | `python3 -m analytics FILE`, with all pictures |
+| 150,000 names | the page of a file as big, in which so many people speak, beside one with 100 |
+| per minute | messages per minute from file to table: duckdb's one query, and analytics |
 
-Not quite the same work: analytics holds every line against the whole grammar and keeps time, address, name
-and kind of all records. The others look at the columns they need; "unchecked" does not even read the time as
-a time, but cuts the minute off as text.
+Each measurement is a process of its own and counts from its start to its end, with what it imports. Those
+that are compared take turns, and the middle of ROUNDS is shown: seconds by the clock, processor seconds of all
+cores, and the most memory. Before anything is measured, both must find the same in a small file.
+
+Not quite the same work: analytics holds every line against the whole grammar, and says much more.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import random
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
+ROOT = Path(__file__).parent.parent.parent
 ROUNDS = 3
-REPORTED = 1_000_000  # the whole report is made of that many records at most
 CHUNK = 100_000
 KINDS = ("join", "leave", "action", "notice")  # of every fiftieth record; the others are messages
+COMMON = (
+    "the hello what is going on lunch today build fails again café привет 你好 danke and i you it".split()
+)  # noqa: SIM905
 
-Table = list[tuple[str, int]]  # minute, as 2026-11-21T10:15, and how much was said; without the silent ones
-Rows = Callable[[], Table]  # what was found, as rows that can be compared; not timed
-Work = Callable[[], Rows]  # from file to table; timed
-
-
-def main(sizes: list[int]) -> None:
-    """Measures and prints a table for each size."""
-    with tempfile.TemporaryDirectory() as folder:
-        for records in sizes:
-            path = Path(folder, f"{records}.txt")
-            write_history(path, records)
-            print(f"\n{records:,} records, {path.stat().st_size / 1e6:,.0f} MB")
-            _print(_measured(path, PER_MINUTE))
-            if records <= REPORTED:
-                _print(_measured(path, {"analytics, the whole report": whole_report}))
-            path.unlink()
+QUERIES = {
+    "per minute": "select date_trunc('minute', t) as m, count(*) from said group by m order by m",
+    "by name": "select n, count(*) as c from said group by n order by c desc, n",
+    "by address": "select a, count(*) as c from said group by a order by c desc, a",
+    "words": """select w, count(*) as c from (select unnest(string_split(lower(x), ' ')) as w from said)
+        where w != '' group by w order by c desc, w limit 100""",
+}
+VIEW = """create view said as select * from read_csv('{}', delim = '\t', header = false, quote = '',
+    escape = '', auto_detect = false, ignore_errors = true, columns = {{'t': 'TIMESTAMP', 'a': 'VARCHAR', 'n': 'VARCHAR',
+    'k': 'VARCHAR', 'x': 'VARCHAR'}}) where k in ('message', 'action')"""
 
 
-def write_history(path: Path, records: int) -> None:
-    """A busy room: some forty messages a minute by 43 people."""
-    chance = random.Random(4)
-    names = [f"user{number}" for number in range(40)] + ["李雷", "_bob", "007"]
-    heads = [f"192.168.1.{number + 2}\t{name}" for number, name in enumerate(names)]
-    words = "the hello what is going on lunch today build fails again café привет 你好 danke".split()  # noqa: SIM905
-    texts = [" ".join(chance.choices(words, k=chance.randint(1, 16))) for _ in range(200_000)]
-    now = datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000
+class Cost(NamedTuple):
+    """Of one process: seconds by the clock, of the processors, and MB of memory at most."""
+
+    seconds: float
+    processor: float
+    megabytes: float
+
+
+def main(quick: bool) -> None:
+    """Measures and prints the table."""
+    records, many = (200_000, 1_000_000) if quick else (2_000_000, 10_000_000)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _agree(folder)
+        path = _history(folder, records)
+        print(f"{records:,} records, {path.stat().st_size / 1e6:,.0f} MB")
+        found = _measured(
+            {
+                "duckdb": _this("duckdb", path),
+                "--json": _analytics(path, "--json"),
+                "the page": _analytics(path, "--out", folder / "page"),
+            }
+        )
+        _print(found, "duckdb")
+        few, crowd = _history(folder, records, 100), _history(folder, records, 150_000)
+        print(f"\n{records:,} records, the page")
+        found = _measured(
+            {
+                "100 names": _analytics(few, "--out", folder / "page"),
+                "150,000 names": _analytics(crowd, "--out", folder / "page"),
+            }
+        )
+        _print(found, "100 names")
+        for each in (path, few, crowd):
+            each.unlink()
+        path = _history(folder, many)
+        print(f"\n{many:,} records, {path.stat().st_size / 1e6:,.0f} MB, messages per minute")
+        _print(
+            _measured({"duckdb": _this("minutes", path), "analytics": _this("ours", path)}),
+            "duckdb",
+        )
+
+
+def _measured(commands: dict[str, list[str]]) -> dict[str, list[Cost]]:
+    found: dict[str, list[Cost]] = {name: [] for name in commands}
+    for _ in range(ROUNDS):
+        for name, command in commands.items():
+            found[name].append(_cost(command))
+    return found
+
+
+def _cost(command: list[str]) -> Cost:
+    begin = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - begin
+    if status:
+        raise SystemExit(f"{command} failed")
+    return Cost(seconds, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024)
+
+
+def _print(found: dict[str, list[Cost]], against: str) -> None:
+    print(f"{'':16}{'seconds':>9}{'processor':>11}{'MB':>8}   of {against}, by the clock")
+    for name, costs in found.items():
+        ratios = [ours.seconds / theirs.seconds for ours, theirs in zip(costs, found[against], strict=True)]
+        seconds, processor, _ = (statistics.median(column) for column in zip(*costs, strict=True))
+        most = max(each.megabytes for each in costs)
+        print(f"{name:16}{seconds:9.2f}{processor:11.2f}{most:8,.0f}   {statistics.median(ratios):.2f}")
+
+
+def _analytics(path: Path, *arguments: object) -> list[str]:
+    return [sys.executable, "-m", "analytics", str(path), *map(str, arguments)]
+
+
+def _this(what: str, path: Path) -> list[str]:
+    return [sys.executable, "-m", "tests.measure.analytics", what, str(path)]
+
+
+# ------------------------------------------------------------------------------------------------ the files
+
+
+def _history(folder: Path, records: int, people: int = 43) -> Path:
+    path = folder / f"{records}-{people}.txt"
     with path.open("w", encoding="utf-8", newline="\n") as file:
-        for start in range(0, records, CHUNK):
-            lines = []
-            for number in range(start, min(start + CHUNK, records)):
-                now += chance.randint(0, 3000)
-                stamp = datetime.fromtimestamp(int(now) / 1000, UTC).isoformat(timespec="milliseconds")[:23]
-                head = heads[int(chance.random() ** 2 * len(heads))]
-                kind = KINDS[number // 50 % len(KINDS)] if number % 50 == 0 else "message"
-                lines.append(f"{stamp}Z\t{head}\t{kind}\t{texts[int(chance.random() * len(texts))]}\n")
-            file.writelines(lines)
+        file.writelines(history(records, people))
+    return path
 
 
-# ----------------------------------------------------------------------------------- who does it, and how
+def history(records: int, people: int) -> Iterator[str]:
+    """The lines of a busy room: some forty messages a minute, nearly all of them different."""
+    chance = random.Random(4)
+    names = ["李雷", "_bob", "007", *(f"user{number}" for number in range(people - 3))]
+    heads = [f"10.{place >> 14}.{place >> 7 & 127}.{place & 127}\t{name}" for place, name in enumerate(names)]
+    rare = ["".join(chance.choices("aeioubcdfgklmnprst", k=chance.randint(3, 9))) for _ in range(30_000)]
+    words = COMMON + rare
+    chances = [1 / place for place in range(1, len(words) + 1)]  # as in every language
+    parts = [" ".join(chance.choices(words, chances, k=chance.randint(1, 8))) for _ in range(50_000)]
+    now = datetime(2026, 1, 1, tzinfo=UTC).timestamp() * 1000
+    for start in range(0, records, CHUNK):
+        lines = []
+        for number in range(start, min(start + CHUNK, records)):
+            now += int(chance.random() * 3000)
+            stamp = datetime.fromtimestamp(int(now) / 1000, UTC).isoformat(timespec="milliseconds")[:23]
+            head = heads[int(chance.random() ** 2 * len(heads))]
+            kind = KINDS[number // 50 % len(KINDS)] if number % 50 == 0 else "message"
+            one, two = parts[int(chance.random() * 50_000)], parts[int(chance.random() * 50_000)]
+            lines.append(f"{stamp}Z\t{head}\t{kind}\t{one} {two}\n")
+        yield from lines
 
 
-def analytics(path: Path, texts: bool = False) -> Work:
-    """This project's: load_history and messages_per_minute."""
+# -------------------------------------------------------------------------------------- one measurement each
+
+
+def _duckdb(path: Path, *queries: str) -> dict[str, list[tuple[object, int]]]:
+    import duckdb
+
+    connection = duckdb.connect()
+    connection.sql(VIEW.format(path))
+    return {name: connection.sql(QUERIES[name]).fetchall() for name in queries}
+
+
+def _minutes(path: Path) -> list[tuple[str, int]]:
     from analytics import load_history
     from analytics.tables import messages_per_minute
 
-    def run() -> Rows:
-        counts = messages_per_minute(load_history(path, texts=texts).records)
-        said = counts[counts > 0]
-        return lambda: list(zip(said.index.strftime("%Y-%m-%dT%H:%M"), said.tolist(), strict=True))
-
-    return run
+    counts = messages_per_minute(load_history(path, texts=False).records)
+    said = counts[counts > 0]
+    return list(zip(said.index.strftime("%Y-%m-%dT%H:%M"), said.tolist(), strict=True))
 
 
-def without_pyarrow(path: Path) -> Work:
-    """The same where pyarrow is not installed."""
-    sys.modules["pyarrow"] = None  # type: ignore[assignment]
-    return analytics(path)
-
-
-def with_texts(path: Path) -> Work:
-    """The same with all texts loaded, as everything but counting needs them."""
-    return analytics(path, texts=True)
-
-
-def with_texts_without_pyarrow(path: Path) -> Work:
-    """Both."""
-    sys.modules["pyarrow"] = None  # type: ignore[assignment]
-    return analytics(path, texts=True)
-
-
-def duckdb(path: Path) -> Work:
-    """Duckdb's CSV reader with everything told, and SQL."""
-    import duckdb
-
-    query = f"""
-        select date_trunc('minute', t) as minute, count(*)
-        from read_csv('{path}', delim = '\t', header = false, quote = '', escape = '', auto_detect = false,
-            ignore_errors = true,
-            columns = {{'t': 'TIMESTAMP', 'a': 'VARCHAR', 'n': 'VARCHAR', 'k': 'VARCHAR', 'x': 'VARCHAR'}})
-        where k in ('message', 'action') group by minute order by minute"""
-
-    def run() -> Rows:
-        table = duckdb.connect().sql(query)
-        assert table is not None
-        minutes, counts = table.fetchnumpy().values()
-        return lambda: list(zip(minutes.astype("M8[m]").astype(str), counts.tolist(), strict=True))
-
-    return run
-
-
-def polars(path: Path) -> Work:
-    """Polars' lazy CSV reader, with the times read as times."""
-    import polars as pl
-
-    minute = pl.col("t").str.to_datetime("%Y-%m-%dT%H:%M:%S%.3fZ", time_unit="ms", strict=False)
-    return _polars(path, minute.dt.truncate("1m"))
-
-
-def polars_unchecked(path: Path) -> Work:
-    """The same with the minute cut off the time as text."""
-    import polars as pl
-
-    return _polars(path, pl.col("t").str.slice(0, 16))
-
-
-def _polars(path: Path, minute: Any) -> Work:
-    import polars as pl
-
-    fields = ["t", "a", "n", "k", "x"]
-
-    def run() -> Rows:
-        table = pl.scan_csv(
-            path,
-            separator="\t",
-            has_header=False,
-            quote_char=None,
-            new_columns=fields,
-            schema_overrides=[pl.String] * len(fields),
-        )
-        said = table.filter(pl.col("k").is_in(["message", "action"]))
-        counts = said.group_by(minute.alias("minute")).len().sort("minute").collect(engine="streaming")
-        return lambda: [(str(time).replace(" ", "T")[:16], number) for time, number in counts.rows()]
-
-    return run
-
-
-def whole_report(path: Path) -> Work:
-    """python3 -m analytics, with the page and all pictures."""
-    from analytics.__main__ import main as program
-
-    def run() -> Rows:
-        with tempfile.TemporaryDirectory() as folder:
-            code = program([str(path), "--out", folder])
-        return lambda: [("exit code", code)]
-
-    return run
-
-
-PER_MINUTE = {
-    "analytics": analytics,
-    "analytics, no pyarrow": without_pyarrow,
-    "analytics, texts": with_texts,
-    "analytics, texts, no pyarrow": with_texts_without_pyarrow,
-    "duckdb": duckdb,
-    "polars": polars,
-    "polars, unchecked": polars_unchecked,
-}
-ALL = {**PER_MINUTE, "analytics, the whole report": whole_report}
-
-
-# ------------------------------------------------------------------------------------------- the measuring
-
-
-def _measured(path: Path, programs: dict[str, Any]) -> dict[str, list[dict[str, Any]]]:
-    results: dict[str, list[dict[str, Any]]] = {name: [] for name in programs}
-    for _ in range(ROUNDS):
-        for name in programs:
-            done = subprocess.run(
-                [sys.executable, "-m", "tests.measure.analytics", "--one", name, str(path)],
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
-            results[name].append(json.loads(done.stdout.splitlines()[-1]))
-    assert len({each["table"] for found in results.values() for each in found}) == 1, results
-    return results
-
-
-def _one(name: str, path: Path) -> None:
-    """One measurement, in this process."""
-    import resource
-
-    begin = time.perf_counter()
-    run = ALL[name](path)
-    ready = time.perf_counter()
-    used_before = time.process_time()
-    rows = run()
-    done, used = time.perf_counter(), time.process_time()
-    found = {
-        "imports": ready - begin,
-        "seconds": done - ready,
-        "processor": used - used_before,
-        "MB": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "table": hashlib.sha256(json.dumps(rows()).encode()).hexdigest(),
-    }
-    print(json.dumps(found))
-
-
-def _print(results: dict[str, list[dict[str, Any]]]) -> None:
-    print(f"{'':30}{'seconds':>9}{'processor':>11}{'imports':>9}{'MB':>7}")
-    for name, found in results.items():
-        least = min(found, key=lambda each: float(each["seconds"]))
-        most = max(each["MB"] for each in found)
-        print(
-            f"{name:30}{least['seconds']:9.2f}{least['processor']:11.2f}{least['imports']:9.2f}{most:7,.0f}"
-        )
+def _agree(folder: Path) -> None:
+    """Both find the same in a small file, or there is nothing to compare."""
+    path = _history(folder, 20_000)
+    theirs = _duckdb(path, *QUERIES)
+    ours = json.loads(subprocess.check_output(_analytics(path, "--json"), cwd=ROOT))
+    assert ours["by_name"] == dict(theirs["by name"])
+    assert ours["by_address"] == dict(theirs["by address"])
+    assert _minutes(path) == [(str(m).replace(" ", "T")[:16], c) for m, c in theirs["per minute"]]
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--one"]:
-        _one(sys.argv[2], Path(sys.argv[3]))
+    if sys.argv[1:2] == ["duckdb"]:
+        _duckdb(Path(sys.argv[2]), *QUERIES)
+    elif sys.argv[1:2] == ["minutes"]:
+        _duckdb(Path(sys.argv[2]), "per minute")
+    elif sys.argv[1:2] == ["ours"]:
+        _minutes(Path(sys.argv[2]))
     else:
-        main([int(float(size)) for size in sys.argv[1:]] or [100_000, 1_000_000, 10_000_000])
+        main("--quick" in sys.argv)
