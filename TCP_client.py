@@ -70,6 +70,7 @@ CONNECT_SECONDS = 10
 SILENCE_SECONDS = 20  # without a word, though something is due, the connection counts as lost
 COMMAND_SECONDS = 75  # the same, where a command is due: the server counts its statistics for 60 at most
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between tries to connect, doubling
+NOT_STORED = 3  # exit code: something that was sent is not known to be stored
 LEAVE_SECONDS = 5  # for the server to hang up after our /exit
 TURNED_AWAY_TRIES = 5  # when reconnecting: our own old connection may still hold the name
 DISCOVERY_SECONDS = 1.2  # on one network an answer takes milliseconds; Wi-Fi that sleeps takes a second
@@ -235,6 +236,13 @@ def command_in(line: str) -> tuple[str, str] | None:
     return None
 
 
+def literal_line(text: str) -> str:
+    """The line that says this text, whatever it looks like."""
+    if text.startswith("/"):
+        return "/" + text
+    return "/say " + text if command_in(text) else text
+
+
 def known_command(line: str) -> Command | None:
     """The command of the table that the line gives."""
     found = command_in(line)
@@ -268,12 +276,11 @@ def expected_answer(line: str) -> Answer:
     if found is None:
         return Answer("message", line[1:] if line.startswith("//") else line)
     word, argument = found
-    if word == "say":
-        return Answer("message", argument)
     command = _BY_NAME.get(word)
-    if command is None:
+    if command is None or not command.answer:
         return Answer("")
-    return Answer(command.answer, argument if word == "me" else None)
+    texts = {"say": argument, "me": argument, "msg": argument.partition(" ")[2].strip(" "), "reply": argument}
+    return Answer(command.answer, texts.get(command.name))
 
 
 # ----------------------------------------------------------------------------------------- the conversation
@@ -321,7 +328,7 @@ class Position:
 
     def advance(self, record: Record, size: int) -> bool:
         """Go on behind a history record of so many bytes: whether it may be our own join."""
-        if record.kind == "clear":
+        if record.kind == "clear" and self._offset:  # else it only is where the file begins
             self._offset = self._end = 0
         new = self._offset >= self._end
         self._offset += size
@@ -335,30 +342,49 @@ class Position:
 
 @dataclass
 class Line:
-    """A line that was typed. `quiet` ones are the client's own, and nobody misses their answer."""
+    """A line to be sent. `quiet` ones are the client's own, and nobody misses their answer.
+
+    A `literal` one says its text, whatever that looks like. `wire` is the line as it is sent.
+    """
 
     text: str
     quiet: bool = False
+    literal: bool = False
 
     def __post_init__(self) -> None:
-        self.answer = expected_answer(self.text)
+        self.wire = literal_line(self.text) if self.literal else self.text
+        self.answer = expected_answer(self.wire)
 
-    def is_answered_by(self, record: Record) -> bool:
-        """Whether the history record, which is ours, can be the answer."""
-        return self.answer.kind == record.kind and self.answer.text in (None, record.text)
+
+class Acknowledged(NamedTuple):
+    """What a record of ours says of the lines in flight.
+
+    `line` is the one that it answers; None where it answers none, or goes on with an answer. `skipped` were
+    handled before it, and their answers never came. `quiet`: it answers what nobody typed.
+    """
+
+    line: Line | None
+    skipped: list[Line]
+    quiet: bool = False
 
 
 class Outbox:
     """What is not acknowledged: each line moves from right to left.
 
-    answered | in flight | unsent       when a connection breaks, those in flight that the replay does not
-                ^ oldest                show move back to the right
+        answered | in flight | unsent       when a connection breaks, those in flight that the replay does not
+                    ^ oldest                show move back to the right
+
+    Lines are answered in their order. Some commands are answered by several direct records, and nothing marks
+    the last of them: where the next answer could be taken for more of it, _SEPARATOR is sent in between.
     """
 
     def __init__(self) -> None:
         self._in_flight: deque[Line] = deque()
         self._unsent: deque[Line] = deque()
-        self._last_answer = ("", False)  # its kind, and whether it is quiet; more such records may follow
+        self._sent_last = Answer("message")  # the answer that the last line will get
+        self._open: tuple[str, bool] | None = (
+            None  # kind of an answer that may go on, and whether it is quiet
+        )
 
     def __len__(self) -> int:
         return len(self._in_flight) + len(self._unsent)
@@ -392,44 +418,89 @@ class Outbox:
         taken: list[Line] = []
         size = 0
         while self._unsent and size < SEND_BYTES:
-            taken.append(self._unsent.popleft())
-            size += len(taken[-1].text) + 1
+            line = self._unsent.popleft()
+            if _could_be_one(self._sent_last, line.answer):
+                taken.append(Line(_SEPARATOR, quiet=True))
+            taken.append(line)
+            self._sent_last = line.answer
+            size += len(line.wire) + 1
         self._in_flight += taken
         return taken
 
-    def acknowledge(self, record: Record) -> list[Line]:
-        """Our own history record answers a line; those before it were handled too, and are returned."""
-        for index, line in enumerate(self._in_flight):
-            if line.is_answered_by(record):
-                return [self._in_flight.popleft() for _ in range(index + 1)][:-1]
-        return []
+    def acknowledge(self, record: Record) -> Acknowledged:
+        """Our own history record: it answers the line that says the same, or else the oldest of its kind."""
+        kind, text = record.kind, record.text
+        same = (line.answer.kind == kind and line.answer.text in (None, text) for line in self._in_flight)
+        alike = (line.answer.kind in (kind, "") for line in self._in_flight)
+        for answered in (same, alike):
+            for index, found in enumerate(answered):
+                if found:
+                    return self._answered(index)
+        return Acknowledged(None, [])
 
-    def acknowledge_direct(self, kind: str) -> bool:
-        """A direct record answers the oldest line in flight, or goes on with the last answer: is it quiet?
-
-        An /error answers any line, another kind only a command; not always the kind that was expected.
-        """
-        oldest = self._in_flight[0].answer if self._in_flight else Answer("message")
-        more = self._last_answer[0] == kind and oldest.kind != kind
-        if kind == "/error" or (oldest.direct and not more):
-            quiet = bool(self._in_flight) and self._in_flight.popleft().quiet
-            self._last_answer = (kind, quiet)
-        return self._last_answer == (kind, True)
+    def acknowledge_direct(self, record: Record) -> Acknowledged:
+        """A direct record for us. An /error answers the oldest line, another kind a command."""
+        kind = record.kind
+        if kind == "/msg":
+            private = [i for i, line in enumerate(self._in_flight) if line.answer.kind == kind][:1]
+            answered = private and _is_private_answer(self._in_flight[private[0]], record)
+            return self._answered(private[0]) if answered else Acknowledged(None, [])
+        if kind == "/error":
+            return self._answered(0) if self._in_flight else Acknowledged(None, [])
+        if self._open and self._open[0] == kind:
+            return Acknowledged(None, [], self._open[1])
+        found = [i for i, line in enumerate(self._in_flight) if line.answer.kind in (kind, "")]
+        if not found and self._in_flight and self._in_flight[0].answer.direct:
+            found = [0]  # not the kind that we expected
+        if not found:
+            return Acknowledged(None, [])
+        acknowledged = self._answered(found[0])
+        self._open = (kind, acknowledged.quiet)
+        return acknowledged
 
     def acknowledge_all(self) -> None:
         """The server has handled whatever was sent."""
         self._in_flight.clear()
 
-    def send_again(self, first: Iterable[Line] = ()) -> list[Line]:
+    def send_again(self, *, exact: bool, first: Iterable[Line] = ()) -> list[Line]:
         """After a break: what is in flight is to be sent again, behind `first`.
 
-        Returns the lines that are dropped instead, because they could be done twice.
+        Returns the lines that are dropped instead, because they could be done twice: commands, and all of
+        them where the replay did not begin where we were.
         """
-        again = [line for line in self._in_flight if line.answer.kind in _SENT_AGAIN]
-        dropped = [line for line in self._in_flight if line.answer.kind not in _SENT_AGAIN]
+        again: list[Line] = list(first)
+        dropped: list[Line] = []
+        for line in self._in_flight:
+            (again if exact and line.answer.kind in _SENT_AGAIN else dropped).append(line)
         self._in_flight.clear()
-        self._unsent.extendleft(reversed([*first, *again]))
+        self._unsent.extendleft(reversed(again))
+        self._sent_last, self._open = Answer("message"), None
         return dropped
+
+    def _answered(self, index: int) -> Acknowledged:
+        skipped = [self._in_flight.popleft() for _ in range(index)]
+        line = self._in_flight.popleft()
+        self._open = None
+        return Acknowledged(line, skipped, line.quiet)
+
+
+_SEPARATOR = "/"  # names no command, so its answer is one /error
+
+
+def _could_be_one(answer: Answer, following: Answer) -> bool:
+    """Whether the records of two answers could be taken for those of one."""
+    if not (answer.direct and following.direct) or answer.kind == following.kind == "/msg":
+        return False
+    return answer.kind == following.kind or "" in (answer.kind, following.kind)
+
+
+def _is_private_answer(line: Line, record: Record) -> bool:
+    """Whether our /msg record answers the line; what we sent to ourselves comes besides its answer."""
+    command, _, argument = line.text.partition(" ")
+    to = argument.strip(" ").partition(" ")[0] if command.casefold() == "/msg" else record.name
+    strictly = name_key(to) == name_key(record.name)
+    text = re.escape(line.answer.text or "") if strictly else ".*"
+    return re.fullmatch(rf"to \S+: {text}", record.text) is not None
 
 
 _SENT_AGAIN = ("message", "action", "rename")  # what the replay shows if it was done, and harms nobody
@@ -437,12 +508,16 @@ _SENT_AGAIN = ("message", "action", "rename")  # what the replay shows if it was
 
 @dataclass(frozen=True)
 class Received:
-    """A record that came. `mine`: we are its author. `quiet`: it answers a line that nobody typed."""
+    """A record that came. `mine`: we are its author. `quiet`: it answers a line that nobody typed.
+
+    `answers` is the line that it answers, "" where it answers none.
+    """
 
     record: Record
     mine: bool
     replayed: bool = False
     quiet: bool = False
+    answers: str = ""
 
 
 @dataclass(frozen=True)
@@ -466,7 +541,7 @@ class Unconfirmed:
 
 @dataclass(frozen=True)
 class Left:
-    """Our own leave is in the history. Whatever we sent before it has been handled."""
+    """Our own leave is in the history."""
 
     why: str
 
@@ -559,8 +634,8 @@ class Conversation:
         options = ["/password " + self.password] if self.password else []
         self._login = _encoded(*options, *self._position.login_options(self._replay), self.name)
 
-    def say(self, text: str, *, quiet: bool = False) -> None:
-        """Take a line to say or a command; what could harm is removed.
+    def say(self, text: str, *, quiet: bool = False, literal: bool = False) -> None:
+        """Take a line to say or a command, a `literal` one to say as it stands; what could harm is removed.
 
         Where the server refused our first name it is another name, or `/password SECRET`. `/nick` while
         there is no connection takes the name for the next one.
@@ -568,8 +643,8 @@ class Conversation:
         text = clean(text)
         if self.leaving or not text:
             return
-        line = Line(text, quiet)
-        if self.refused and not self.been_in:
+        line = Line(text, quiet, literal)
+        if self.refused and not self.been_in and not literal:
             self._try_again(text)
         elif line.answer.kind == "leave":
             self.leave()
@@ -586,7 +661,7 @@ class Conversation:
         """What is to go out now; the lines in it are in flight from now on."""
         out, self._login = self._login, b""
         if self.joined:
-            out += _encoded(*(line.text for line in self._outbox.take()))
+            out += _encoded(*(line.wire for line in self._outbox.take()))
             if self.leaving and self._outbox.all_sent and not self.exit_sent:
                 self.exit_sent = True
                 out += b"/exit\n"
@@ -625,10 +700,9 @@ class Conversation:
             self.state = State.REFUSED
             return [Refused(record)]
         mine = record.kind == "/msg" and record.name == self._own_name
-        quiet = False
-        if self.joined and (record.kind != "/msg" or mine):
-            quiet = self._outbox.acknowledge_direct(record.kind)
-        return [Received(record, mine, quiet=quiet)]
+        if not self.joined or record.kind in _NEVER_ANSWERS or (record.kind == "/msg" and not mine):
+            return [Received(record, mine)]
+        return self._acknowledged(record, mine, self._outbox.acknowledge_direct(record))
 
     def _history(self, record: Record, size: int) -> list[Event]:
         new = self._position.advance(record, size)
@@ -640,43 +714,55 @@ class Conversation:
 
     def _live(self, record: Record) -> list[Event]:
         mine = self._is_mine(record)
-        events: list[Event] = [Received(record, mine)]
         if mine and record.kind == "leave":
-            self._outbox.acknowledge_all()
-            events.append(Left(record.text))
-        elif mine:
-            events += _unconfirmed(self._outbox.acknowledge(record))
-            if record.kind == "rename":
-                self._own_name, self.name = record.text, clean(record.text)
+            if record.text == "exit":  # ours, and it came behind all the lines; a kick may come between them
+                self._outbox.acknowledge_all()
+            return [Received(record, mine), Left(record.text)]
+        if not mine:
+            return [Received(record, mine)]
+        events = self._acknowledged(record, mine, self._outbox.acknowledge(record))
+        if record.kind == "rename":
+            self._own_name, self.name = record.text, clean(record.text)
         return events
 
     def _replayed(self, record: Record) -> list[Event]:
         if self._position.came_before(record):
             return []  # what it answered then it must not answer again
         mine = self._is_mine(record)
-        events: list[Event] = [Received(record, mine, replayed=True)]
         if record.kind == "start" or (mine and record.kind == "leave"):
             self._still_there = False
-        elif mine and self._still_there:
-            events += _unconfirmed(self._outbox.acknowledge(record))
-            if record.kind == "rename":
-                self._own_name, self._renamed = record.text, clean(record.text)
+        if not (mine and self._still_there and self._position.exact):
+            return [Received(record, mine, replayed=True)]
+        events = self._acknowledged(record, mine, self._outbox.acknowledge(record), replayed=True)
+        if record.kind == "rename":
+            self._own_name, self._renamed = record.text, clean(record.text)
         return events
+
+    def _acknowledged(
+        self, record: Record, mine: bool, acknowledged: Acknowledged, *, replayed: bool = False
+    ) -> list[Event]:
+        line, skipped, quiet = acknowledged
+        answers = line.text if line and not line.quiet else ""
+        return [Received(record, mine, replayed, quiet, answers), *_unconfirmed(skipped)]
 
     def _is_mine(self, record: Record) -> bool:
         """Whether we are the author; of a notice, whether it says what we did as an admin."""
         if record.kind == "notice":
-            return record.address == "-" and record.text.startswith(self._own_name + " ")
+            name, _, did = record.text.partition(" ")
+            return record.address == "-" and name == self._own_name and not did.startswith("is ")
         return (record.name, record.address) == (self._own_name, self._own_address)
 
     def _own_join(self, record: Record) -> list[Event]:
         """We are in: what the replay did not show is sent again, or told where that could do it twice."""
         first = [Line("/nick " + self._renamed)] if self._renamed else []
         self._renamed = ""
-        dropped = self._outbox.send_again(first)
+        dropped = self._outbox.send_again(exact=self._position.exact, first=first)
         self._own_name, self._own_address = record.name, record.address
         self.state = State.JOINED
         return [Received(record, mine=True), Joined(), *_unconfirmed(dropped)]
+
+
+_NEVER_ANSWERS = ("/hello", "/session", "/servers")  # they come when the server has something to tell
 
 
 def _encoded(*lines: str) -> bytes:
@@ -794,9 +880,10 @@ _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 class View:
     """Records as lines for people. It knows the settings, and the day of the line that it made last."""
 
-    def __init__(self, settings: Settings, *, colours: bool) -> None:
+    def __init__(self, settings: Settings, *, colours: bool, iso_times: bool = False) -> None:
         self._settings = settings
         self._colours = colours
+        self._time = iso_time if iso_times else clock
         self._day = date.today()
 
     def day_line(self, record: Record) -> str:
@@ -826,7 +913,7 @@ class View:
         }
         parts = [pieces.get(part) or self.paint(style, part) for part in re.split(r"(\{\w+\})", shape)]
         mark = self.paint(BOLD, "> ") if own_name and self.mentions(record, own_name) else ""
-        return self.paint(DIM, clock(record.time) + " ") + mark + "".join(parts)
+        return self.paint(DIM, self._time(record.time) + " ") + mark + "".join(parts)
 
     def paint(self, style: str, text: str) -> str:
         """The text with a style: the parameters of a terminal's SGR sequence, or none."""
@@ -875,6 +962,11 @@ def local_time(time_: str) -> datetime:
 def clock(time_: str) -> str:
     """A record's time as 10:15, local."""
     return local_time(time_).strftime("%H:%M")
+
+
+def iso_time(time_: str) -> str:
+    """A record's time with date and zone, local."""
+    return local_time(time_).isoformat(timespec="milliseconds")
 
 
 def _short(time_: str) -> str:
@@ -1100,18 +1192,20 @@ class Verdict(NamedTuple):
 def judge(outcome: Outcome, standing: Standing, address: Address) -> Verdict:
     """What follows from the end of a connection."""
     how, why = outcome
+    stopped = Verdict(NOT_STORED if standing.waiting else 0, "")
     if how is How.LEFT:
-        return Verdict(0 if why == "exit" else 1, "")
+        return stopped if why == "exit" or standing.waiting else Verdict(1, "")
     if how is How.GIVEN_UP or (how is How.HUNG_UP and standing.leaving and not standing.waiting):
-        return Verdict(1 if standing.waiting else 0, "")
+        return stopped
     sentence = _SENTENCES[how].format(address=address, why=why)
     if how is How.TURNED_AWAY and standing.patient:  # a program can't try another name
         if standing.refusals > (TURNED_AWAY_TRIES if standing.been_in else 0):
-            return Verdict(1, f"Turned away: {why}")
+            code = NOT_STORED if standing.been_in and standing.waiting else 1
+            return Verdict(code, f"Turned away: {why}")
     elif not standing.been_in:
         return Verdict(1, sentence)
     if standing.leaving and not (standing.patient and standing.waiting):
-        return Verdict(1 if standing.waiting else 0, "")
+        return stopped
     return Verdict(None, sentence)
 
 
@@ -1165,9 +1259,9 @@ class Link:
         """Connect, and go on until `leave`, or until we are turned away."""
         self._thread.start()
 
-    def say(self, text: str, *, quiet: bool = False) -> None:
+    def say(self, text: str, *, quiet: bool = False, literal: bool = False) -> None:
         """Say a line; it is sent when the server can take it."""
-        self._call(lambda: self._conversation.say(text, quiet=quiet))
+        self._call(lambda: self._conversation.say(text, quiet=quiet, literal=literal))
 
     def leave(self) -> None:
         """Leave in order, behind all that was said."""
@@ -1225,7 +1319,7 @@ class Link:
         if code:
             self._handle_calls()
             for line in self._conversation.waiting:
-                self._observer.on_note(self, f"Not known to be stored: {line}")
+                self._observer.on_note(self, f"Not known to be stored: {shown_line(line)}")
         return code
 
     def _connect_and_talk(self) -> Outcome:
@@ -1463,12 +1557,23 @@ class PlainScreen(LinkObserver):
     """The contract for programs and screen readers: one record a line on standard output, nothing else.
 
     What is to be said comes from standard input; at its end, and at Ctrl-C, we leave in order. What the
-    client itself has to tell goes to standard error.
+    client itself has to tell goes to standard error. `show` makes a line of a record; with `commands` an
+    input line can be a command, else all of them are said as they stand.
     """
 
-    def __init__(self, address: Address, conversation: Conversation, input_lines: Iterable[bytes]) -> None:
+    def __init__(
+        self,
+        address: Address,
+        conversation: Conversation,
+        input_lines: Iterable[bytes],
+        show: Callable[[Record], str],
+        *,
+        commands: bool,
+    ) -> None:
         self._input = input_lines
-        self._view = View(Settings(), colours=False)
+        self._show = show
+        self._commands = commands
+        self._not_stored = False
         self._link = Link(address, conversation, self, patient=True)
 
     def run(self) -> NoReturn:
@@ -1478,7 +1583,7 @@ class PlainScreen(LinkObserver):
         try:
             for line in self._input:
                 self._link.wait_for_room()
-                self._link.say(clean_bytes(line.rstrip(b"\r\n")))
+                self._link.say(clean_bytes(line.rstrip(b"\r\n")), literal=not self._commands)
         except KeyboardInterrupt:
             pass
         self._link.leave()
@@ -1488,15 +1593,20 @@ class PlainScreen(LinkObserver):
     def on_events(self, link: Link, events: list[Event]) -> None:
         lines = []
         for event in events:
-            if isinstance(event, (Received, Refused)):
-                lines.append(self._view.line(event.record) + "\n")
-            elif isinstance(event, Unconfirmed):
+            if isinstance(event, Refused) or (isinstance(event, Received) and not event.quiet):
+                lines.append(self._show(event.record) + "\n")
+            if isinstance(event, Unconfirmed):
+                self._not_stored = True
                 self.on_note(link, unconfirmed_sentence(event))
+            elif isinstance(event, Received) and event.answers and event.record.kind == "/error":
+                self._not_stored = True
+                self.on_note(link, f"Refused: {shown_line(event.answers)} ({event.record.text})")
         try:
             sys.stdout.write("".join(lines))
             sys.stdout.flush()
         except BrokenPipeError:  # whoever read it has gone, like head does
-            os._exit(0)
+            sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
+            link.leave()
         except OSError as error:
             self.on_note(link, f"can't write what comes: {reason(error)}.")
             os._exit(1)
@@ -1506,12 +1616,23 @@ class PlainScreen(LinkObserver):
             _complain(sentence)
 
     def on_end(self, link: Link, code: int) -> None:
-        quit_now(code)
+        quit_now(NOT_STORED if self._not_stored else code)
+
+
+def as_json(record: Record) -> str:
+    """The record as an object for programs."""
+    return json.dumps({name: clean(value) for name, value in record._asdict().items()}, ensure_ascii=False)
+
+
+def shown_line(line: str) -> str:
+    """A typed line as it may be shown: what is secret in it is not."""
+    return line.strip().partition(" ")[0] + " ..." if is_secret(line) else line
 
 
 def unconfirmed_sentence(event: Unconfirmed) -> str:
     """What to tell of a line that may or may not have been done."""
-    return f"The connection broke before this was answered, do it again if it matters: {event.line}"
+    line = shown_line(event.line)
+    return f"The connection broke before this was answered; do it again if it matters: {line}"
 
 
 def leave_on_signal(leave_link: Callable[[], None]) -> None:
@@ -2116,8 +2237,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     conversation = Conversation(name, password, options.replay or "")
     try:
-        if options.plain or not (sys.stdin.isatty() and sys.stdout.isatty()):
-            return PlainScreen(address, conversation, sys.stdin.buffer).run()
+        if options.plain or options.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+            view = View(Settings(), colours=False, iso_times=options.time == "iso")
+            show = as_json if options.json else view.line
+            commands = options.commands or sys.stdin.isatty()  # as wherever somebody types
+            return PlainScreen(address, conversation, sys.stdin.buffer, show, commands=commands).run()
         return _talk(address, conversation, settings, colours=_colours(options.no_color))
     except KeyboardInterrupt:  # the second one: the first leaves in order
         print("Stopped before the server had answered everything.", file=sys.stderr)
@@ -2274,6 +2398,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--password-file", type=Path, metavar="F", help="send the password in the first line of this file")
     add("--replay", type=_argument(_checked_replay), metavar="N", help="see so many old records, or all (20)")
     add("--plain", action="store_true", help="one record a line only: for programs and screen readers")
+    add("--json", action="store_true", help="the same, each record as an object with its full time")
+    add(
+        "--time",
+        choices=("clock", "iso"),
+        default="clock",
+        help="in --plain, iso shows date and zone (clock)",
+    )
+    add("--commands", action="store_true", help="do the commands that come from a pipe (all lines are said)")
     add("--doctor", action="store_true", help="tell what works on the way to the server and what does not")
     add("--no-color", action="store_true", help="no colours (NO_COLOR means the same)")
     return parser

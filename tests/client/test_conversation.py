@@ -96,8 +96,8 @@ def test_the_echo_is_the_acknowledgement() -> None:
     [
         ("/users", direct("/users", "alice 127.0.0.1 since 2026-11-21T10:15:00.000Z")),
         ("/who", direct("/users", "alice 127.0.0.1 since 2026-11-21T10:15:00.000Z")),
-        ("/r hi", line("/msg", "to bob: hi")),
-        ("/reply hi", direct("/reply", "sent")),
+        ("/msg bob  hi ", line("/msg", "to bob: hi")),
+        ("/reply hi", line("/msg", "to bob: hi")),
         ("/me waves", line("action", "waves")),
         ("/nick carol", line("rename", "carol")),
         ("clear", line("clear", "kept")),
@@ -160,10 +160,10 @@ def test_what_nobody_typed_is_told_apart() -> None:
     conversation.say("/users")
     conversation.data_to_send()
     assert conversation.waiting == ["/users"]
-    first, second = conversation.receive(direct("/users", "alice") + direct("/users", "alice"))
-    assert isinstance(first, Received)
-    assert isinstance(second, Received)
-    assert (first.quiet, second.quiet) == (True, False)
+    of_one = direct("/users", "alice") + direct("/users", "bob")
+    events = conversation.receive(of_one + direct("/error", "no command /") + of_one)
+    assert [event.quiet for event in events if isinstance(event, Received)] == [True] * 3 + [False] * 2
+    assert conversation.waiting == []
 
 
 def test_a_command_that_was_in_flight_is_told_and_not_sent_again() -> None:
@@ -217,20 +217,89 @@ def test_a_name_taken_just_before_the_break_is_taken_again() -> None:
     assert conversation.data_to_send() == b"/nick carol\ntwo\n"
 
 
-def test_where_the_history_changed_nothing_is_shown_or_struck_twice() -> None:
+def test_where_the_history_changed_nothing_is_shown_twice_and_what_is_not_known_is_told() -> None:
     conversation = joined()
     conversation.say("hello")
     conversation.data_to_send()
     conversation.receive(line("message", "hello", time=1))
     conversation.say("hello")
     conversation.data_to_send()
-    conversation.connected()
+    reconnect(conversation)
+    conversation.say("later")
     old = line("message", "hello", time=1)
     note = direct("/error", "Where you left off is not in the history now.")
     events = conversation.receive(direct("/session", f"U 7 {7 + len(old)}") + note + old)
     assert kinds(events) == ["/error"]
-    conversation.receive(line("join", time=5))
-    assert conversation.waiting == ["hello"]
+    events = conversation.receive(line("join", time=5))
+    assert Unconfirmed("hello") in events, "it may be in what was cleared"
+    assert conversation.data_to_send() == b"later\n"
+
+
+def test_a_join_and_a_leave_in_a_cleared_history_are_not_ours() -> None:
+    """As for the second of two robots that come one after the other."""
+    conversation = Conversation("robot")
+    conversation.connected()
+    conversation.say("second")
+    conversation.leave()
+    conversation.data_to_send()
+    old = line("clear", "kept", name="carol") + line("join", name="robot", time=1)
+    old += line("message", "first", name="robot", time=2) + line("leave", "exit", name="robot", time=3)
+    events = conversation.receive(direct("/session", f"T 0 {len(old)}") + old)
+    assert kinds(events) == ["clear", "join", "message", "leave"]
+    assert conversation.data_to_send() == b""
+    conversation.receive(line("join", name="robot", time=4))
+    assert conversation.data_to_send() == b"second\n/exit\n"
+
+
+def test_a_clear_while_the_replay_goes_on_does_not_hide_our_join() -> None:
+    conversation = Conversation("alice")
+    conversation.connected()
+    conversation.data_to_send()
+    old = line("message", "old", name="bob")
+    conversation.receive(direct("/session", f"T 1000 {1000 + 2 * len(old)}") + old)
+    conversation.receive(line("clear", "kept", name="bob", time=1) + line("join", time=2))
+    assert conversation.joined
+
+
+def test_an_offset_that_is_corrected_in_the_replay_does_not_hide_our_join() -> None:
+    """The server passed over something that is no record; its END may be behind our join by then."""
+    conversation = Conversation("alice")
+    conversation.connected()
+    conversation.say("hello")
+    conversation.data_to_send()
+    old = line("message", "old", name="bob")
+    conversation.receive(direct("/session", f"T 0 {2 * len(old) + 10}") + old)
+    conversation.receive(direct("/session", f"T {len(old) + 10} {9 * len(old)}") + old + line("join", time=2))
+    assert conversation.data_to_send() == b"hello\n"
+
+
+def test_a_message_to_oneself_is_answered_once() -> None:
+    conversation = joined()
+    for typed in ("/msg alice one", "/msg Alice to alice: one", "/r three"):
+        conversation.say(typed)
+    conversation.data_to_send()
+    for text, waiting in (
+        ("one", 3),
+        ("to alice: one", 2),
+        ("to alice: one", 2),
+        ("to alice: to alice: one", 1),
+    ):
+        conversation.receive(line("/msg", text))
+        assert len(conversation.waiting) == waiting
+    conversation.receive(line("/msg", "to bob: three"))
+    assert conversation.waiting == []
+
+
+def test_becoming_an_admin_is_no_answer_to_what_an_admin_does() -> None:
+    conversation = joined()
+    for typed in ("/admin sesame", "/kick bob"):
+        conversation.say(typed)
+    conversation.data_to_send()
+    conversation.receive(direct("/admin", "You are an admin now."))
+    conversation.receive(line("notice", "alice is an admin now", name="server", address="-"))
+    assert conversation.waiting == ["/kick bob"]
+    conversation.receive(line("notice", "alice kicked bob", name="server", address="-"))
+    assert conversation.waiting == []
 
 
 def test_a_refused_name_is_followed_by_another() -> None:
@@ -315,14 +384,29 @@ class ModelServer:
     def handle(self, data: bytes) -> None:
         *lines, self.inbox = (self.inbox + data).split(b"\n")
         for text in (found.decode() for found in lines):
-            if self.name and text == "/users":
-                self.outbox += direct("/users", self.name)
-            elif self.name:
-                self.append("message", text, self.name)
+            if self.name:
+                self.answer(text)
             elif text.startswith("/"):
                 self.options.append(text)
             else:
                 self.join(text)
+
+    def answer(self, text: str) -> None:
+        """As the real one does: a line has one answer, of a record or of several direct ones."""
+        word, _, argument = text.partition(" ")
+        if word in ("/users", "/help", "/history"):
+            self.outbox += direct(word, "one") * (1 + int(argument or 0))
+        elif word in ("/msg", "/r"):
+            name, _, said = argument.partition(" ") if word == "/msg" else ("bob", "", argument)
+            if name == self.name:
+                self.outbox += line("/msg", said, self.name)
+            self.outbox += line("/msg", f"to {name}: {said}", self.name)
+        elif word == "/me":
+            self.append("action", argument, self.name)
+        elif word.startswith("/") or text == "refuse":
+            self.outbox += direct("/error", "That can't be done.")
+        else:
+            self.append("message", text, self.name)
 
     def join(self, name: str) -> None:
         resume = re.fullmatch(r"/session \w+ (\d+) (\S+)", self.options[-1])
@@ -394,3 +478,72 @@ def test_our_own_name_is_text_only_whatever_the_server_makes_of_it() -> None:
     conversation = joined()
     conversation.receive(line("rename", "a\u202eb\x1b"))
     assert conversation.name == "ab"
+
+
+TYPED = [
+    "hello",
+    "hello",
+    "refuse",
+    "/me waves",
+    "/users",
+    "/users 2",
+    "/history 1",
+    "/help",
+    "/nope",
+    "/what 1",
+]
+TYPED += ["/msg bob a", "/msg alice a", "/msg alice to alice: a", "/r a"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from([*TYPED, "", "", "(psst)", "(other)"]), st.booleans()), max_size=40),
+    st.integers(1, 300),
+)
+def test_each_line_is_acknowledged_once_and_in_its_place(steps: list[tuple[str, bool]], cut: int) -> None:
+    """Against a model of the server: bursts, errors, and other people's messages in between."""
+    server, client = ModelServer(), Conversation("alice")
+    client.connected()
+    server.handle(client.data_to_send())
+    client.receive(server.outbox)
+    server.outbox = b""
+    typed: list[tuple[str, bool]] = []
+    events: list[Event] = []
+
+    def exchange() -> None:
+        server.handle(client.data_to_send())
+        for at in range(0, len(server.outbox), cut):
+            events.extend(client.receive(server.outbox[at : at + cut]))
+        server.outbox = b""
+
+    for text, quiet in steps:
+        if text == "(psst)":
+            server.outbox += line("/msg", "to alice: a", "bob")
+        elif text == "(other)":
+            server.append("message", "hello", "bob")
+        elif text:
+            typed.append((text, quiet and text.startswith("/users")))
+            client.say(text, quiet=typed[-1][1])
+        else:
+            exchange()
+    exchange()
+    assert client.waiting == []
+    received = [event for event in events if isinstance(event, Received)]
+    assert len(received) == len(events), "nothing is unconfirmed"
+    assert [event.answers for event in received if event.answers] == [
+        text for text, quiet in typed if not quiet
+    ]
+    shown = [event for event in received if event.record.direct and not event.quiet]
+    assert len([event for event in shown if event.record.name != "bob"]) == sum(
+        _direct_records(text) for text, quiet in typed if not quiet
+    )
+
+
+def _direct_records(text: str) -> int:
+    """By how many direct records the model answers a line."""
+    word, _, argument = text.partition(" ")
+    if word in ("/users", "/help", "/history"):
+        return 1 + int(argument or 0)
+    if text in ("hello", "/me waves"):
+        return 0
+    return 2 if text.startswith("/msg alice") else 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from TCP_client import TURNED_AWAY_TRIES, Address, How, Outcome, Standing, Verdict, judge
+from TCP_client import NOT_STORED, TURNED_AWAY_TRIES, Address, How, Outcome, Standing, Verdict, judge
 
 HERE = Address("room.example", 9999)
 IN = Standing(been_in=True, waiting=False, leaving=False, patient=False)
@@ -30,7 +30,7 @@ def test_a_break_is_followed_by_another_try_once_we_were_in(outcome: Outcome) ->
 @pytest.mark.parametrize("waiting", [True, False])
 def test_who_leaves_does_not_come_back_unless_it_must(outcome: Outcome, waiting: bool) -> None:
     leaving = IN._replace(leaving=True, waiting=waiting)
-    assert judge(outcome, leaving, HERE) == Verdict(int(waiting), "")
+    assert judge(outcome, leaving, HERE) == Verdict(NOT_STORED if waiting else 0, "")
     code, _ = judge(outcome, leaving._replace(patient=True), HERE)
     assert code == (None if waiting else 0), "what is not stored is worth another try"
 
@@ -38,6 +38,7 @@ def test_who_leaves_does_not_come_back_unless_it_must(outcome: Outcome, waiting:
 @pytest.mark.parametrize(("why", "code"), [("exit", 0), ("kicked by host", 1), ("banned", 1)])
 def test_a_leave_that_somebody_decided_on_is_the_end(why: str, code: int) -> None:
     assert judge(Outcome(How.LEFT, why), IN, HERE) == Verdict(code, "")
+    assert judge(Outcome(How.LEFT, why), IN._replace(waiting=True), HERE) == Verdict(NOT_STORED, "")
 
 
 def test_a_program_that_is_turned_away_has_no_other_name_to_try() -> None:
@@ -51,4 +52,4 @@ def test_a_program_that_is_turned_away_has_no_other_name_to_try() -> None:
 
 def test_who_gives_up_says_whether_something_is_lost() -> None:
     assert judge(Outcome(How.GIVEN_UP), IN, HERE) == Verdict(0, "")
-    assert judge(Outcome(How.GIVEN_UP), IN._replace(waiting=True), HERE) == Verdict(1, "")
+    assert judge(Outcome(How.GIVEN_UP), IN._replace(waiting=True), HERE) == Verdict(NOT_STORED, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -78,20 +79,85 @@ def test_plain_output_has_no_escape_on_a_terminal_or_off_it(server: Server, tmp_
 
 
 def test_the_answers_to_commands_arrive_before_the_end(server: Server, tmp_path: Path) -> None:
-    done = run(tmp_path, "/users\n/nope\n", f"127.0.0.1:{server.port}", "--name", "bot", "--replay", "0")
-    assert re.search(r"-- bot 127\.0\.0\.1 since \d\d:\d\d\n", done.stdout)
-    assert "!! There is no command /nope" in done.stdout
-    assert done.returncode == 0
+    address = f"127.0.0.1:{server.port}"
+    done = run(
+        tmp_path, "/users\n/users\n/me waves\n", address, "--name", "bot", "--replay", "0", "--commands"
+    )
+    assert len(re.findall(r"-- bot 127\.0\.0\.1 since \d\d:\d\d\n", done.stdout)) == 2
+    assert "!!" not in done.stdout, "what the client asks for itself is not shown"
+    assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_clear_and_exit_are_commands_in_a_pipe_too(server: Server, tmp_path: Path) -> None:
-    done = run(tmp_path, "before\nclear\nafter\nexit\nnever", f"127.0.0.1:{server.port}", "--name", "bot")
+def test_text_from_a_pipe_is_said_whatever_it_looks_like(server: Server, tmp_path: Path) -> None:
+    said = ["before", "clear", "/nick eve", "//x", "/* a comment */", " clear", "/say clear", "exit", "after"]
+    done = run(tmp_path, "\n".join(said), f"127.0.0.1:{server.port}", "--name", "bot")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert texts(server.records()) == [text.strip() for text in said]
+
+
+def test_commands_from_a_pipe_are_done_when_asked_for(server: Server, tmp_path: Path) -> None:
+    said = "before\nclear\nafter\nexit\nnever"
+    done = run(tmp_path, said, f"127.0.0.1:{server.port}", "--name", "bot", "--commands")
     assert done.returncode == 0
     assert texts(server.records()) == ["after"]
 
 
+def test_a_refused_line_shows_in_the_exit_code(server: Server, tmp_path: Path) -> None:
+    done = run(tmp_path, f"one\n{'x' * 5000}\ntwo", f"127.0.0.1:{server.port}", "--name", "bot")
+    assert done.returncode == 3
+    assert "TCP_client.py: Refused: xxx" in done.stderr
+    assert texts(server.records()) == ["one", "two"]
+
+
+def test_a_line_that_is_not_known_to_be_stored_shows_in_the_exit_code(tmp_path: Path) -> None:
+    kicked = "2026-11-21T10:15:42.000Z\t127.0.0.1\tbot\tleave\tkicked by eve\n"
+
+    def kick(connection: socket.socket) -> None:
+        connection.sendall((WELCOME + IN).encode())
+        received = b""
+        while b"hi\n" not in received:
+            received += connection.recv(1000)
+        connection.sendall(kicked.encode())
+
+    with fake_server(kick) as address:
+        done = run(tmp_path, "hi", address, "--name", "bot")
+    assert done.returncode == 3
+    assert "Not known to be stored: hi" in done.stderr
+
+
+def test_robots_that_come_one_after_the_other_are_not_each_other(server: Server, tmp_path: Path) -> None:
+    address = f"127.0.0.1:{server.port}"
+    run(tmp_path, "clear", address, "--name", "carol", "--commands")
+    for number in range(3):
+        done = run(tmp_path, f"X{number}", address, "--name", "robot")
+        assert (done.returncode, done.stderr) == (0, "")
+    assert texts(server.records()) == ["X0", "X1", "X2"]
+
+
+def test_json_is_a_record_a_line_with_its_full_time(server: Server, tmp_path: Path) -> None:
+    done = run(
+        tmp_path, 'say "hi" 李', f"127.0.0.1:{server.port}", "--name", "bot", "--json", "--replay", "0"
+    )
+    objects = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [found["kind"] for found in objects] == ["/hello", "join", "message", "leave"]
+    stored = next(found for found in server.records() if found.kind == "message")
+    assert objects[2] == {
+        "time": stored.time,
+        "address": "127.0.0.1",
+        "name": "bot",
+        "kind": "message",
+        "text": 'say "hi" 李',
+    }
+
+
+def test_plain_times_can_have_date_and_zone(server: Server, tmp_path: Path) -> None:
+    done = run(tmp_path, "hi", f"127.0.0.1:{server.port}", "--name", "bot", "--time", "iso")
+    stored = next(found for found in server.records() if found.kind == "message")
+    assert f"{stored.time.replace('Z', '+00:00')} bot: hi\n" in done.stdout
+
+
 def test_without_a_host_the_answers_are_lines_of_the_input(server: Server, tmp_path: Path) -> None:
-    done = run(tmp_path, f"127.0.0.1\n{server.port}\nbot\nhello\nexit\n")
+    done = run(tmp_path, f"127.0.0.1\n{server.port}\nbot\nhello\n")
     assert done.returncode == 0
     assert texts(server.records()) == ["hello"]
 
