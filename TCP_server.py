@@ -13,42 +13,40 @@ if __name__ == "__main__":
 
 import _thread
 import argparse
-import atexit
 import contextlib
 import errno
 import logging
-import logging.handlers
 import os
-import queue
 import socket
 import socketserver
 import sys
 import threading
-import time
-from collections import Counter
 from pathlib import Path
-from typing import IO, Any, TextIO
+from typing import Any
 
-from chat import discovery, liveness, moderation, record
-from chat.bans import Bans
-from chat.console import Console
-from chat.delivery import DONT_WAIT
-from chat.history import History, HistoryError
-from chat.house import House, Rules
-from chat.room import Room
-from chat.session import Session, error, hang_up
+from chat import record
+from chat.front import discovery
+from chat.front.connections import Connections, address_of
+from chat.front.console import Console
+from chat.front.lines import LineConnection
+from chat.front.logs import log_to_standard_error
+from chat.front.welcome import welcome
+from chat.log.history import History, HistoryError
+from chat.log.log import LocalLog
+from chat.room import liveness
+from chat.room.room import Room
+from chat.service.bans import Bans
+from chat.service.policy import Policy
+from chat.service.service import Service
 
 # Of a handler thread: ten thousand of them are to fit a small machine's address space.
 STACK_BYTES = 512 * 1024
-LOG_LINES = 1000  # that may wait to be written
-REFUSING = 64  # connections that may be told at the same time why they are refused
-NO_FILES_SECONDS = 0.2  # between tries to accept while the system has no files left
 
 log = logging.getLogger("chat.server")
 
 
 class ChatHandler(socketserver.BaseRequestHandler):
-    """One client, in a thread of its own: a session with the room."""
+    """One client, in a thread of its own."""
 
     server: ChatServer
     request: socket.socket
@@ -56,7 +54,7 @@ class ChatHandler(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         liveness.keep_alive(self.request)
-        Session(self.request, address_of(self.client_address), self.server.house).run()
+        LineConnection(self.request, address_of(self.client_address), self.server.service).run()
 
 
 class ChatServer(socketserver.ThreadingTCPServer):
@@ -72,19 +70,13 @@ class ChatServer(socketserver.ThreadingTCPServer):
     def __init__(
         self,
         address: tuple[str, int],
-        house: House,
+        service: Service,
         *,
         max_clients: int = 0,
         max_per_address: int = 0,
     ) -> None:
-        self.house = house
-        self._max_clients = max_clients
-        self._max_per_address = max_per_address
-        self._count = threading.Lock()  # guards the next three
-        self._connections = 0
-        self._connections_from: Counter[str] = Counter()  # by address
-        self._refusing = 0
-        self._spare_file = _spare_file()  # given up for a moment to refuse a client when there are no files
+        self.service = service
+        self._connections = Connections(service, max_clients, max_per_address)
         host, port = address
         self.address_family, where = _resolve(host, port)
         super().__init__(where, ChatHandler)
@@ -98,7 +90,7 @@ class ChatServer(socketserver.ThreadingTCPServer):
 
     def server_close(self) -> None:
         super().server_close()
-        self._spare_file.close()
+        self._connections.close()
 
     # ----- accepting
 
@@ -108,31 +100,31 @@ class ChatServer(socketserver.ThreadingTCPServer):
             return super().get_request()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                self._refuse_for_want_of_files()
+                self._connections.refuse_without_files(self.socket)
             raise
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Give the client a thread, or a sentence that says why not."""
         address = address_of(client_address)
-        why_not = self._count_in(address)
+        why_not = self._connections.enter(address)
         if not why_not:
             try:
                 # Without a threading.Thread, whose handshake and bookkeeping take a third of the time in
                 # which thousands connect, and 3.6 KB of each.
                 _thread.start_new_thread(self.process_request_thread, (request, client_address))
             except (RuntimeError, MemoryError):  # can't start new thread
-                self._count_out(address)
+                self._connections.leave(address)
                 why_not = "The server has no thread left for one more; try again later."
         if why_not:
             log.warning("%s refused: %s", address, why_not)
-            self._refuse(request, why_not)
+            self._connections.refuse(request, why_not)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """A handler thread: it ends when its session does."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._count_out(address_of(client_address))
+            self._connections.leave(address_of(client_address))
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log what a handler didn't expect: one line, and where it was for whoever looks for it."""
@@ -142,77 +134,6 @@ class ChatServer(socketserver.ThreadingTCPServer):
             sys.exc_info()[1],
             exc_info=log.isEnabledFor(logging.DEBUG),
         )
-
-    def _count_in(self, address: str) -> str:
-        """Count a new connection, or say why there is no room for it."""
-        if ban := self.house.bans.of_address(address):
-            return moderation.refusal(ban)
-        with self._count:
-            if self._max_clients and self._connections >= self._max_clients:
-                return f"The room is full ({self._max_clients} connections); try again later."
-            if self._max_per_address and self._connections_from[address] >= self._max_per_address:
-                return f"{address} has {self._max_per_address} connections already; close one of them first."
-            self._connections += 1
-            self._connections_from[address] += 1
-            return ""
-
-    def _count_out(self, address: str) -> None:
-        with self._count:
-            self._connections -= 1
-            self._connections_from[address] -= 1
-            if not self._connections_from[address]:
-                del self._connections_from[address]
-
-    # ----- refusing
-
-    def _refuse(self, connection: socket.socket, why: str) -> None:
-        """Say why, and close: in a thread while few are being refused, so that the sentence gets there."""
-        with contextlib.suppress(OSError):  # it has gone already
-            connection.send(record.stamp(self.house.room.history.now(), error(why)), DONT_WAIT)
-        with self._count:
-            at_once = self._refusing >= REFUSING
-            self._refusing += not at_once
-        try:
-            if not at_once:
-                threading.Thread(
-                    target=self._see_off, args=(connection,), name="refusal", daemon=True
-                ).start()
-                return
-        except RuntimeError:  # can't start new thread
-            self._refusing_ended()
-        self.shutdown_request(connection)
-
-    def _see_off(self, connection: socket.socket) -> None:
-        hang_up(connection)
-        self.shutdown_request(connection)
-        self._refusing_ended()
-
-    def _refusing_ended(self) -> None:
-        with self._count:
-            self._refusing -= 1
-
-    def _refuse_for_want_of_files(self) -> None:
-        """Give up the spare file for as long as it takes to tell the next client; wait if that fails."""
-        log.warning("a client is refused: this system has no more open files for the server (ulimit -n)")
-        try:
-            self._spare_file.close()
-            connection, _ = self.socket.accept()
-            with connection:
-                why = "The server has no room for one more connection; try again later."
-                connection.send(record.stamp(self.house.room.history.now(), error(why)), DONT_WAIT)
-            self._spare_file = _spare_file()
-        except OSError:
-            time.sleep(NO_FILES_SECONDS)
-
-
-def address_of(client_address: Any) -> str:
-    """The IP address as records have it: an IPv4 one as IPv4, a link-local one without its interface."""
-    address: str = client_address[0]
-    return address.removeprefix("::ffff:").partition("%")[0]
-
-
-def _spare_file() -> IO[bytes]:
-    return Path(os.devnull).open("rb")
 
 
 def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
@@ -231,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the server until it is stopped; the exit code."""
     options = _parser().parse_args(arguments)
     logging.logThreads = False  # or the first line of each handler would make a threading.Thread to name it
-    _log_to_standard_error(options.log_level.upper())
+    log_to_standard_error(options.log_level.upper())
     threading.stack_size(STACK_BYTES)
     _raise_file_limit()
     for stop_signal in (signal.SIGINT, signal.SIGTERM):  # one orderly stop for both
@@ -246,38 +167,13 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _log_to_standard_error(level: str) -> None:
-    """Log from a thread of its own: nobody waits where the terminal has been stopped. Then lines are lost."""
-    logging.raiseExceptions = False
-    lines: queue.Queue[logging.LogRecord] = queue.Queue(LOG_LINES)
-    output = _Log()
-    output.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%H:%M:%S"))
-    logging.getLogger().setLevel(level)
-    logging.getLogger().addHandler(logging.handlers.QueueHandler(lines))
-    listener = logging.handlers.QueueListener(lines, output)
-    listener.start()
-    atexit.register(listener.stop)
-
-
-class _Log(logging.StreamHandler[TextIO]):
-    """Logs to what standard error is at the moment: the console keeps it clear of the line being typed."""
-
-    @property
-    def stream(self) -> TextIO:
-        return sys.stderr
-
-    @stream.setter
-    def stream(self, stream: TextIO) -> None:
-        pass
-
-
 class _CannotStart(Exception):
     """The server can't start; the message says why and what to do."""
 
 
 def _serve(options: argparse.Namespace) -> None:
     """Open the history and the port, and serve until the end. Raises HistoryError, _CannotStart."""
-    rules = Rules(
+    policy = Policy(
         rate=options.rate,
         password=_password(options.password_file),
         admin_password=_password(options.admin_password_file),
@@ -288,11 +184,11 @@ def _serve(options: argparse.Namespace) -> None:
         forget=options.forget,
         holder=f"process {os.getpid()}, port {options.port}",
     )
-    house = House(Room(history), rules, Bans(history.path.with_name("bans.txt")))
+    service = Service(Room(LocalLog(history)), policy, Bans(history.path.with_name("bans.txt")))
     try:
         server = ChatServer(
             (options.host, options.port),
-            house,
+            service,
             max_clients=options.max_clients,
             max_per_address=options.max_per_address,
         )
@@ -300,7 +196,7 @@ def _serve(options: argparse.Namespace) -> None:
         history.close()
         raise _CannotStart(_why_not_listening(options.host, options.port, error)) from None
     broadcaster = _Broadcaster(server)
-    console = Console(house, server.shutdown) if sys.stdin.isatty() else None
+    console = Console(service, server.shutdown) if sys.stdin.isatty() else None
     try:
         broadcaster.start()
         _open(options, server, console)
@@ -311,7 +207,7 @@ def _serve(options: argparse.Namespace) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         server.server_close()
-        house.room.stop("The server stops; what was said is kept.")
+        service.room.stop("The server stops; what was said is kept.")
         broadcaster.join()
         if console:
             console.close()
@@ -323,11 +219,11 @@ def _serve(options: argparse.Namespace) -> None:
 
 def _open(options: argparse.Namespace, server: ChatServer, console: Console | None) -> None:
     """Let people in, and tell the host how they find the way."""
-    port, room = server.server_address[1], server.house.room
+    port, room = server.server_address[1], server.service.room
     room.say(None, record.draft(record.NOBODY, "server", "start", f"port {port}"))
     if not options.no_discovery:
         discovery.start(lambda: f"chat! {port} {socket.gethostname()}, {len(room.members())} here")
-    _welcome(options.host, port, room.history.path, server.house.rules)
+    welcome(options.host, port, room.history_path, server.service.policy)
     if console:
         console.start()
 
@@ -342,7 +238,7 @@ class _Broadcaster(threading.Thread):
 
     def run(self) -> None:
         try:
-            self._server.house.room.run()
+            self._server.service.room.run()
         except Exception:
             self.failed = True
             log.critical("the broadcaster failed; the server stops", exc_info=True)
@@ -474,47 +370,12 @@ def _raise_file_limit() -> None:
 def _why_not_listening(host: str, port: int, error: OSError | UnicodeError) -> str:
     where = f"port {port}" + (f" of {host}" if host else "")
     if isinstance(error, UnicodeError):
-        return f"{host} is no address to listen on; leave --host away for all addresses."
+        return f"{host} is no address to listen on; omit --host for all addresses."
     if error.errno == errno.EADDRINUSE:
         return f"{where} is in use, perhaps by another chat server. Stop it, or choose another with --port."
     if error.errno == errno.EACCES:
-        return f"{where} is not for everybody to use. Choose one above 1023 with --port."
+        return f"{where} needs special rights. Choose one above 1023 with --port."
     return f"can't listen on {where}: {error.strerror}."
-
-
-def _welcome(host: str, port: int, history: Path, rules: Rules) -> None:
-    """Tell the person who started the server what the others have to type."""
-    addresses = _own_addresses() if host in ("", "0.0.0.0", "::") else [host]
-    suffix = "" if port == 9999 else f":{port}"
-    print(f"The chat is open on port {port}. What is said is kept in {history}.")
-    print("On the other computers:")
-    for address in addresses:
-        print(f"    python3 TCP_client.py {f'[{address}]' if ':' in address else address}{suffix}")
-    print(f"or, with nothing at all:  nc {addresses[0]} {port}")
-    print(
-        "A password is asked for." if rules.password else "Everybody who finds it may come in.",
-        "Ctrl-C stops.",
-        flush=True,
-    )
-
-
-def _own_addresses() -> list[str]:
-    """The addresses under which others on the network find this computer. Nothing is sent to learn them."""
-    addresses = []
-    for family, elsewhere in (
-        (socket.AF_INET, "10.255.255.255"),
-        (socket.AF_INET, "172.31.255.255"),
-        (socket.AF_INET, "192.168.255.255"),
-        (socket.AF_INET, "192.0.2.1"),
-        (socket.AF_INET6, "2001:db8::1"),
-    ):
-        try:
-            with socket.socket(family, socket.SOCK_DGRAM) as probe:
-                probe.connect((elsewhere, 9))  # only looks up the route
-                addresses.append(probe.getsockname()[0])
-        except OSError:
-            continue  # no route there
-    return list(dict.fromkeys(addresses)) or ["127.0.0.1"]
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the server is made of: the record, the file of records, the room, and one client's session.
+"""What the server is made of, in floors; imports run downwards only (docs/design.md has the picture).
 
-Standard library only. Imports run downwards; docs/design.md has the layers.
+Standard library only, save what an option asks for.
 """

@@ -30,6 +30,16 @@ RECORD_BYTES = TEXT_BYTES + 256
 RESERVED_NAMES = frozenset({"server", "host", "everyone"})  # nobody speaks as these but the server itself
 NOBODY = "-"  # the address of the host and of the server
 
+# Why somebody leaves: the text of a `leave`. A client comes back from the first four, not from the others.
+LEFT_LOST = "connection lost"
+LEFT_CLOSED = "connection closed"
+LEFT_RECONNECTING = "reconnecting"
+LEFT_SERVER_STOPPED = "the server stopped"
+LEFT_EXIT = "exit"
+LEFT_BANNED = "banned"
+LEFT_EXPELLED = "expelled"
+LEFT_KICKED = "kicked by "  # whom, and why
+
 
 class NotARecord(ValueError):
     """The line is no record."""
@@ -126,9 +136,9 @@ def draft(address: str, name: str, kind: str, text: str = "") -> bytes:
     return f"\t{address}\t{name}\t{kind}\t{text}\n".encode()
 
 
-def draft_messages(address: str, name: str, lines: bytes) -> bytes:
-    """The drafts of many messages by one person: `lines` is clean texts, each ended by LF."""
-    head = f"\t{address}\t{name}\tmessage\t".encode()
+def draft_lines(address: str, name: str, kind: str, lines: bytes) -> bytes:
+    """The drafts of many records by one person: `lines` is clean texts, each ended by LF."""
+    head = f"\t{address}\t{name}\t{kind}\t".encode()
     return head + lines[:-1].replace(b"\n", b"\n" + head) + b"\n"
 
 

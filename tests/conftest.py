@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from chat.room import Room
+from chat.room.room import Room
 from tests.faults.server import FaultyServer, disk
 from tests.harness import Client, Server
-from tests.rooms import Ear, opened
+from tests.rooms import Peer, opened
 
 settings.register_profile("long", max_examples=20_000)  # half an hour: --hypothesis-profile=long
 
@@ -61,14 +61,14 @@ def room(history_path: Path) -> Iterator[Room]:
 
 
 @pytest.fixture
-def ear(room: Room) -> Iterator[Callable[..., Ear]]:
+def peer(room: Room) -> Iterator[Callable[..., Peer]]:
     """Makes members of the room."""
-    ears: list[Ear] = []
+    peers: list[Peer] = []
 
-    def joined(name: str, **options: object) -> Ear:
-        ears.append(Ear(room, name, **options))  # type: ignore[arg-type]
-        return ears[-1]
+    def joined(name: str, **options: object) -> Peer:
+        peers.append(Peer(room, name, **options))  # type: ignore[arg-type]
+        return peers[-1]
 
     yield joined
-    for each in ears:
+    for each in peers:
         each.close()

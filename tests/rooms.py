@@ -9,39 +9,67 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chat import record
-from chat.history import History
+from chat.log.history import History
+from chat.log.log import LocalLog
 from chat.record import Record
-from chat.room import Member, Room
+from chat.room.room import Member, Room, Start
+from chat.service.bans import Bans
+from chat.service.policy import Policy
+from chat.service.service import Service
 from tests.harness import DEADLINE
+
+
+def service_of(room: Room, **policy: object) -> Service:
+    """The service of a room, with its bans beside the history."""
+    return Service(room, Policy(**policy), Bans(room.history_path.with_name("bans.txt")))  # type: ignore[arg-type]
+
+
+@contextmanager
+def unstarted(history_path: Path) -> Iterator[Room]:
+    """A room whose broadcaster the test runs, and stops."""
+    history = History(history_path)
+    try:
+        yield Room(LocalLog(history))
+    finally:
+        history.close()
+
+
+@contextmanager
+def idle(history_path: Path) -> Iterator[Room]:
+    """A room whose broadcaster does not run before the end of the with statement."""
+    with unstarted(history_path) as room:
+        try:
+            yield room
+        finally:
+            room.stop("")
+            room.run()
 
 
 @contextmanager
 def opened(history_path: Path) -> Iterator[Room]:
     """A room whose broadcaster runs, for the length of a with statement."""
-    history = History(history_path)
-    room = Room(history)
-    broadcaster = threading.Thread(target=room.run)
-    broadcaster.start()
-    try:
-        yield room
-    finally:
-        room.stop("")
-        broadcaster.join(DEADLINE)
-        history.close()
+    with unstarted(history_path) as room:
+        broadcaster = threading.Thread(target=room.run)
+        broadcaster.start()
+        try:
+            yield room
+        finally:
+            room.stop("")
+            broadcaster.join(DEADLINE)
 
 
-class Ear:
+class Peer:
     """A member, and the other end of its connection."""
 
     def __init__(self, room: Room, name: str, offset: int | None = None, token: str = "") -> None:
         here, there = socket.socketpair()
         there.settimeout(DEADLINE)
-        self.member = Member(here, "10.0.0.1", name, token, threading.Event())
+        self.member = Member(room.presence(name, "10.0.0.1"), here, token)
         self.socket = there
         self._stream = there.makefile("rb")
-        file = room.history.file
+        file = room.log.history.file
         try:
-            room.join(self.member, file, file.end if offset is None else offset)
+            room.join(self.member, Start(file, file.end if offset is None else offset))
         except Exception:
             self.close()
             raise
@@ -54,10 +82,10 @@ class Ear:
 
     def until(self, text: str) -> list[Record]:
         """Everything up to a record with this text."""
-        heard = [self.next()]
-        while heard[-1].text != text:
-            heard.append(self.next())
-        return heard
+        got = [self.next()]
+        while got[-1].text != text:
+            got.append(self.next())
+        return got
 
     def close(self) -> None:
         self._stream.close()
@@ -65,10 +93,10 @@ class Ear:
         self.member.connection.close()
 
 
-def say(room: Room, ear: Ear, *texts: str) -> None:
+def say(room: Room, peer: Peer, *texts: str) -> None:
     """Have the member say these messages."""
     for text in texts:
-        room.say(ear.member, record.draft("10.0.0.1", ear.member.name, "message", text))
+        room.say(peer.member, record.draft("10.0.0.1", peer.member.name, "message", text))
 
 
 def direct(text: str) -> bytes:

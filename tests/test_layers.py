@@ -11,21 +11,13 @@ import pytest
 
 from tests.harness import ROOT
 
-LAYERS = [
-    "TCP_server",
-    "chat.console",
-    "chat.session",
-    "chat.commands",
-    "chat.moderation",
-    "chat.house",
-    "chat.room",
-    "chat.broadcaster",
-    "chat.delivery",
-    "chat.history",
-    "chat.record",
-]
-# All but the last where installed.
-BETTER_WITH = {"chat.console": {"prompt_toolkit", "colorama", "TCP_client"}}
+# From the bottom up. A module imports from its own floor and from those below it.
+FLOORS = ["chat.record", "chat.log", "chat.room", "chat.service", "chat.front", "TCP_server"]
+# Where installed; the console shows records with the client's own code.
+BETTER_WITH = {"chat.front.console": {"prompt_toolkit", "colorama", "TCP_client"}}
+PURE = ["chat.record", "chat.service.requests", "chat.front.session", "chat.front.login", "chat.log.entries"]
+# Definitions of data, which the tests of those who use them cover.
+ONLY_DATA = {"entries", "requests", "ending", "policy"}
 OURS = {"chat", "analytics", "tests", "TCP_server", "TCP_client"}
 
 
@@ -36,11 +28,9 @@ def imports(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            packages = {"chat", "analytics", "tests"}
+            folder = ROOT.joinpath(*node.module.split("."))
             found |= (
-                {f"{node.module}.{name.name}" for name in node.names}
-                if node.module in packages
-                else {node.module}
+                {f"{node.module}.{name.name}" for name in node.names} if folder.is_dir() else {node.module}
             )
     return found
 
@@ -49,16 +39,30 @@ def module(path: Path) -> str:
     return ".".join(path.relative_to(ROOT).with_suffix("").parts)
 
 
-SERVER_FILES = [ROOT / "TCP_server.py", *sorted((ROOT / "chat").glob("*.py"))]
+SERVER_FILES = [ROOT / "TCP_server.py", *sorted((ROOT / "chat").rglob("*.py"))]
+
+
+def floor(name: str) -> int:
+    """The floor that a module is on; -1 for what is none of the server's."""
+    found = [number for number, floor in enumerate(FLOORS) if f"{name}.".startswith(f"{floor}.")]
+    return found[0] if found else -1
 
 
 @pytest.mark.parametrize("path", SERVER_FILES, ids=module)
 def test_imports_run_downwards(path: Path) -> None:
-    if module(path) not in LAYERS:
-        assert not imports(path) & set(LAYERS[: LAYERS.index("chat.room")])
+    if path.parent == ROOT / "chat" and path.stem == "__init__":
         return
-    above = LAYERS[: LAYERS.index(module(path)) + 1]
-    assert not imports(path) & set(above)
+    own = floor(module(path).removesuffix(".__init__"))
+    assert own >= 0
+    assert max(map(floor, imports(path)), default=-1) <= own
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    needs = {module(path): {name for name in imports(path) if floor(name) >= 0} for path in SERVER_FILES}
+    while needs:
+        free = {name for name, needed in needs.items() if not needed & needs.keys()}
+        assert free, f"a cycle in {sorted(needs)}"
+        needs = {name: needed for name, needed in needs.items() if name not in free}
 
 
 @pytest.mark.parametrize("path", SERVER_FILES, ids=module)
@@ -83,9 +87,15 @@ def test_the_client_is_one_file() -> None:
     "path", [*SERVER_FILES, ROOT / "TCP_client.py", *sorted((ROOT / "analytics").glob("*.py"))], ids=module
 )
 def test_each_module_has_its_tests(path: Path) -> None:
-    name = path.stem.removeprefix("TCP_")
-    tests = ROOT / "tests" / ("analytics" if path.parent == ROOT / "analytics" else "")
-    assert name.startswith("__") or (tests / f"test_{name}.py").exists() or (tests / name).is_dir()
+    if path.parent == ROOT:
+        path = ROOT / {"TCP_client": "client", "TCP_server": "system/server"}[path.stem]
+    tests = ROOT / "tests" / path.parent.relative_to(ROOT) / f"test_{path.stem}.py"
+    assert (
+        path.stem in ("__init__", "__main__")
+        or path.stem in ONLY_DATA
+        or tests.exists()
+        or (ROOT / "tests" / path.name).is_dir()
+    )
 
 
 def test_the_tests_that_documents_name_are_there() -> None:
@@ -95,13 +105,7 @@ def test_the_tests_that_documents_name_are_there() -> None:
             assert f"def {name}(" in tests, f"{path.name}: {name}"
 
 
-def test_record_is_pure() -> None:
-    assert not imports(ROOT / "chat" / "record.py") & {
-        "os",
-        "io",
-        "socket",
-        "time",
-        "threading",
-        "pathlib",
-        "sys",
-    }
+@pytest.mark.parametrize("name", PURE)
+def test_what_is_pure_has_no_input_or_output_and_no_clock(name: str) -> None:
+    path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+    assert not imports(path) & {"os", "io", "socket", "time", "threading", "pathlib", "sys", "select"}

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import TCP_client
-from chat import commands
+from chat.front.session import understand
 from chat.record import clean_name
+from chat.service.commands import TABLE
+from chat.service.requests import Command, Speak
 from TCP_client import (
     COMMANDS,
     LINE_BYTES,
@@ -48,10 +50,12 @@ def test_writes_a_name_as_the_server_does(vector: dict[str, Any]) -> None:
 )
 def test_takes_a_line_for_what_the_server_takes_it_for(text: str) -> None:
     text = TCP_client.clean(text)
-    command, argument = commands.understand(text)
+    request = understand(text)
     answer = TCP_client.expected_answer(text)
-    if command == "say":
-        assert answer == Answer("message", argument)
+    if isinstance(request, Speak):
+        assert answer == Answer("message", request.lines.decode().removesuffix("\n"))
+    elif isinstance(request, Command) and request.name.casefold() == "say":
+        assert answer == Answer("message", request.argument)
     else:
         assert answer.kind != "message"
 
@@ -73,7 +77,7 @@ def test_an_endless_line_is_skipped_and_not_held() -> None:
 
 
 def test_every_command_of_the_server_is_in_the_one_table() -> None:
-    for command in commands.TABLE:
+    for command in TABLE:
         if command.who != "host":
             known = next(found for found in COMMANDS if found.name == command.name)
             assert known.arguments == command.arguments

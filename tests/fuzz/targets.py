@@ -1,6 +1,7 @@
 """What has to hold whatever bytes come: functions of bytes, each an AssertionError or worse where it doesn't.
 
-tests/test_fuzz.py runs them on hundreds of inputs, `python3 -m tests.fuzz` on as many as there is time for.
+tests/fuzz/test_fuzz.py runs them on hundreds of inputs, `python3 -m tests.fuzz` on as many as there is time
+for.
 Bytes that are in no text stand for what is long and for cuts: see `unpacked`.
 """
 
@@ -19,14 +20,18 @@ from unittest import mock
 
 import TCP_client
 from analytics import load, load_history
-from chat import commands, house, record, session
-from chat.bans import Bans
-from chat.history import History
+from chat import record
+from chat.front import lines as line_driver
+from chat.front import session
+from chat.log.history import History
+from chat.log.log import LocalLog
 from chat.record import BadName, NotARecord, Record
-from chat.room import Room
-from chat.statistics import Statistics
+from chat.room.room import Room
+from chat.service import commands, limits
+from chat.service.statistics import Statistics
 from tests.faults.checker import check
 from tests.harness import DEADLINE
+from tests.rooms import service_of
 
 ADDRESS = "10.0.0.66"  # of whoever sends the fuzz
 PASSWORD = "sesame"  # of admins
@@ -126,12 +131,10 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         self.history = History(folder / "history.txt", sync="no")
-        self.house = house.House(
-            Room(self.history), house.Rules(rate=0, admin_password=PASSWORD), Bans(folder / "bans.txt")
-        )
+        self.service = service_of(Room(LocalLog(self.history)), rate=0, admin_password=PASSWORD)
         self.failures: list[BaseException] = []
         self._threads: list[threading.Thread] = []
-        self._run(self.house.room.run)
+        self._run(self.service.room.run)
         self.witness = Visitor(self, "10.0.0.1", b"/session\nwitness\n")
         self.witness.until("join")
 
@@ -140,7 +143,7 @@ class World:
 
         def handle() -> None:
             with connection:
-                session.Session(connection, address, self.house).run()
+                line_driver.LineConnection(connection, address, self.service).run()
 
         self._run(handle)
 
@@ -164,7 +167,7 @@ class World:
 
     def close(self) -> None:
         """Stop in order. Raises what any thread did not expect."""
-        self.house.room.stop("")
+        self.service.room.stop("")
         self.witness.rest()
         self.witness.close()
         for thread in reversed(self._threads):
@@ -251,9 +254,9 @@ def whole_session(data: bytes) -> None:
     at_once = (1, 2, 7, 64, 16 * 1024)[data[0] % 5] if data else 1
     with (
         tempfile.TemporaryDirectory(dir=_memory()) as folder,
-        mock.patch.object(session, "FEW_BYTES", at_once),
-        mock.patch.object(session, "MANY_BYTES", at_once),
-        mock.patch.object(house, "WRONG_TRY_SECONDS", 0),
+        mock.patch.object(line_driver, "FEW_BYTES", at_once),
+        mock.patch.object(line_driver, "MANY_BYTES", at_once),
+        mock.patch.object(limits, "WRONG_TRY_SECONDS", 0),
         mock.patch.object(Statistics, "summary", list),  # a process each time, and nothing of ours in it
         log,
     ):

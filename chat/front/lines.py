@@ -1,0 +1,208 @@
+"""The driver of a line connection: reads, hands the lines to the login and the session, does what they ask.
+
+It runs in the client's handler thread. Until the login is done it also writes; after that the room's
+broadcaster does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import select
+import socket
+import threading
+import time
+
+from chat import record
+from chat.front.login import LOGIN_SECONDS, Login
+from chat.front.session import Lines, Session
+from chat.log.entries import Presence
+from chat.room.broadcaster import Closed
+from chat.room.delivery import DONT_WAIT
+from chat.room.ending import CLOSED, EXIT, LOST, SERVER_STOPPED, Ending
+from chat.room.room import Member
+from chat.service import admission, commands
+from chat.service.limits import Pace
+from chat.service.policy import CommandError, Disconnect, MemberCaller, answer, error
+from chat.service.requests import Join, LoginRequest, Password, Quit, Refuse
+from chat.service.service import Service
+
+# What is received at once: little from somebody who types, so that Python's own allocator has room for it and
+# not the C library's, whose heaps fragment; much where that was all filled. More than this is no faster.
+FEW_BYTES = 448
+MANY_BYTES = 16 * 1024
+HANG_UP_SECONDS = 2  # for a client to take the last words before the connection is closed
+
+log = logging.getLogger("chat.front.lines")
+
+
+class LineConnection:
+    """One connection, from the greeting to its end. `run` is all of it."""
+
+    def __init__(self, connection: socket.socket, address: str, service: Service) -> None:
+        self._connection = connection
+        self._address = address
+        self._service = service
+        self._room = service.room
+        self._lines = Lines()
+        self._pace = Pace(service.policy.rate)
+        self._receive_bytes = FEW_BYTES
+        self._login_until = 0.0
+        self._never = threading.Event()  # nobody ends a connection before it is in
+
+    def run(self) -> None:
+        """Talk with the client until it leaves or is lost. The connection may be closed then."""
+        member = None
+        with contextlib.suppress(OSError, Closed, Disconnect):  # it has gone before it was in
+            member = self._log_in()
+        if member:
+            ending = LOST
+            try:
+                ending = self._converse(member)
+            finally:
+                self._room.leave(member, ending)
+                log.info("%s (%s) left: %s", member.name, member.address, (member.ending or ending).reason)
+        hang_up(self._connection)
+
+    # ------------------------------------------------------------------------------------------ login
+
+    def _log_in(self) -> Member | None:
+        """The member that the client has become; None where it gave up or was turned away.
+
+        Raises OSError where the connection is lost, Closed when the room is.
+        """
+        self._login_until = time.monotonic() + LOGIN_SECONDS
+        login = Login(self._lines, admitted=not self._service.policy.password)
+        self._send("/hello", login.greeting(self._room.history_path.name))
+        while True:
+            try:
+                if member := self._perform_login(login, self._next_login_request(login)):
+                    return member
+            except CommandError as failure:
+                self._send("/error", str(failure))
+            except Disconnect as disconnect:
+                if disconnect.sentence:
+                    self._send("/error", disconnect.sentence)
+                return None
+            except TimeoutError:
+                why = f"No name came within {LOGIN_SECONDS} seconds; connect again when you have one."
+                self._send("/error", why)
+                return None
+
+    def _next_login_request(self, login: Login) -> LoginRequest:
+        """Raises TimeoutError once the time for the login is over, OSError."""
+        while True:
+            remaining = self._login_until - time.monotonic()
+            if remaining <= 0:
+                raise TimeoutError
+            if request := login.next():
+                self._pace.wait(self._never)
+                return request
+            received = self._receive_within(remaining)
+            if not received:
+                return Quit()
+            login.feed(received)
+
+    def _perform_login(self, login: Login, request: LoginRequest) -> Member | None:
+        """The member, once the client has joined. Raises CommandError, Disconnect, Closed."""
+        if isinstance(request, Quit):
+            raise Disconnect(EXIT)
+        if isinstance(request, Refuse):
+            raise CommandError(request.sentence)
+        if isinstance(request, Password):
+            admission.check_password(self._service, self._address, request.secret, self._never)
+            login.admitted = True
+        elif isinstance(request, Join):
+            if not DONT_WAIT:
+                self._connection.settimeout(0)
+            return admission.admit(self._service, request, self._address, self._member)
+        return None
+
+    def _member(self, presence: Presence, token: str) -> Member:
+        return Member(presence, self._connection, token, tcp=self._connection)
+
+    def _receive_within(self, seconds: float) -> bytes:
+        """What comes within the time; empty at the end of the stream. Raises TimeoutError, OSError."""
+        if DONT_WAIT:  # a program has sent its login by now, and with a crowd each system call counts
+            with contextlib.suppress(BlockingIOError):
+                return self._connection.recv(MANY_BYTES, DONT_WAIT)
+        self._connection.settimeout(seconds)
+        try:
+            return self._connection.recv(MANY_BYTES)
+        finally:
+            if DONT_WAIT:  # a socket with a timeout waits in Python, whatever the flags of a call say
+                self._connection.settimeout(None)
+
+    def _send(self, kind: str, text: str) -> None:
+        """Send a direct record before the login is done; after it the broadcaster sends.
+
+        Raises OSError; also for a client that has not read what a login can bring, which is little.
+        """
+        direct = record.stamp(self._room.now(), answer(kind, text))
+        if self._connection.send(direct, DONT_WAIT) < len(direct):
+            raise BlockingIOError  # it has half a record: nothing more may come
+
+    # ----------------------------------------------------------------------------------- conversation
+
+    def _converse(self, member: Member) -> Ending:
+        """Perform what the client sends until it leaves; how it ended."""
+        caller = MemberCaller(member)
+        try:
+            self._take_requests(caller)
+        except Disconnect as disconnect:
+            if disconnect.sentence:
+                with contextlib.suppress(Closed):
+                    self._room.answer(member, error(disconnect.sentence))
+            return disconnect.ending
+        except Closed:
+            return SERVER_STOPPED
+        except OSError:
+            return LOST
+        return CLOSED
+
+    def _take_requests(self, caller: MemberCaller) -> None:
+        """Perform requests up to the end of the stream, as far as they count.
+
+        Raises Disconnect, Closed, OSError.
+        """
+        member = caller.member
+        session = Session(self._lines)
+        while True:
+            request = session.next(many=not self._pace.rate)
+            if request is None:
+                received = self._receive()
+                if not received:
+                    return
+                session.feed(received)
+                continue
+            if not self._pace.wait(member.ended):
+                return
+            self._room.wait_not_full(member)
+            if member.ending and not member.ending.input_counts:
+                return
+            for drafts in commands.perform(self._service, caller, request):
+                self._room.answer(member, drafts)
+                self._room.wait_not_full(member)
+                if member.ending:
+                    break  # nobody waits for the rest of the answer
+
+    def _receive(self) -> bytes:
+        """What has come; empty at the end of the stream. Waits. Raises OSError."""
+        if not DONT_WAIT:  # the socket itself doesn't wait then, for the broadcaster's sake
+            select.select([self._connection], [], [])
+        received = self._connection.recv(self._receive_bytes)
+        self._receive_bytes = MANY_BYTES if len(received) == self._receive_bytes else FEW_BYTES
+        return received
+
+
+def hang_up(connection: socket.socket) -> None:
+    """Wait a moment for the other end to close: closing with something unread cuts off the last words."""
+    try:
+        connection.shutdown(socket.SHUT_WR)
+        until = time.monotonic() + HANG_UP_SECONDS
+        while (remaining := until - time.monotonic()) > 0:
+            connection.settimeout(remaining)
+            if not connection.recv(MANY_BYTES):
+                break
+    except OSError:
+        pass  # it has closed already

@@ -1,0 +1,93 @@
+"""A session's input, pure: bytes in, requests out. What a line means is in docs/protocol.md."""
+
+from __future__ import annotations
+
+from chat import record
+from chat.service.commands import BARE_WORDS
+from chat.service.requests import Command, Request, Speak, TooLong
+
+LINE_BYTES = record.TEXT_BYTES + 128  # a full text, behind a command and a name
+
+
+class LineTooLong(Exception):
+    """A line was longer than LINE_BYTES; it is skipped."""
+
+
+class Lines:
+    """Received bytes as lines. What is held of an unfinished line is at most LINE_BYTES."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._taken = 0  # how much of the buffer has been handed out
+        self._skipping = False  # what comes up to the next LF is the rest of a line that is too long
+
+    def feed(self, received: bytes) -> None:
+        """Add what came."""
+        if self._skipping:
+            _, end, received = received.partition(b"\n")
+            self._skipping = not end
+        self._buffer = self._buffer[self._taken :] + received
+        self._taken = 0
+
+    def plain_messages(self) -> bytes:
+        """Take all the lines in front that are messages and clean already; each ends in LF."""
+        run = record.PLAIN_MESSAGES.match(self._buffer, self._taken)
+        if run is None:
+            return b""
+        self._taken = run.end()
+        return run.group()
+
+    def next(self) -> bytes | None:
+        """Take the next line, without its LF; None until more has come. Raises LineTooLong, once a line."""
+        end = self._buffer.find(b"\n", self._taken)
+        finished = end >= 0
+        start, stop = self._taken, end if finished else len(self._buffer)
+        if stop - start > LINE_BYTES:
+            self._taken, self._skipping = stop + finished, not finished
+            raise LineTooLong
+        if not finished:
+            return None
+        self._taken = end + 1
+        return self._buffer[start:end]
+
+
+class Session:
+    """What a member sends, as requests."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def feed(self, received: bytes) -> None:
+        """Add what came."""
+        self._lines.feed(received)
+
+    def next(self, *, many: bool) -> Request | None:
+        """The next request; None until more has come. With `many`, all messages at the front are one."""
+        if many and (plain := self._lines.plain_messages()):
+            return Speak(plain)
+        while True:
+            try:
+                line = self._lines.next()
+            except LineTooLong:
+                return TooLong()
+            if line is None:
+                return None
+            if text := record.clean(line):
+                return understand(text)
+
+
+def understand(text: str) -> Request:
+    """What a clean line means. Most are messages."""
+    if text.strip(" ") in BARE_WORDS:
+        return Command(text.strip(" "), "")
+    if text.startswith("//"):
+        return Command("say", text[1:])
+    if text.startswith("/"):
+        return command(text[1:])
+    return Speak(text.encode() + b"\n")
+
+
+def command(text: str) -> Command:
+    """A command without its slash, as the host types it."""
+    name, _, argument = text.partition(" ")
+    return Command(name, argument.strip(" "))

@@ -1,0 +1,43 @@
+"""The start-up lines: what the others have to type."""
+
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+from chat.service.policy import Policy
+
+
+def welcome(host: str, port: int, history: Path, policy: Policy) -> None:
+    """Print for the host what the others have to type."""
+    addresses = _own_addresses() if host in ("", "0.0.0.0", "::") else [host]
+    suffix = "" if port == 9999 else f":{port}"
+    print(f"The chat is open on port {port}. What is said is kept in {history}.")
+    print("On the other computers:")
+    for address in addresses:
+        print(f"    python3 TCP_client.py {f'[{address}]' if ':' in address else address}{suffix}")
+    print(f"or, with nothing at all:  nc {addresses[0]} {port}")
+    print(
+        "A password is asked for." if policy.password else "Everybody who finds it may come in.",
+        "Ctrl-C stops.",
+        flush=True,
+    )
+
+
+def _own_addresses() -> list[str]:
+    """The addresses under which others on the network find this computer. Nothing is sent to learn them."""
+    addresses = []
+    for family, elsewhere in (
+        (socket.AF_INET, "10.255.255.255"),
+        (socket.AF_INET, "172.31.255.255"),
+        (socket.AF_INET, "192.168.255.255"),
+        (socket.AF_INET, "192.0.2.1"),
+        (socket.AF_INET6, "2001:db8::1"),
+    ):
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect((elsewhere, 9))  # only looks up the route
+                addresses.append(probe.getsockname()[0])
+        except OSError:
+            continue  # no route there
+    return list(dict.fromkeys(addresses)) or ["127.0.0.1"]

@@ -1,0 +1,81 @@
+"""Entries: what is proposed to the log, as pure data. The log orders them, and decides on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chat import record
+
+
+@dataclass(slots=True)
+class Presence:
+    """Somebody in the room, as the log knows them. `since` is the time of their join, "" before it."""
+
+    id: str
+    name: str
+    address: str
+    since: str = ""
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """Drafts of records that are committed together."""
+
+    drafts: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Append(Entry):
+    """What was said. `retry`: nobody would say it again, so a failed one is written with the next append."""
+
+    retry: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Join(Entry):
+    """Somebody comes in. Refused where the name is taken."""
+
+    presence: Presence
+
+
+@dataclass(slots=True, eq=False)
+class Rename(Entry):
+    """Somebody takes another name. Refused where it is taken."""
+
+    presence: Presence
+    name: str
+
+
+@dataclass(slots=True, eq=False)
+class Leave(Entry):
+    """Somebody is gone. Never refused: where it can't be written now, it is written with the next append."""
+
+    presence: Presence
+
+
+@dataclass(slots=True, eq=False)
+class Clear(Entry):
+    """The history starts anew. The log writes the record itself, so there are no drafts."""
+
+    address: str
+    name: str
+
+
+def join(presence: Presence) -> Join:
+    """The entry with which somebody comes in."""
+    return Join(record.draft(presence.address, presence.name, "join"), presence)
+
+
+def rename(presence: Presence, name: str) -> Rename:
+    """The entry with which somebody takes another name."""
+    return Rename(record.draft(presence.address, presence.name, "rename", name), presence, name)
+
+
+def leave(presence: Presence, why: str) -> Leave:
+    """The entry with which somebody leaves."""
+    return Leave(record.draft(presence.address, presence.name, "leave", why), presence)
+
+
+def clear(address: str, name: str) -> Clear:
+    """The entry that clears the history."""
+    return Clear(b"", address, name)

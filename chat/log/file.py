@@ -1,0 +1,210 @@
+"""One file of records that only grows: read anywhere, appended to at its end.
+
+    history.txt    |rec|rec|rec|rec|rec|rec|rec|rec|
+                        ^ a reader is an offset     ^ end: records are appended here, whole or not at all
+
+Nothing here depends on the size of the file: a read costs what it reads.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import weakref
+from collections.abc import Iterator
+from pathlib import Path
+
+from chat import record
+from chat.record import RECORD_BYTES, NotARecord, Record
+
+Position = tuple[int, int]  # in the history: the file's number, the offset in it
+
+BLOCK = 64 * 1024  # what is read at once when looking for something in the file
+SHORTEST_RECORD = len("2026-11-21T10:15:42.123Z\t-\ta\ta\t\n")  # in bytes
+
+MOVES_OPEN_FILES = os.name != "nt"
+_PREAD = hasattr(os, "pread")  # Windows has none: there a read moves the file's one position, under a lock
+_BINARY = getattr(os, "O_BINARY", 0)  # and there a file is text unless one says otherwise
+_sync_data = getattr(os, "fdatasync", os.fsync)
+
+
+class HistoryFile:
+    """One file of records, open for reading anywhere and for appending at its end.
+
+    Readers in any thread. What is before `opened_end` was there already and may have been edited by hand;
+    what comes after it is records that this process wrote.
+    """
+
+    def __init__(self, path: Path, number: int) -> None:
+        self.path = path
+        self.number = number  # 0, 1, …: a later file is a later time
+        self.next: HistoryFile | None = None  # what took its place
+        # Where readers of the file before it continue; None: at its `clear`.
+        self.resume_offset: int | None = None
+        self._position = threading.Lock()  # guards the file's position, where a read has to set it
+        self._fd = -1
+        self._open()
+        self.end = self.opened_end = os.fstat(self._fd).st_size
+        self._recent = b""  # the last append, which most readers want next
+        self._recent_start = self.end
+        self._lost_before = 0  # what was removed from the file from outside
+        self._may_have_partial = False  # a failed append may have left bytes past the end
+
+    # ----- reading
+
+    def read(self, offset: int, size: int) -> bytes:
+        """At most `size` bytes from offset on, whatever they are."""
+        size = min(size, self.end - offset)
+        if _PREAD:
+            return os.pread(self._fd, size, offset)
+        with self._position:
+            os.lseek(self._fd, offset, os.SEEK_SET)
+            return os.read(self._fd, size)
+
+    def records(self, offset: int, size: int) -> tuple[int, bytes | memoryview]:
+        """Records from offset on: where they begin, and at most `size` bytes of them, or all the last append.
+
+        They begin behind offset where a line that is no record was passed over; then there may be no bytes
+        yet. An offset inside a record gives the rest of it. `size` is to be more than RECORD_BYTES.
+        """
+        if offset >= self._recent_start:
+            passed = offset - self._recent_start
+            return offset, self._recent if not passed else memoryview(self._recent)[passed:]
+        if offset < self._lost_before or os.fstat(self._fd).st_size < self.end:
+            raise OSError(errno.EIO, "the history was shortened from outside")
+        if offset >= self.opened_end:
+            return offset, self.read(offset, size)
+        return self._checked(offset, min(size, self.opened_end - offset))
+
+    def _checked(self, offset: int, size: int) -> tuple[int, bytes]:
+        """`records` for the part of the file that others may have written."""
+        start = max(0, offset - RECORD_BYTES)
+        block = self.read(start, offset - start + size)
+        here = offset - start
+        line = block.rfind(b"\n", 0, here) + 1  # where the line begins that offset is in
+        if line or start == 0:
+            run = record.HISTORY_RECORDS.match(block, line)
+            if run and run.end() > here:
+                return offset, block[here : run.end()]
+        return start + (block.find(b"\n", here) + 1 or len(block)), b""
+
+    def blocks_back(self, end: int) -> Iterator[tuple[int, bytes]]:
+        """The lines before `end`, newest block first: (offset of the first line, whole lines).
+
+        A line longer than BLOCK is in none of them.
+        """
+        while end > 0:
+            start = max(0, end - BLOCK)
+            block = self.read(start, end - start)
+            first = block.find(b"\n") + 1 if start else 0  # before it: the rest of a line from further up
+            last = block.rfind(b"\n") + 1
+            if first < last:
+                yield start + first, block[first:last]
+            end = start + first if first < last else start
+
+    def start_of_last(self, count: int) -> int:
+        """Where the last `count` records begin; 0 where there are not so many."""
+        if count == 0:
+            return self.end
+        if count * SHORTEST_RECORD > self.end:
+            return 0
+        for offset, lines in self.blocks_back(self.end):
+            starts = [match.start() for match in record.HISTORY_RECORD.finditer(lines)]
+            if len(starts) >= count:
+                return offset + starts[-count]
+            count -= len(starts)
+        return 0
+
+    def record_before(self, offset: int) -> Record | None:
+        """The record that ends at offset; None where none does."""
+        if not 0 < offset <= self.end:
+            return None
+        block = self.read(max(0, offset - RECORD_BYTES), min(offset, RECORD_BYTES))
+        if not block.endswith(b"\n"):
+            return None
+        try:
+            return record.parse(block[block.rfind(b"\n", 0, -1) + 1 :])
+        except NotARecord:
+            return None
+
+    def last_record(self) -> Record | None:
+        """The newest line that is a record."""
+        for _, lines in self.blocks_back(self.end):
+            for match in reversed(list(record.HISTORY_RECORD.finditer(lines))):
+                return record.parse(match.group())
+        return None
+
+    # ----- writing: one thread
+
+    def append(self, records: bytes, *, sync: bool = False) -> None:
+        """Write all of them or none; with `sync`, to the disk. Raises OSError."""
+        self._discard_partial()
+        try:
+            rest = memoryview(records)
+            while rest:
+                with self._position:
+                    rest = rest[os.write(self._fd, rest) :]
+            if sync:
+                self.sync()
+        except OSError:
+            self._may_have_partial = True
+            self._discard_partial()
+            raise
+        self._recent_start, self._recent = self.end, records
+        self.end += len(records)  # last: a reader of `end` finds everything before it in the file
+
+    def _discard_partial(self) -> None:
+        """Remove what a failed append left. Where that fails, it is tried again before the next append."""
+        if self._may_have_partial:
+            os.ftruncate(self._fd, self.end)
+            self._may_have_partial = False
+
+    def was_changed(self) -> bool:
+        """Whether the file was changed from outside: made shorter or longer, or replaced."""
+        self._discard_partial()
+        here = os.fstat(self._fd)
+        try:
+            return here.st_size != self.end or not os.path.samestat(here, self.path.stat())
+        except FileNotFoundError:
+            return True
+
+    def hand_over(self, successor: HistoryFile) -> None:
+        """Have readers continue at the end of the successor, once they have read what is still here."""
+        if os.fstat(self._fd).st_size < self.end:
+            self._lost_before = self._recent_start = self.end
+        successor.resume_offset = successor.end
+        self.next = successor
+
+    def truncate(self, end: int) -> None:
+        """Cut the file off at this offset. Raises OSError."""
+        os.ftruncate(self._fd, end)
+        self.end = self._recent_start = end
+        self.opened_end = min(self.opened_end, end)
+        self._recent = b""
+
+    def sync(self) -> None:
+        """Bring everything appended to the disk. Raises OSError."""
+        _sync_data(self._fd)
+
+    def rename(self, path: Path) -> None:
+        """Move the file; its readers don't notice. Raises OSError."""
+        if MOVES_OPEN_FILES:
+            self.path.rename(path)
+            self.path = path
+            return
+        with self._position:
+            self.close()
+            try:
+                self.path.rename(path)
+                self.path = path
+            finally:
+                self._open()
+
+    def close(self) -> None:
+        """Close the descriptor; happens by itself once nothing refers to the file."""
+        self._closing()
+
+    def _open(self) -> None:
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o644)
+        self._closing = weakref.finalize(self, os.close, self._fd)

@@ -1,0 +1,151 @@
+"""The log: entries are proposed, and come back committed, in one order, or rejected.
+
+    propose([entry, …])  -->  settled() -> [Result(entry, …), …]
+
+Until it is settled nobody knows the fate of an entry. What is committed is in the history and in the roster
+before its result is handed out. Times are the log's: a record's time is when it was committed.
+
+The local log commits by writing to the file, so everything is settled at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from chat import record
+from chat.log.entries import Append, Clear, Entry, Leave
+from chat.log.file import Position
+from chat.log.history import History
+from chat.log.roster import Roster
+
+NAME_TAKEN = "That name is taken."
+
+log = logging.getLogger("chat.log")
+
+
+@dataclass(slots=True)
+class Result:
+    """What became of an entry: committed at `time`, its records ending at `end`; or `why_not`, a sentence."""
+
+    entry: Entry
+    end: Position
+    time: str = ""
+    why_not: str = ""
+
+
+class Log(Protocol):
+    """One order of entries. One thread proposes and settles; any thread reads the rest."""
+
+    history: History
+    roster: Roster
+
+    @property
+    def ready(self) -> bool:
+        """Whether it takes a proposal now: nothing is in flight."""
+
+    def propose(self, entries: Sequence[Entry]) -> None:
+        """Hand over entries, to be committed in this order. Requires `ready`."""
+
+    def settled(self) -> list[Result]:
+        """What has been settled since the last call, in the order of the log."""
+
+    def now(self) -> str:
+        """The time that a record committed now would get."""
+
+    def close(self) -> None:
+        """Sync and close what is kept. Raises HistoryError."""
+
+
+class LocalLog:
+    """The log of a server on its own: to write is to commit."""
+
+    ready = True  # a proposal is settled by the time that it returns
+
+    def __init__(self, history: History) -> None:
+        self.history = history
+        self.roster = Roster()
+        self._settled: list[Result] = []
+        self._unwritten = b""  # drafts that nobody would repeat; they go before the next append
+        self._failure = ""  # why nothing can be written
+
+    def propose(self, entries: Sequence[Entry]) -> None:
+        """Commit the entries: one write for each run of them between clears."""
+        first = 0
+        for index, entry in enumerate(entries):
+            if isinstance(entry, Clear):
+                self._append(entries[first:index])
+                self._clear(entry)
+                first = index + 1
+        self._append(entries[first:] if first else entries)
+
+    def settled(self) -> list[Result]:
+        settled, self._settled = self._settled, []
+        return settled
+
+    def now(self) -> str:
+        return max(record.format_time(time.time()), self.history.last_time)
+
+    def close(self) -> None:
+        self.history.close()
+
+    # ----- writing
+
+    def _append(self, entries: Sequence[Entry]) -> None:
+        if not entries:
+            return
+        refused = self.roster.refused(entries)
+        drafts = b"".join([entry.drafts for entry in entries if entry not in refused])
+        now = self.now()
+        try:
+            if drafts:
+                self.history.append(self._unwritten + drafts, now)
+                self._unwritten = b""
+                self._report("")
+        except OSError as error:
+            why_not = self._report(f"Not stored and not sent: {error.strerror}. Try again later.")
+            self._reject(entries, refused, why_not)
+            return
+        number, end = self.history.position
+        end -= record.stamped_size(drafts)
+        for entry in entries:
+            if entry in refused:
+                self._settled.append(Result(entry, (number, end), why_not=NAME_TAKEN))
+                continue
+            end += record.stamped_size(entry.drafts)
+            self.roster.apply(entry, now)
+            self._settled.append(Result(entry, (number, end), now))
+
+    def _reject(self, entries: Sequence[Entry], refused: set[Entry], why: str) -> None:
+        """Settle entries that could not be written. Who leaves is gone all the same."""
+        end = self.history.position
+        for entry in entries:
+            if isinstance(entry, Leave):
+                self._unwritten += entry.drafts
+                self.roster.apply(entry, "")
+                self._settled.append(Result(entry, end))
+            elif isinstance(entry, Append) and entry.retry:
+                self._unwritten += entry.drafts
+                self._settled.append(Result(entry, end))
+            else:
+                self._settled.append(Result(entry, end, why_not=NAME_TAKEN if entry in refused else why))
+
+    def _clear(self, entry: Clear) -> None:
+        now = self.now()
+        why_not = ""
+        try:
+            self.history.clear(entry.address, entry.name, now)
+        except OSError as error:
+            why_not = f"The history can't be cleared: {error.strerror}."
+            log.error("%s", why_not)
+        self._settled.append(Result(entry, self.history.position, now, why_not))
+
+    def _report(self, failure: str) -> str:
+        """Tell the host when writing starts to fail and when it works again, not each time between."""
+        if failure != self._failure:
+            log.error("history: %s", failure or "writing works again.")
+            self._failure = failure
+        return failure

@@ -1,0 +1,360 @@
+"""The broadcaster: the one thread that proposes to the log, and sends what is committed to everybody.
+
+    handlers --> pending --> broadcaster --> log (one append) --> listeners (delivery.py)
+
+To speak is to append to the file, to listen is to have a cursor into it. The broadcaster takes all that is
+pending, proposes it as one batch, and when that is committed gives each listener what lies between its cursor
+and the end. What is in the batch and needs no log (a direct record, a barrier) keeps its place in the order.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import threading
+import time
+from dataclasses import dataclass, field
+
+from chat import record
+from chat.log.entries import Append, Entry, Join, Leave
+from chat.log.log import Log, Result
+from chat.room.delivery import Delivery, Listener
+from chat.room.ending import LOST, Ending
+
+# What may be pending; beyond it handlers wait, and with them their clients. No more than a processor's caches
+# hold: the same batch is copied to every socket, and a larger one is copied more slowly.
+PENDING_BYTES = 256 * 1024
+DIRECT_BYTES = 256 * 1024  # direct records that may wait for one listener
+STOP_SECONDS = 5  # for the last records to reach everybody when the server stops
+
+SERVER_FAILED = "The server has failed."
+
+
+class Full(Exception):
+    """The listener has not taken the direct records that wait for it already."""
+
+
+class Closed(Exception):
+    """The room is closed: nothing more is committed."""
+
+
+class Refused(Exception):
+    """An entry was not committed; the message says why."""
+
+
+@dataclass(slots=True)
+class Proposal:
+    """An entry for the log. `author` is told where it fails; a Join or a Leave is of the author."""
+
+    entry: Entry
+    author: Listener | None = None
+
+
+@dataclass(slots=True)
+class Awaited(Proposal):
+    """An entry whose author's handler waits for the result."""
+
+    settled: threading.Event = field(default_factory=threading.Event, kw_only=True)
+    time: str = field(default="", kw_only=True)
+    why_not: str = field(default="", kw_only=True)
+
+
+@dataclass(slots=True)
+class SendDirect:
+    """Direct records for one listener."""
+
+    listener: Listener
+    drafts: bytes
+
+
+@dataclass(slots=True)
+class Subscribe:
+    """Somebody listens without being in the room."""
+
+    listener: Listener
+
+
+@dataclass(slots=True)
+class Barrier:
+    """Somebody waits until everything that was pending before this is done."""
+
+    reached: threading.Event
+
+
+Item = Proposal | SendDirect | Subscribe | Barrier
+
+
+class Broadcaster:
+    """What is pending, and who listens. `run` is the thread; everything public is for the other threads."""
+
+    def __init__(self, log: Log) -> None:
+        # The lock guards what is pending, how much waits for each listener, and how each listener ends. No
+        # file and no socket is touched while it is held.
+        self._lock = threading.Lock()
+        self._not_full = threading.Condition(self._lock)  # there is room for more that is pending
+        self._pending: list[Item] = []
+        self._pending_bytes = 0
+        self._asleep = False  # the thread waits for its waker
+        self._closed = False
+        self._finished = threading.Event()  # the thread touches no connection any more
+
+        # The thread's own.
+        self._log = log
+        self._batch: collections.deque[Item] = collections.deque()  # taken from pending, not yet done
+        self._in_flight: collections.deque[Proposal] = collections.deque()  # proposed, not yet settled
+        self._delivery = Delivery(log, self._taken, self._lost)
+
+    # ------------------------------------------------------------------------------- for the other threads
+
+    def propose(self, entry: Entry, author: Listener | None = None) -> None:
+        """Have an entry committed; its author is told where that fails. Doesn't wait. Raises Closed."""
+        with self._lock:
+            self._post(Proposal(entry, author))
+
+    def commit(self, entry: Entry, author: Listener) -> str:
+        """Have an entry committed, and wait for it; its time. Raises Refused, Closed."""
+        awaited = Awaited(entry, author)
+        with self._lock:
+            self._post(awaited)
+        awaited.settled.wait()
+        if awaited.why_not:
+            raise Refused(awaited.why_not)
+        return awaited.time
+
+    def say(self, author: Listener | None, drafts: bytes) -> None:
+        """Have records committed and so sent to everybody. Waits while too much is pending. Raises Closed."""
+        with self._lock:
+            while self._pending_bytes > PENDING_BYTES and not self._closed:
+                self._not_full.wait()
+            self._post(Proposal(Append(drafts, retry=author is None), author))
+
+    def answer(self, listener: Listener, drafts: bytes) -> None:
+        """Send direct records to a listener, from its own handler, which first waits until it is not full.
+
+        Raises Closed.
+        """
+        with self._lock:
+            self._post_direct(listener, drafts)
+
+    def send_direct(self, listener: Listener, drafts: bytes) -> None:
+        """Send direct records to somebody else. Raises Full, Closed."""
+        with self._lock:
+            if is_backlogged(listener):
+                raise Full
+            self._post_direct(listener, drafts)
+
+    def wait_not_full(self, listener: Listener) -> None:
+        """Wait while the listener is backlogged; until it ends, at the latest."""
+        if not is_backlogged(listener):
+            return
+        with self._lock:
+            listener.not_full = threading.Condition(self._lock)
+            while is_backlogged(listener) and not listener.ending and not self._closed:
+                listener.not_full.wait()
+            listener.not_full = None
+
+    def subscribe(self, listener: Listener) -> None:
+        """Send the host what happens from now on, who is not in the room. Raises Closed."""
+        file = self._log.history.file
+        listener.seek(file, file.end)
+        with self._lock:
+            self._post(Subscribe(listener))
+
+    def flush(self) -> None:
+        """Return when everything that was pending is done. Raises Closed."""
+        barrier = Barrier(threading.Event())
+        with self._lock:
+            self._post(barrier)
+        barrier.reached.wait()
+
+    def end(self, listener: Listener, ending: Ending) -> None:
+        """End the connection: its handler wakes up and leaves. The first ending counts."""
+        self.decide_ending(listener, ending)
+        listener.interrupt()
+
+    def decide_ending(self, listener: Listener, ending: Ending) -> Ending:
+        """How the connection ends: like this, unless that has been decided already."""
+        with self._lock:
+            listener.ending = listener.ending or ending
+            listener.ended.set()
+            if listener.not_full:
+                listener.not_full.notify_all()
+            return listener.ending
+
+    def stop(self, notice: str) -> None:
+        """Say so, write a `stop` record, and let the thread finish once everybody has it."""
+        farewell = record.draft(record.NOBODY, "server", "notice", notice)
+        stopped = record.draft(record.NOBODY, "server", "stop")
+        with self._lock, contextlib.suppress(Closed):
+            self._post(Proposal(Append(farewell + stopped, retry=True)))
+            self._closed = True
+            self._not_full.notify_all()
+
+    def wait_finished(self) -> None:
+        """Wait until the thread touches no connection any more."""
+        self._finished.wait()
+
+    # ----- for the delivery
+
+    def _taken(self, listener: Listener, draft_bytes: int) -> None:
+        """The listener has taken direct records of this size."""
+        with self._lock:
+            listener.direct_bytes -= draft_bytes
+            # Not before half is free: or its handler would wake up for each record.
+            if listener.not_full and listener.direct_bytes <= DIRECT_BYTES // 2:
+                listener.not_full.notify_all()
+
+    def _lost(self, listener: Listener) -> None:
+        self.end(listener, LOST)
+
+    # ----- requires holding the lock
+
+    def _post_direct(self, listener: Listener, drafts: bytes) -> None:
+        if listener.ending and not listener.ending.hears_rest:
+            return
+        self._post(SendDirect(listener, drafts))
+        listener.direct_bytes += len(drafts)
+
+    def _post(self, item: Item) -> None:
+        """Add to what is pending, and wake the thread if it sleeps. Raises Closed."""
+        if self._closed:
+            raise Closed
+        self._pending.append(item)
+        if isinstance(item, Proposal):
+            self._pending_bytes += len(item.entry.drafts)
+        elif isinstance(item, SendDirect):
+            self._pending_bytes += len(item.drafts)
+        if self._asleep:
+            self._asleep = False
+            self._delivery.wake()
+
+    # ------------------------------------------------------------------------------------- the thread
+
+    def run(self) -> None:
+        """Propose and send until `stop`."""
+        try:
+            while not self._closed:
+                self._round()
+            self._finish()
+        finally:
+            self._close()
+
+    def _round(self) -> None:
+        self._wait()
+        if not self._batch:
+            self._take_pending()
+        self._work_off()
+        self._delivery.deliver()
+
+    def _wait(self) -> None:
+        """Sleep until there is something to do, or a socket that was full is writable."""
+        with self._lock:
+            runnable = (self._pending or self._batch) and self._log.ready
+            self._asleep = not (runnable or self._delivery.due or self._closed)
+            timeout = None if self._asleep else 0
+        self._delivery.wait(timeout)
+
+    def _take_pending(self) -> None:
+        with self._lock:
+            self._batch.extend(self._pending)
+            self._pending = []
+            if self._pending_bytes > PENDING_BYTES:
+                self._not_full.notify_all()
+            self._pending_bytes = 0
+
+    def _work_off(self) -> None:
+        """Do what is in the batch, in order, as far as the log is ready for it."""
+        self._settle()
+        while self._batch and self._log.ready:
+            if isinstance(self._batch[0], Proposal):
+                self._propose()
+                self._settle()
+            else:
+                self._do(self._batch.popleft())
+
+    def _propose(self) -> None:
+        """Propose the entries at the front of the batch, up to the first item that needs no log."""
+        while self._batch and isinstance(proposal := self._batch[0], Proposal):
+            self._in_flight.append(proposal)
+            self._batch.popleft()
+        self._log.propose([proposal.entry for proposal in self._in_flight])
+
+    def _do(self, item: Item) -> None:
+        if isinstance(item, SendDirect):
+            self._delivery.queue_direct(item.listener, item.drafts)
+        elif isinstance(item, Subscribe):
+            self._delivery.add(item.listener)
+        elif isinstance(item, Barrier):
+            item.reached.set()
+
+    # ----- what was settled
+
+    def _settle(self) -> None:
+        """Take in what the log has settled; everybody is due if the history has grown."""
+        committed = False
+        coalesce = True  # only joins and leaves, which may wait a moment
+        for result in self._log.settled():
+            own = bool(self._in_flight) and self._in_flight[0].entry is result.entry
+            if own:
+                self._tell_author(self._in_flight.popleft(), result)
+            if not result.why_not:
+                committed = True
+                coalesce = coalesce and isinstance(result.entry, Join | Leave)
+        if committed:
+            self._delivery.schedule_all(coalesce=coalesce)
+
+    def _tell_author(self, proposal: Proposal, result: Result) -> None:
+        author = proposal.author
+        if isinstance(proposal, Awaited):
+            if author and isinstance(proposal.entry, Join) and not result.why_not:
+                self._delivery.add(author)
+            proposal.time, proposal.why_not = result.time, result.why_not
+            proposal.settled.set()
+        elif author and isinstance(proposal.entry, Leave):
+            hears_rest = author.ending is None or author.ending.hears_rest
+            self._delivery.detach(author, result.end, hears_rest=hears_rest)
+        elif author and result.why_not:
+            self._refuse(author, result.why_not, max(1, proposal.entry.drafts.count(b"\n")))
+
+    def _refuse(self, author: Listener, why: str, times: int) -> None:
+        """Tell the author of so many records that they were not committed: each line has its answer."""
+        errors = record.draft(record.NOBODY, "server", "/error", why) * times
+        with self._lock:
+            author.direct_bytes += len(errors)
+        self._delivery.queue_direct(author, errors)
+
+    # ----- the end
+
+    def _finish(self) -> None:
+        """Send what is still to be sent, while somebody takes it and there is time."""
+        deadline = time.monotonic() + STOP_SECONDS
+        self._round()
+        while time.monotonic() < deadline and (self._in_flight or self._delivery.is_behind()):
+            self._delivery.wait(0 if self._delivery.due else 0.01)
+            self._round()
+
+    def _close(self) -> None:
+        """Release everybody who waits for the broadcaster."""
+        with self._lock:
+            self._closed = True
+            self._not_full.notify_all()
+            undone = [*self._in_flight, *self._batch, *self._pending]
+            self._pending = []
+        for item in undone:  # only where the broadcaster has failed
+            if isinstance(item, Awaited):
+                item.why_not = SERVER_FAILED
+                item.settled.set()
+            elif isinstance(item, Barrier):
+                item.reached.set()
+            elif isinstance(item, Proposal) and isinstance(item.entry, Leave) and item.author:
+                item.author.gone.set()
+        for listener in self._delivery.close():
+            with self._lock:
+                if listener.not_full:
+                    listener.not_full.notify_all()
+        self._finished.set()
+
+
+def is_backlogged(listener: Listener) -> bool:
+    """Whether more direct records wait for the listener than may."""
+    return listener.direct_bytes > DIRECT_BYTES

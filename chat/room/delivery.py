@@ -1,0 +1,374 @@
+"""The delivery: each listener gets what lies between its cursor and the end of the history.
+
+    file  |rec|rec|rec|rec|rec|rec|rec|     one non-blocking send to each listener that lacks something;
+               ^           ^       ^        listeners at the same position share the same bytes
+             stalled      due     up to date
+
+A listener whose socket is full is stalled: it stays where it is until the selector says that its socket is
+writable again. Nothing is queued for it, so it costs no memory and holds up nobody.
+
+Direct records (for one listener only) are the exception: they are queued, with a bound, each with its
+position in the history, and go out when the listener's cursor reaches it. So everybody sees one order.
+
+It writes bytes of the file to plain non-blocking sockets and to nothing else. A client that needs other bytes
+(TLS, a browser, the console) is behind a socket pair, and its own handler thread moves them on.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import selectors
+import socket
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from chat import record
+from chat.log.file import HistoryFile, Position
+from chat.log.log import Log
+from chat.room import liveness
+from chat.room.ending import Ending
+
+PIECE_BYTES = 256 * 1024  # what a listener that is behind gets at once: about what a socket's buffer takes
+# Pieces that are kept in memory to be shared: listeners that are behind are mostly at the same positions.
+PIECES = 64
+# Joins and leaves alone wait before they are sent, for this many times what the last round to all took. So a
+# crowd that arrives at once costs a fifth of the time, not all of it; among ten it is a millisecond.
+COALESCING = 4
+COALESCING_SECONDS = 0.25  # at most, whatever held up the last round
+CHECK_SECONDS = 10  # how often connections with unacknowledged bytes are checked
+
+DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has none: there the socket itself is non-blocking
+NEVER = float("inf")
+
+# What to send next from a position; see HistoryFile.records.
+Pieces = dict[Position, tuple[int, bytes | memoryview]]
+
+
+@dataclass(slots=True)
+class _Direct:
+    """Direct records on their way to a listener, to go out at `position` in the history."""
+
+    position: Position
+    data: bytes
+    draft_bytes: int = 0  # how much of it counts against the bound
+
+
+class Listener:
+    """A connection that gets the history from its cursor on. The cursor is the broadcaster's.
+
+    `connection` is what the broadcaster writes to: a non-blocking socket, the client's own or one end of a
+    pair. `tcp` is the client's socket, None where there is none. `interrupt` wakes the handler that reads.
+    """
+
+    __slots__ = (
+        "connection",
+        "detach_at",
+        "direct_bytes",
+        "directs",
+        "ended",
+        "ending",
+        "file",
+        "gone",
+        "interrupt",
+        "not_full",
+        "offset",
+        "skipped",
+        "stalled",
+        "tcp",
+        "token",
+    )
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        token: str = "",
+        *,
+        tcp: socket.socket | None = None,
+        interrupt: Callable[[], None] | None = None,
+    ) -> None:
+        self.connection = connection
+        self.tcp = tcp
+        self.interrupt = interrupt or self._stop_reading
+        self.token = token  # of the session, where one was asked for
+        self.ending: Ending | None = None  # why the server ends the connection, once it does
+        self.ended = threading.Event()  # set with `ending`: the handler must not sleep any longer
+        self.gone = threading.Event()  # set once its leave is committed and nothing more is sent to it
+
+        self.file: HistoryFile  # the cursor: the next byte of history to send
+        self.offset = 0
+        self.skipped = False  # the cursor moved past what is no record
+        self.directs: collections.deque[_Direct] = collections.deque()  # in the order of their positions
+        self.direct_bytes = 0  # drafts of direct records that wait; guarded by the broadcaster's lock
+        self.not_full: threading.Condition | None = None  # there is room for direct records; the same
+        self.detach_at: Position | None = None  # where it has everything that it is to get
+        self.stalled = False  # its socket is full, and the selector watches it
+
+    def seek(self, file: HistoryFile, offset: int, first: bytes = b"") -> None:
+        """Set the cursor: direct records `first` come first, then what is in the file from offset on."""
+        self.file, self.offset = file, offset
+        if first:
+            self.directs.append(_Direct((file.number, offset), first))
+
+    def _stop_reading(self) -> None:
+        with contextlib.suppress(OSError):  # it has ended by itself
+            self.connection.shutdown(socket.SHUT_RD)
+
+
+class Delivery:
+    """Who listens, and the sending. The broadcaster's thread calls everything but `wake`.
+
+    It calls `taken` when a listener has taken direct records, with the size of their drafts, and `lost` when
+    a listener's connection is lost.
+    """
+
+    def __init__(
+        self, log: Log, taken: Callable[[Listener, int], None], lost: Callable[[Listener], None]
+    ) -> None:
+        self._log = log
+        self._taken = taken
+        self._lost = lost
+        self._listeners: set[Listener] = set()
+        self._due: set[Listener] = set()  # those who may have something to get, and whose sockets aren't full
+        self._selector = selectors.DefaultSelector()  # sockets that are full
+        self._waker_out, self._waker = socket.socketpair()  # a byte in the waker ends the wait
+        self._waker_out.setblocking(False)
+        self._waker.setblocking(False)
+        self._selector.register(self._waker_out, selectors.EVENT_READ)
+        self._all_due_at = NEVER  # when everybody is to get what is new
+        self._coalescing_delay = 0.0  # seconds for which joins and leaves may wait
+        self._check_at = NEVER  # when to check whether the listeners are still there
+
+    # ----- what there is to send
+
+    def add(self, listener: Listener) -> None:
+        """Send to the listener from its cursor on."""
+        self._listeners.add(listener)
+        self._due.add(listener)
+
+    def schedule_all(self, *, coalesce: bool) -> None:
+        """The history has grown: everybody is due now, or, with `coalesce`, after a short delay."""
+        delay = self._coalescing_delay if coalesce else 0
+        self._all_due_at = min(self._all_due_at, time.monotonic() + delay)
+
+    def queue_direct(self, listener: Listener, drafts: bytes) -> None:
+        """Queue direct records, to go out when the listener has all of the history up to now."""
+        position = self._log.history.position
+        listener.directs.append(_Direct(position, record.stamp(self._log.now(), drafts), len(drafts)))
+        if not listener.stalled and listener in self._listeners:
+            self._due.add(listener)
+
+    def detach(self, listener: Listener, position: Position, *, hears_rest: bool) -> None:
+        """Send the listener nothing more; with `hears_rest`, only once it has everything up to a position."""
+        listener.detach_at = position
+        if not hears_rest or listener not in self._listeners:
+            self._drop(listener)
+        elif not listener.stalled:
+            self._due.add(listener)
+
+    # ----- waiting
+
+    @property
+    def due(self) -> bool:
+        """Whether there is something to do without waiting."""
+        return bool(self._due)
+
+    def wait(self, timeout: float | None) -> None:
+        """Wait for a full socket to become writable, or for `wake`; at most `timeout` seconds.
+
+        None is until the next thing to do: a coalescing delay that is over, or a check.
+        """
+        if timeout is None and (until := min(self._all_due_at, self._check_at)) != NEVER:
+            timeout = max(0, until - time.monotonic())
+        if timeout == 0 and len(self._selector.get_map()) == 1:
+            return  # nobody is stalled
+        for key, _ in self._selector.select(timeout):
+            if key.data is None:
+                self._waker_out.recv(64)
+            else:
+                self._selector.unregister(key.fileobj)
+                key.data.stalled = False
+                self._due.add(key.data)
+
+    def wake(self) -> None:
+        """End the wait, from another thread."""
+        self._waker.send(b"!")
+
+    # ----- sending
+
+    def deliver(self) -> None:
+        """One send to each listener that is due."""
+        began = time.monotonic()
+        if began >= self._all_due_at:
+            self._all_due_at = NEVER
+            self._due = {listener for listener in self._listeners if not listener.stalled}
+            self._send_to_all_due()
+            self._coalescing_delay = min(COALESCING_SECONDS, COALESCING * (time.monotonic() - began))
+        else:
+            self._send_to_all_due()
+        if began >= self._check_at:
+            self._check_connections()
+
+    def _send_to_all_due(self) -> None:
+        pieces: Pieces = {}  # listeners at the same position share the same bytes
+        due, self._due = self._due, set()
+        for listener in due:
+            try:
+                self._send_or_stall(listener, pieces)
+            except OSError:
+                self._drop_lost(listener)
+        if due and self._check_at == NEVER:
+            self._check_at = time.monotonic() + CHECK_SECONDS
+
+    def _send_or_stall(self, listener: Listener, pieces: Pieces) -> None:
+        """`_send`; a listener whose socket is full waits until the selector says that it is writable."""
+        try:
+            self._send(listener, pieces)
+        except BlockingIOError:
+            self._stall(listener)
+
+    def _send(self, listener: Listener, pieces: Pieces) -> None:
+        """Send the listener one piece of what it has not got yet.
+
+        Raises BlockingIOError where its socket is full, OSError where its connection is lost.
+        """
+        position = (listener.file.number, listener.offset)
+        if listener.directs and listener.directs[0].position <= position:
+            self._send_direct(listener)
+            return
+        if listener.detach_at and listener.detach_at <= position:
+            self._drop(listener)
+            return
+        if position not in pieces:
+            if len(pieces) == PIECES:
+                pieces.clear()
+            pieces[position] = listener.file.records(listener.offset, PIECE_BYTES)
+        start, piece = pieces[position]
+        if start > listener.offset:
+            listener.offset = start
+            listener.skipped = True
+        if not piece:
+            self._advance(listener)
+        elif listener.skipped:
+            self._announce(listener)
+        else:
+            self._send_history(listener, piece)
+
+    def _send_history(self, listener: Listener, piece: bytes | memoryview) -> None:
+        """Send records up to where a direct one goes in between, or up to the last that it is to get."""
+        if listener.directs or listener.detach_at:
+            piece = _before(piece, listener)
+        sent = listener.connection.send(piece, DONT_WAIT)
+        listener.offset += sent
+        if sent < len(piece):
+            self._stall(listener)
+        elif (
+            listener.directs
+            or listener.detach_at
+            or listener.offset < listener.file.end
+            or listener.file.next
+        ):
+            self._due.add(listener)
+
+    def _send_direct(self, listener: Listener) -> None:
+        """Send the direct records whose position the listener has reached."""
+        direct = listener.directs[0]
+        sent = listener.connection.send(direct.data, DONT_WAIT)
+        if sent < len(direct.data):
+            direct.data = direct.data[sent:]
+            self._stall(listener)
+            return
+        listener.directs.popleft()
+        self._due.add(listener)
+        if direct.draft_bytes:
+            self._taken(listener, direct.draft_bytes)
+
+    def _advance(self, listener: Listener) -> None:
+        """The listener has all of its file: move it to the next one, if there is one."""
+        if listener.offset < listener.file.end:
+            self._due.add(listener)  # something was skipped, and there is more
+        elif listener.file.next:
+            listener.file = listener.file.next
+            listener.skipped = listener.file.resume_offset is not None
+            listener.offset = listener.file.resume_offset or 0
+            self._due.add(listener)
+
+    def _announce(self, listener: Listener) -> None:
+        """Say where the next record comes from: what was skipped would make the client's offset wrong."""
+        listener.skipped = False
+        self._due.add(listener)
+        if listener.token:
+            position = (listener.file.number, listener.offset)
+            session = session_record(listener.token, listener.offset, listener.file.end)
+            listener.directs.appendleft(_Direct(position, record.stamp(self._log.now(), session)))
+
+    def _stall(self, listener: Listener) -> None:
+        self._selector.register(listener.connection, selectors.EVENT_WRITE, listener)
+        listener.stalled = True
+
+    def _drop(self, listener: Listener) -> None:
+        """Send nothing more to the listener."""
+        self._listeners.discard(listener)
+        self._due.discard(listener)
+        if listener.stalled:
+            listener.stalled = False
+            self._selector.unregister(listener.connection)
+        with contextlib.suppress(OSError):  # it has ended by itself
+            listener.connection.shutdown(socket.SHUT_WR)
+        if listener.detach_at:
+            listener.gone.set()
+
+    def _drop_lost(self, listener: Listener) -> None:
+        """The same where its connection is lost."""
+        self._lost(listener)
+        self._drop(listener)
+
+    def _check_connections(self) -> None:
+        """Drop listeners whose other end is out of reach; check again while anything is unacknowledged."""
+        self._check_at = NEVER
+        for listener in list(self._listeners):
+            if listener.tcp is None:
+                continue
+            try:
+                waiting, lost = liveness.state(listener.tcp)
+            except OSError:
+                waiting, lost = False, True
+            if lost:
+                self._drop_lost(listener)
+            elif waiting or listener.stalled:
+                self._check_at = time.monotonic() + CHECK_SECONDS
+
+    # ----- the end
+
+    def is_behind(self) -> bool:
+        """Whether somebody has not got everything."""
+        end = self._log.history.position
+        return any(
+            listener.directs or (listener.file.number, listener.offset) != end for listener in self._listeners
+        )
+
+    def close(self) -> list[Listener]:
+        """Send nothing more to anybody; who listened until now."""
+        listeners = list(self._listeners)
+        for listener in listeners:
+            listener.detach_at = (0, 0)
+            self._drop(listener)
+        self._selector.close()
+        self._waker_out.close()
+        self._waker.close()
+        return listeners
+
+
+def session_record(token: str, start: int, end: int) -> bytes:
+    """The draft that says where in the file the next record comes from, and where the history ends now."""
+    return record.draft(record.NOBODY, "server", "/session", f"{token} {start} {end}")
+
+
+def _before(piece: bytes | memoryview, listener: Listener) -> bytes | memoryview:
+    """The part of the piece before the listener's next direct record, and before where it is detached."""
+    for position in (listener.directs[0].position if listener.directs else None, listener.detach_at):
+        if position and position[0] == listener.file.number:
+            piece = piece[: position[1] - listener.offset]
+    return piece

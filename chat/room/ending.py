@@ -1,0 +1,42 @@
+"""How a connection ends. Each way out is one constant here, and Room.leave walks all of them.
+
+ending          what it sent and is not yet handled      what it has not got yet
+EXIT            dropped                                  is sent, up to its own leave
+CLOSED          has all been handled by then             is sent
+LOST            handled, as far as the rate has room     nobody would take it
+RECONNECTING    dropped: its client sends it again       its new connection gets it
+SERVER_STOPPED, BANNED, EXPELLED, kicked
+                dropped                                  is sent
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chat import record
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """`reason` is the text of the leave record.
+
+    `input_counts`: what was received is still handled. `hears_rest`: what comes up to it is still sent.
+    """
+
+    reason: str
+    input_counts: bool = False
+    hears_rest: bool = True
+
+
+EXIT = Ending(record.LEFT_EXIT)
+CLOSED = Ending(record.LEFT_CLOSED, input_counts=True)
+LOST = Ending(record.LEFT_LOST, input_counts=True, hears_rest=False)
+RECONNECTING = Ending(record.LEFT_RECONNECTING, hears_rest=False)
+SERVER_STOPPED = Ending(record.LEFT_SERVER_STOPPED)
+BANNED = Ending(record.LEFT_BANNED)
+EXPELLED = Ending(record.LEFT_EXPELLED)
+
+
+def kicked(by: str, because: str) -> Ending:
+    """An admin ended the connection; `because` is empty, or ": " and the reason."""
+    return Ending(f"{record.LEFT_KICKED}{by}{because}")

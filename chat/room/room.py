@@ -1,0 +1,223 @@
+"""The room: who is here, and what one can do in it. It has a log and a broadcaster; it is neither."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from chat import record
+from chat.log import entries
+from chat.log.entries import Presence
+from chat.log.file import HistoryFile
+from chat.log.log import NAME_TAKEN, Log
+from chat.room.broadcaster import Broadcaster, Closed, Refused
+from chat.room.delivery import Listener, session_record
+from chat.room.ending import RECONNECTING, Ending
+
+TAKEOVER_SECONDS = 10  # for the earlier connection of a resumed session to end; it takes milliseconds
+
+
+class NameTaken(Exception):
+    """Somebody has the name, or one that looks the same."""
+
+
+class Member(Listener):
+    """Somebody in the room, at this server. The log decides on the name: `presence` is how it knows them."""
+
+    __slots__ = ("admin", "away", "correspondent", "muted", "presence")
+
+    def __init__(
+        self,
+        presence: Presence,
+        connection: socket.socket,
+        token: str = "",
+        *,
+        tcp: socket.socket | None = None,
+        interrupt: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(connection, token, tcp=tcp, interrupt=interrupt)
+        self.presence = presence
+        self.away: str | None = None
+        # Who sent the last private message: the name then, and the member, None for the host.
+        self.correspondent: tuple[str, Member | None] = ("", None)
+        self.admin = False
+        self.muted = False
+
+    @property
+    def name(self) -> str:
+        """As records have it, now."""
+        return self.presence.name
+
+    @property
+    def address(self) -> str:
+        """As records have it."""
+        return self.presence.address
+
+    @property
+    def since(self) -> str:
+        """The time of the join record."""
+        return self.presence.since
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Where a session was cut off: after the record that ends at `offset` and has this time."""
+
+    token: str
+    offset: int
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a member starts to listen; `exact` where nothing is missed or repeated."""
+
+    file: HistoryFile
+    offset: int
+    exact: bool = True
+
+
+class Room:
+    """The members, and the broadcaster of what they say. Safe to use from any thread."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+        self._broadcaster = Broadcaster(log)
+        self._lock = threading.Lock()  # guards the next two
+        self._members: dict[str, Member] = {}  # by the id of their presence
+        self._sessions: dict[str, Member] = {}  # by token
+        self._ids = itertools.count(1)
+        # What others do with the broadcaster, they do with the room.
+        self.run = self._broadcaster.run
+        self.say = self._broadcaster.say
+        self.answer = self._broadcaster.answer
+        self.send_direct = self._broadcaster.send_direct
+        self.wait_not_full = self._broadcaster.wait_not_full
+        self.subscribe = self._broadcaster.subscribe
+        self.flush = self._broadcaster.flush
+        self.end = self._broadcaster.end
+        self.stop = self._broadcaster.stop
+
+    def now(self) -> str:
+        """The time that a record written now would get."""
+        return self.log.now()
+
+    @property
+    def history_path(self) -> Path:
+        """Where what is said is kept."""
+        return self.log.history.path
+
+    # ----- coming and going
+
+    def presence(self, name: str, address: str) -> Presence:
+        """Somebody who may join under this name."""
+        return Presence(str(next(self._ids)), name, address)
+
+    def start(self, replay: int | None, resume: Resume | None) -> Start:
+        """Where to start: exactly where the session was cut off, else before the last `replay` records.
+
+        None is the whole history.
+        """
+        file = self.log.history.file
+        if resume and _was_at(file, resume):
+            return Start(file, resume.offset)
+        offset = 0 if replay is None else file.start_of_last(replay)
+        return Start(file, offset, exact=resume is None)
+
+    def join(self, member: Member, start: Start, first: bytes = b"") -> None:
+        """Let the member in: it gets direct records `first`, then what is in the file from the start on.
+
+        Raises NameTaken, Refused, Closed.
+        """
+        if member.token:
+            session = session_record(member.token, start.offset, start.file.end)
+            first = record.stamp(self.now(), session) + first
+        member.seek(start.file, start.offset, first)
+        with self._lock:
+            self._members[member.presence.id] = member
+            if member.token:
+                self._sessions[member.token] = member
+        try:
+            self._commit(entries.join(member.presence), member)
+        except (NameTaken, Refused, Closed):
+            self._forget(member)
+            raise
+
+    def rename(self, member: Member, name: str) -> None:
+        """Give the member another name. Raises NameTaken, Refused, Closed."""
+        self._commit(entries.rename(member.presence, name), member)
+
+    def leave(self, member: Member, ending: Ending) -> None:
+        """Take the member out, and return when its connection may be closed.
+
+        Where it hears the rest, it first gets everything up to its own leave, however long that takes.
+        """
+        reason = self._broadcaster.decide_ending(member, ending).reason
+        try:
+            self._broadcaster.propose(entries.leave(member.presence, reason), member)
+        except Closed:
+            self._broadcaster.wait_finished()
+            return
+        self._forget(member)
+        member.gone.wait()
+
+    def take_over(self, token: str) -> bool:
+        """End the connection that the session has now: what it sent is committed, or dropped for good, then.
+
+        Whether the token was known. Raises TimeoutError, Closed.
+        """
+        with self._lock:
+            member = self._sessions.get(token)
+        if member is None:
+            self.flush()  # the connection may have ended a moment ago, with its last lines still pending
+            return False
+        self.end(member, RECONNECTING)
+        if not member.gone.wait(TAKEOVER_SECONDS):
+            raise TimeoutError
+        return True
+
+    # ----- who is here
+
+    def find(self, name: str) -> Member | None:
+        """Who has this name, in whatever case."""
+        presence = self.log.roster.find(name)
+        with self._lock:
+            return self._members.get(presence.id) if presence else None
+
+    def members(self) -> list[Member]:
+        """Who is here, in the order of coming."""
+        here = self.log.roster.all()
+        with self._lock:
+            return [self._members[presence.id] for presence in here if presence.id in self._members]
+
+    # ----- the history
+
+    def clear(self, address: str, name: str, author: Listener | None) -> None:
+        """Start a new history, on behalf of somebody; the author is told where that fails. Raises Closed."""
+        self._broadcaster.propose(entries.clear(address, name), author)
+
+    # ----- parts
+
+    def _commit(self, entry: entries.Entry, member: Member) -> None:
+        try:
+            self._broadcaster.commit(entry, member)
+        except Refused as refused:
+            if str(refused) == NAME_TAKEN:
+                raise NameTaken from None
+            raise
+
+    def _forget(self, member: Member) -> None:
+        with self._lock:
+            self._members.pop(member.presence.id, None)
+            if self._sessions.get(member.token) is member:
+                del self._sessions[member.token]
+
+
+def _was_at(file: HistoryFile, resume: Resume) -> bool:
+    """Whether the client really was there: the record that ends at its offset has its time."""
+    last_seen = file.record_before(resume.offset)
+    return last_seen is not None and last_seen.time == resume.time

@@ -1,0 +1,76 @@
+"""Admission: the one way into the room."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable
+
+from chat import record
+from chat.log.entries import Presence
+from chat.room.broadcaster import Refused
+from chat.room.ending import BANNED
+from chat.room.room import Member, NameTaken, Resume
+from chat.service.bans import Ban
+from chat.service.moderation import refusal
+from chat.service.policy import CommandError, error
+from chat.service.requests import Join
+from chat.service.service import Service
+
+log = logging.getLogger("chat.service.admission")
+
+
+def check_password(service: Service, address: str, secret: str, ended: threading.Event) -> None:
+    """Return if it is the password of the room, or there is none. Raises CommandError, Disconnect."""
+    if service.policy.password:
+        service.throttle.check(address, secret, service.policy.password, ended)
+
+
+def admit(
+    service: Service, request: Join, address: str, make_member: Callable[[Presence, str], Member]
+) -> Member:
+    """Let somebody into the room. `make_member` makes a member of a presence and a session's token.
+
+    Raises CommandError, Closed.
+    """
+    room = service.room
+    if ban := _ban(service, address, request.name):
+        raise CommandError(refusal(ban))
+    token = _token(service, request)
+    member = make_member(room.presence(request.name, address), token)
+    member.muted = not service.muted.isdisjoint((record.name_key(request.name), token))
+    start = room.start(request.replay, request.resume)
+    first = b"" if start.exact else record.stamp(room.now(), error(NOT_THERE))
+    try:
+        room.join(member, start, first)
+    except NameTaken:
+        raise CommandError(f"The name {request.name} is taken; send another.") from None
+    except Refused as refused:
+        raise CommandError(str(refused)) from None
+    if _ban(service, address, request.name):  # it came while the login was going on
+        room.end(member, BANNED)
+    log.info("%s (%s) joined", request.name, address)
+    return member
+
+
+NOT_THERE = "Where you left off is no longer in the history (it was cleared or changed); this is its end."
+
+
+def _ban(service: Service, address: str, name: str) -> Ban | None:
+    """The ban that keeps this client out, if there is one."""
+    return service.bans.of_address(address) or service.bans.of_name(name)
+
+
+def _token(service: Service, request: Join) -> str:
+    """The session's token where one was asked for; its earlier connection has ended then."""
+    if request.resume and _take_over(service, request.resume):
+        return request.resume.token
+    return secrets.token_urlsafe(16) if request.wants_session else ""
+
+
+def _take_over(service: Service, resume: Resume) -> bool:
+    try:
+        return service.room.take_over(resume.token)
+    except TimeoutError:
+        raise CommandError("Your earlier connection has not ended yet; send your name again.") from None

@@ -1,0 +1,176 @@
+"""The table of commands, and the one way in which a request is performed.
+
+Dispatch, help, permissions and suggestions derive from the table.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from chat import record
+from chat.room.ending import EXIT
+from chat.service import lookup, moderation, talk
+from chat.service.policy import Caller, CommandError, Disconnect, answer, error
+from chat.service.requests import Command as CommandRequest
+from chat.service.requests import Request, Speak
+from chat.service.service import Service, require_unmuted
+
+BARE_WORDS = ("clear", "exit")  # commands without a slash, as the user asked
+
+
+@dataclass(frozen=True)
+class Command:
+    """A row of the table. `run` gets the service, the caller, and what stands after the command's name.
+
+    It answers with drafts of direct records, or None where a history record is the answer.
+    """
+
+    name: str
+    arguments: str
+    help: str
+    run: Callable[[Service, Caller, str], Iterator[bytes] | None]
+    aliases: tuple[str, ...] = ()
+    who: Literal["all", "members", "admins", "host"] = "all"
+    speaks: bool = False  # others see what is said with it: not for the muted
+
+    def permitted(self, service: Service, caller: Caller) -> bool:
+        """Whether the caller may use it. Where there are no admins everyone may clear, as the user asked."""
+        if self.who in ("host", "members"):
+            return (caller.member is None) == (self.who == "host")
+        if self.run is _clear and not service.policy.admin_password:
+            return True
+        return caller.admin or self.who == "all"
+
+    def usage(self, caller: Caller) -> str:
+        """How the caller types it."""
+        return f"{caller.slash}{self.name} {self.arguments}".rstrip()
+
+
+def perform(service: Service, caller: Caller, request: Request) -> Iterator[bytes]:
+    """Perform a request; its answers as they are taken: drafts of direct records for the caller.
+
+    Each line is answered: by what it says, by a record of the command's kind, or by a `/error`.
+    Raises Disconnect, Closed.
+    """
+    try:
+        if isinstance(request, Speak):
+            require_unmuted(caller)
+            service.speak(caller, "message", request.lines)
+        elif isinstance(request, CommandRequest):
+            yield from _run(service, caller, request) or ()
+        else:
+            yield error(f"Not sent: a text has at most {record.TEXT_BYTES} bytes; send it in parts.")
+    except CommandError as failure:
+        lines = request.lines.count(b"\n") if isinstance(request, Speak) else 1
+        yield error(str(failure)) * lines
+
+
+def _run(service: Service, caller: Caller, request: CommandRequest) -> Iterator[bytes] | None:
+    command = _permitted(service, caller, request.name.casefold())
+    if command.speaks:
+        require_unmuted(caller)
+    if not request.argument and command.arguments and not command.arguments.startswith("["):
+        raise CommandError(f"Something is missing; type {command.usage(caller)}.")
+    return command.run(service, caller, request.argument)
+
+
+def _permitted(service: Service, caller: Caller, name: str) -> Command:
+    """The command, if there is one and the caller may use it. Raises CommandError."""
+    command = _BY_NAME.get(name)
+    if command is None:
+        raise _unknown(service, caller, name)
+    if command.permitted(service, caller):
+        return command
+    if command.who == "host":
+        raise CommandError(f"{caller.slash}{command.name} is for the host, who types it at the server.")
+    if command.who == "members":
+        raise CommandError(f"{command.name} is for the members of the room; you are the host.")
+    raise CommandError(f"/{command.name} is for admins; /admin PASSWORD makes you one.")
+
+
+def _unknown(service: Service, caller: Caller, name: str) -> CommandError:
+    """Names the nearest command among those that the caller may use."""
+    usable = [usable for usable, command in _BY_NAME.items() if command.permitted(service, caller)]
+    nearest = difflib.get_close_matches(name, usable, n=1, cutoff=0.5)
+    slash = caller.slash
+    guess = f"did you mean {slash}{nearest[0]}? " if nearest else ""
+    return CommandError(
+        f"There is no command {slash}{name}; {guess}"
+        f"{slash}help lists them, {slash}say TEXT says what looks like one."
+    )
+
+
+# --------------------------------------------------------------------- commands about the chat as a whole
+
+
+def _help(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
+    if argument:
+        shown = [_permitted(service, caller, argument.removeprefix("/").casefold())]
+    else:
+        shown = [command for command in TABLE if command.permitted(service, caller)]
+    for command in shown:
+        names = ", ".join([command.usage(caller), *(caller.slash + alias for alias in command.aliases)])
+        bare = f", {command.name}" if caller.slash and command.name in BARE_WORDS else ""
+        yield answer("/help", f"{names}{bare} - {command.help}")
+
+
+def _clear(service: Service, caller: Caller, argument: str) -> None:
+    service.room.clear(caller.address, caller.name, caller.listener)
+
+
+def _admin(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
+    member = talk.member_of(caller)
+    if not service.policy.admin_password:
+        raise CommandError(
+            "There are no admins here: the host has set no password for them (--admin-password-file)."
+        )
+    if member.admin:
+        raise CommandError("You are an admin already.")
+    service.throttle.check(member.address, argument, service.policy.admin_password, member.ended)
+    member.admin = True
+    yield answer("/admin", "You are an admin now; /help lists what you may do.")
+    service.notice(f"{member.name} is an admin now")
+
+
+def _exit(service: Service, caller: Caller, argument: str) -> None:
+    raise Disconnect(EXIT)
+
+
+TABLE = (
+    Command("help", "[COMMAND]", "list the commands", _help),
+    Command("users", "", "list who is here", lookup.users, ("who", "names")),
+    Command("nick", "NAME", "take another name", talk.nick, who="members", speaks=True),
+    Command("me", "ACTION", "say what you are doing", talk.me, speaks=True),
+    Command("msg", "NAME TEXT", "send a private message, which is kept nowhere", talk.msg, speaks=True),
+    Command(
+        "reply", "TEXT", "answer the last private message", talk.reply, ("r",), who="members", speaks=True
+    ),
+    Command("history", "[N]", "show the last messages", lookup.history),
+    Command("search", "WORDS", "show the last messages with all these words", lookup.search),
+    Command("stats", "", "show messages per minute and more", lookup.stats),
+    Command("away", "[TEXT]", "be shown as away", talk.away, who="members", speaks=True),
+    Command("back", "", "be shown as here again", talk.back, who="members"),
+    Command("say", "TEXT", "say a text that looks like a command", talk.say, speaks=True),
+    Command("clear", "", "start a new history", _clear, who="admins"),
+    Command("exit", "", "leave; at the console, stop the server", _exit, ("quit",)),
+    Command("admin", "PASSWORD", "become an admin", _admin, who="members"),
+    Command("kick", "NAME [WHY]", "disconnect somebody", moderation.kick, who="admins"),
+    Command("mute", "NAME", "stop somebody from speaking", moderation.mute, who="admins"),
+    Command("unmute", "NAME", "let somebody speak again", moderation.unmute, who="admins"),
+    Command(
+        "ban",
+        "NAME-or-ADDRESS [TIME] [WHY]",
+        "keep a name, an address or a network out",
+        moderation.ban,
+        who="admins",
+    ),
+    Command("unban", "NAME-or-ADDRESS", "end a ban", moderation.unban, who="admins"),
+    Command("bans", "", "list the bans", moderation.bans, who="admins"),
+    Command("plot", "", "draw messages per minute, and write the report", lookup.plot, who="host"),
+    Command("stop", "", "stop the server", _exit, who="host"),
+)
+
+_BY_NAME = {name: command for command in TABLE for name in (command.name, *command.aliases)}

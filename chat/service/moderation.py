@@ -1,0 +1,142 @@
+"""What only admins may do: kick, mute and ban. A notice puts on record who did it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterator
+
+from chat import record
+from chat.room.ending import BANNED, kicked
+from chat.room.room import Member
+from chat.service.bans import BadTarget, Ban, ban_of
+from chat.service.policy import Caller, CommandError, answer
+from chat.service.service import Service
+
+WHY_BYTES = 1024  # of a reason: it stands in records beside names
+
+_DURATION = re.compile(r"(\d{1,6})([smhdw])")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+
+
+def kick(service: Service, caller: Caller, argument: str) -> None:
+    """`kick NAME [WHY]`: disconnect somebody. Raises CommandError."""
+    name, _, why = argument.partition(" ")
+    member = _somebody_else(service, caller, name)
+    service.notice(f"{caller.name} kicked {member.name}{_because(why)}")
+    service.room.end(member, kicked(caller.name, _because(why)))
+
+
+def mute(service: Service, caller: Caller, argument: str) -> None:
+    """`mute NAME`: stop somebody from speaking, also when they come back under that name."""
+    member = _somebody_else(service, caller, argument)
+    member.muted = True
+    service.muted |= {record.name_key(member.name), member.token} - {""}
+    service.notice(f"{caller.name} muted {member.name}")
+
+
+def unmute(service: Service, caller: Caller, argument: str) -> None:
+    """`unmute NAME`: let somebody speak again."""
+    key = record.name_key(argument)
+    member = service.room.find(argument)
+    if key not in service.muted and not (member and member.muted):
+        raise CommandError(f"{argument} is not muted.")
+    service.muted.discard(key)
+    if member:
+        member.muted = False
+        service.muted.discard(member.token)
+    service.notice(f"{caller.name} unmuted {member.name if member else argument}")
+
+
+def ban(service: Service, caller: Caller, argument: str) -> None:
+    """`ban NAME-or-ADDRESS [TIME] [WHY]`: keep a name, an address or a network out."""
+    target, _, why = argument.partition(" ")
+    until, why = _until(why.strip(" "))
+    comment = f"{caller.name}, {service.room.now()}{_because(why)}"
+    banned = _ban_of(target, until, comment)
+    if banned.covers_name("host") or banned.covers_name("server"):
+        raise CommandError("The host can't be banned.")
+    if caller.member and _covers(banned, caller.member):
+        raise CommandError("That would ban you as well; name somebody else.")
+    try:
+        service.bans.add(banned)
+    except OSError as error:
+        raise CommandError(
+            f"The ban can't be written to {service.bans.path.name}: {error.strerror}."
+        ) from None
+    service.notice(f"{caller.name} banned {banned.target}{_ends(banned)}{_because(why)}")
+    for member in service.room.members():
+        if _covers(banned, member):
+            service.room.end(member, BANNED)
+
+
+def unban(service: Service, caller: Caller, argument: str) -> None:
+    """`unban NAME-or-ADDRESS`: end a ban."""
+    lifted = _ban_of(argument)
+    try:
+        found = service.bans.remove(lifted)
+    except OSError as error:
+        raise CommandError(
+            f"The ban can't be taken out of {service.bans.path.name}: {error.strerror}."
+        ) from None
+    if not found:
+        raise CommandError(f"{argument} is not banned; {caller.slash}bans lists who is.")
+    service.notice(f"{caller.name} unbanned {lifted.target}")
+
+
+def bans(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
+    """`bans`: who is banned, until when, by whom and why."""
+    active = service.bans.active()
+    lines = [f"{each.target}{_ends(each)}{f' ({each.comment})' if each.comment else ''}" for each in active]
+    for line in lines or ["Nobody is banned."]:
+        yield answer("/bans", record.clean_text(line))
+
+
+def refusal(ban: Ban) -> str:
+    """What a banned client is told."""
+    return f"You are banned from this chat{_ends(ban)}; ask the host if you think that is wrong."
+
+
+# -------------------------------------------------------------------------------------------------- parts
+
+
+def _somebody_else(service: Service, caller: Caller, name: str) -> Member:
+    member = service.room.find(name)
+    if member is None:
+        raise CommandError(f"Nobody here is called {name}; {caller.slash}users lists who is here.")
+    if member is caller.member:
+        raise CommandError("That is you; name somebody else.")
+    return member
+
+
+def _until(text: str) -> tuple[str, str]:
+    """Take a time like 2h from the front: (until when it is from now, the rest)."""
+    first, _, rest = text.partition(" ")
+    duration = _DURATION.fullmatch(first)
+    if duration is None:
+        return "", text
+    seconds = int(duration[1]) * _SECONDS[duration[2]]
+    try:
+        return record.format_time(time.time() + seconds), rest.strip(" ")
+    except (ValueError, OverflowError):
+        raise CommandError(f"{first} is too long; omit it to ban for good.") from None
+
+
+def _ban_of(target: str, until: str = "", comment: str = "") -> Ban:
+    try:
+        return ban_of(target, until, comment)
+    except BadTarget as bad:
+        raise CommandError(str(bad)) from None
+
+
+def _covers(ban: Ban, member: Member) -> bool:
+    return ban.covers_name(member.name) or ban.covers_address(member.address)
+
+
+def _because(why: str) -> str:
+    why = record.shorten(why.strip(" "), WHY_BYTES)
+    return f": {why}" if why else ""
+
+
+def _ends(ban: Ban) -> str:
+    return f" until {ban.until}" if ban.until else ""

@@ -1,0 +1,107 @@
+"""The host's policy, the callers of commands, and the two ways in which a request fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from chat import record
+from chat.room.delivery import Listener
+from chat.room.ending import Ending
+from chat.room.room import Member
+
+
+class CommandError(Exception):
+    """A request can't be performed. The message is one sentence for the person: what is wrong, what to do."""
+
+
+class Disconnect(Exception):
+    """The caller's connection ends like this; `sentence`, where there is one, is for the person."""
+
+    def __init__(self, ending: Ending, sentence: str = "") -> None:
+        super().__init__(sentence)
+        self.ending = ending
+        self.sentence = sentence
+
+
+@dataclass(frozen=True)
+class Policy:
+    """What the host asks of everybody."""
+
+    rate: float = 10  # lines per second, 0 = any number
+    password: str = ""
+    admin_password: str = ""
+
+
+class Caller(Protocol):
+    """Who makes a request."""
+
+    @property
+    def name(self) -> str:
+        """As records have it."""
+
+    @property
+    def address(self) -> str:
+        """As records have it."""
+
+    @property
+    def admin(self) -> bool:
+        """Whether it may do what only admins may."""
+
+    @property
+    def member(self) -> Member | None:
+        """The member that it is; None for the host."""
+
+    @property
+    def listener(self) -> Listener:
+        """Where it is told what could not be committed."""
+
+    @property
+    def slash(self) -> str:
+        """What its commands begin with."""
+
+
+@dataclass(frozen=True)
+class MemberCaller:
+    """A member of the room."""
+
+    member: Member
+    slash = "/"
+
+    @property
+    def listener(self) -> Member:
+        return self.member
+
+    @property
+    def name(self) -> str:
+        return self.member.name
+
+    @property
+    def address(self) -> str:
+        return self.member.address
+
+    @property
+    def admin(self) -> bool:
+        return self.member.admin
+
+
+@dataclass(frozen=True)
+class HostCaller:
+    """The host at the console."""
+
+    listener: Listener
+    name = "host"
+    address = record.NOBODY
+    admin = True
+    member = None
+    slash = ""
+
+
+def answer(kind: str, text: str) -> bytes:
+    """The draft of a direct record from the server."""
+    return record.draft(record.NOBODY, "server", kind, record.shorten(text))
+
+
+def error(why: str) -> bytes:
+    """The draft of a `/error`."""
+    return answer("/error", why)

@@ -1,0 +1,58 @@
+"""The service: the room together with the host's policy, bans and passwords."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from chat import record
+from chat.room.room import Room
+from chat.service.bans import Bans
+from chat.service.limits import LoginThrottle
+from chat.service.policy import Caller, CommandError, HostCaller, Policy
+from chat.service.statistics import Statistics
+
+MUTED = "You are muted: nobody sees what you say. An admin can unmute you."
+
+
+@dataclass
+class Service:
+    """What requests are performed in. `muted` are keys of names (record.name_key), and tokens of sessions."""
+
+    room: Room
+    policy: Policy
+    bans: Bans
+    throttle: LoginThrottle = field(default_factory=LoginThrottle)
+    statistics: Statistics = field(init=False)
+    muted: set[str] = field(default_factory=set)
+    host: HostCaller | None = None  # where there is a console
+
+    def __post_init__(self) -> None:
+        self.statistics = Statistics(self.room.history_path)
+
+    def speak(self, caller: Caller, kind: str, lines: bytes) -> None:
+        """Have it committed that the caller said these lines: clean texts, each ended by LF.
+
+        Everything that somebody says goes through here. Waits while too much is pending.
+        Raises CommandError, Closed.
+        """
+        if len(lines) > record.TEXT_BYTES:
+            check_size(max(map(len, lines.split(b"\n"))))
+        self.room.say(caller.listener, record.draft_lines(caller.address, caller.name, kind, lines))
+
+    def notice(self, text: str) -> None:
+        """Put on record what the host or an admin did."""
+        self.room.say(None, record.draft(record.NOBODY, "server", "notice", record.shorten(text)))
+
+
+def require_unmuted(caller: Caller) -> None:
+    """Raises CommandError where others are not to see what the caller says."""
+    if caller.member and caller.member.muted:
+        raise CommandError(MUTED)
+
+
+def check_size(size: int) -> None:
+    """Raises CommandError for a text of more bytes than a record may have."""
+    if size > record.TEXT_BYTES:
+        raise CommandError(
+            f"Not sent: a text has at most {record.TEXT_BYTES} bytes, this one has {size}; send it in parts."
+        )

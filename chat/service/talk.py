@@ -1,0 +1,107 @@
+"""What members say and are called: messages, actions, private messages, names, being away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chat import record
+from chat.room.broadcaster import Full, Refused
+from chat.room.delivery import Listener
+from chat.room.room import Member, NameTaken
+from chat.service.moderation import refusal
+from chat.service.policy import Caller, CommandError, answer
+from chat.service.service import Service, check_size
+
+AWAY_BYTES = 256  # of a text that stands in a list
+
+
+def say(service: Service, caller: Caller, argument: str) -> None:
+    """`say TEXT`: a message that looks like a command; a notice where the host says it."""
+    service.speak(caller, "message" if caller.member else "notice", argument.encode() + b"\n")
+
+
+def me(service: Service, caller: Caller, argument: str) -> None:
+    """`me ACTION`."""
+    service.speak(caller, "action", argument.encode() + b"\n")
+
+
+def nick(service: Service, caller: Caller, argument: str) -> None:
+    """`nick NAME`: take another name."""
+    member = member_of(caller)
+    try:
+        name = record.clean_name(argument)
+    except record.BadName as bad:
+        raise CommandError(str(bad)) from None
+    if name == member.name:
+        raise CommandError(f"You are {name} already.")
+    if ban := service.bans.of_name(name):
+        raise CommandError(refusal(ban))
+    try:
+        service.room.rename(member, name)
+    except NameTaken:
+        raise CommandError(f"The name {name} is taken; try another.") from None
+    except Refused as refused:
+        raise CommandError(str(refused)) from None
+
+
+def msg(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
+    """`msg NAME TEXT`: a private message."""
+    name, _, text = argument.partition(" ")
+    if not text.strip(" "):
+        raise CommandError(f"There is no text; type {caller.slash}msg NAME TEXT.")
+    yield _send_private(service, caller, name, text.strip(" "))
+
+
+def reply(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
+    """`reply TEXT`: answer the last private message."""
+    name, correspondent = member_of(caller).correspondent
+    if not name:
+        raise CommandError("Nobody has sent you a private message yet; write one with /msg NAME TEXT.")
+    if correspondent:
+        name = correspondent.name  # it may have another one by now, and somebody else this one
+        now = service.room.find(name)
+        if now is not correspondent and not (now and now.token and now.token == correspondent.token):
+            raise CommandError(f"{name} has left; /msg {name} TEXT writes to whoever has the name now.")
+    yield _send_private(service, caller, name, argument)
+
+
+def away(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
+    """`away [TEXT]`: be shown as away."""
+    member_of(caller).away = record.shorten(argument, AWAY_BYTES)
+    yield answer("/away", "You are shown as away; /back ends it.")
+
+
+def back(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
+    """`back`: be back."""
+    member = member_of(caller)
+    if member.away is None:
+        raise CommandError("You were not away.")
+    member.away = None
+    yield answer("/back", "Welcome back.")
+
+
+def member_of(caller: Caller) -> Member:
+    """The caller of a command that is for members."""
+    assert caller.member
+    return caller.member
+
+
+def _send_private(service: Service, caller: Caller, name: str, text: str) -> bytes:
+    """Send the text to the one with that name only; its author gets a copy as the acknowledgement."""
+    other = service.room.find(name)
+    listener: Listener | None = other
+    if other:
+        name = other.name
+    elif service.host and record.name_key(name) == service.host.name:
+        name, listener = service.host.name, service.host.listener
+    if listener is None:
+        raise CommandError(f"Nobody here is called {name}; {caller.slash}users lists who is here.")
+    copy = f"to {name}: {text}"
+    check_size(len(copy.encode()))
+    try:
+        service.room.send_direct(listener, record.draft(caller.address, caller.name, "/msg", text))
+    except Full:
+        raise CommandError(f"Not sent: {name} is not reading; try again later.") from None
+    if other:
+        other.correspondent = (caller.name, caller.member)
+    return record.draft(caller.address, caller.name, "/msg", copy)

@@ -1,1 +1,0 @@
-"""Benchmarks, run by hand: `python3 -m tests.bench`."""

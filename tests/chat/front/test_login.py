@@ -1,0 +1,73 @@
+"""The login: bytes in, requests out, without a socket."""
+
+from __future__ import annotations
+
+import pytest
+
+from chat.front.login import Login
+from chat.front.session import Lines
+from chat.room.room import Resume
+from chat.service.lookup import HISTORY_RECORDS
+from chat.service.requests import Join, LoginRequest, Noted, Password, Quit, Refuse
+
+
+def requests(sent: bytes, *, admitted: bool = True) -> list[LoginRequest]:
+    login = Login(Lines(), admitted=admitted)
+    login.feed(sent)
+    found: list[LoginRequest] = []
+    while request := login.next():
+        found.append(request)
+    return found
+
+
+def test_a_name_is_a_join_with_the_usual_replay() -> None:
+    assert requests(b"alice\n") == [Join("alice", HISTORY_RECORDS, wants_session=False, resume=None)]
+
+
+@pytest.mark.parametrize(
+    ("options", "join"),
+    [
+        (b"/replay 7\n", Join("bob", 7, wants_session=False, resume=None)),
+        (b"/replay all\n", Join("bob", None, wants_session=False, resume=None)),
+        (b"/session\n/replay 0\n", Join("bob", 0, wants_session=True, resume=None)),
+        (
+            b"/session TOKEN 12 2026-11-21T10:15:42.123Z\n",
+            Join("bob", HISTORY_RECORDS, True, Resume("TOKEN", 12, "2026-11-21T10:15:42.123Z")),
+        ),
+    ],
+)
+def test_options_come_before_the_name(options: bytes, join: Join) -> None:
+    noted = options.count(b"\n")
+    assert requests(options + b"bob\n") == [*[Noted()] * noted, join]
+
+
+def test_a_password_is_asked_for_before_the_name() -> None:
+    refused, password, again = requests(b"alice\n/password sesame \nalice\n", admitted=False)
+    assert isinstance(refused, Refuse)
+    assert "/password SECRET" in refused.sentence
+    assert password == Password("sesame")
+    assert isinstance(again, Refuse)  # the driver says when it was the right one
+
+
+@pytest.mark.parametrize("word", [b"exit", b" exit ", b"/exit", b"/quit"])
+def test_one_may_leave_before_one_is_in(word: bytes) -> None:
+    assert requests(word + b"\n") == [Quit()]
+
+
+@pytest.mark.parametrize(
+    ("line", "why"),
+    [
+        (b"", "at least one character"),
+        (b"two words", "space"),
+        (b"clear", "command"),
+        (b"/unknown", "only /password"),
+        (b"/replay some", "number"),
+        (b"/session one two", "TOKEN OFFSET TIME"),
+        (b"x" * 9000, "too long"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused_with_a_sentence(line: bytes, why: str) -> None:
+    refused, join = requests(line + b"\nbob\n")
+    assert isinstance(refused, Refuse)
+    assert why in refused.sentence
+    assert isinstance(join, Join)

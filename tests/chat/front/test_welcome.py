@@ -1,0 +1,34 @@
+"""The start-up lines: what the others have to type."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chat.front.welcome import welcome
+from chat.service.policy import Policy
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "command"),
+    [
+        ("192.168.1.5", 9999, "python3 TCP_client.py 192.168.1.5\n"),
+        ("192.168.1.5", 4000, "python3 TCP_client.py 192.168.1.5:4000\n"),
+        ("fe80::1", 4000, "python3 TCP_client.py [fe80::1]:4000\n"),
+    ],
+)
+def test_tells_the_exact_command(
+    host: str, port: int, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    welcome(host, port, Path("history.txt"), Policy())
+    assert command in capsys.readouterr().out
+
+
+def test_names_addresses_of_this_computer_where_it_listens_on_all(capsys: pytest.CaptureFixture[str]) -> None:
+    welcome("", 9999, Path("history.txt"), Policy(password="sesame"))
+    shown = capsys.readouterr().out
+    assert "python3 TCP_client.py " in shown
+    assert "0.0.0.0" not in shown
+    assert "A password is asked for" in shown
+    assert "sesame" not in shown

@@ -1,0 +1,100 @@
+"""The file: read from anywhere, also where somebody has edited it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chat.log import file as file_module
+from chat.log.file import BLOCK
+from chat.log.history import History
+from tests.files import OLD, all_records, append, line, said, texts
+
+
+def test_a_reader_anywhere_gets_the_rest(opened: Callable[..., History], history_path: Path) -> None:
+    history_path.write_bytes(b"".join(line(f"old {number}") for number in range(50)))
+    history = opened()
+    for number in range(3):
+        append(history, said(f"new {number}") * 2)
+    content = history_path.read_bytes()
+    for offset in range(len(content) + 1):
+        data, at = b"", offset
+        while at < len(content):
+            start, piece = history.file.records(at, 10_000)
+            assert start == at
+            assert piece
+            data += piece
+            at += len(piece)
+        assert data == content[offset:]
+
+
+def test_what_is_no_record_is_passed_over(opened: Callable[..., History], history_path: Path) -> None:
+    parts = [
+        line("one"),
+        b"edited by hand\n",
+        line("two"),
+        b"\n\n",
+        b"x" * (3 * BLOCK) + line("not the beginning of a line"),
+        line("x" * 5000),
+        line("escape \x1b[31m"),
+        line("escape", name="\x1b[31malice"),
+        OLD.encode() + b"\t10.0.0.1\tbob\t/msg\tnot history\n",
+        line("three"),
+        b"at the end\n",
+    ]
+    history_path.write_bytes(b"".join(parts))
+    history = opened()
+    append(history, said("four"))
+    read, jumps = all_records(history.file)
+    assert read == ["one", "two", "three", "four"]
+    content = history_path.read_bytes()
+    for text in ("two", "three"):
+        assert content.index(line(text)) in jumps
+
+
+def test_where_the_last_records_begin(opened: Callable[..., History], history_path: Path) -> None:
+    lines = [line("x" * 1000 + str(number)) if number % 7 else b"no record\n" for number in range(400)]
+    history_path.write_bytes(b"".join(lines))
+    file = opened().file
+    records = sum(1 for number in range(400) if number % 7)
+    for count in (0, 1, 2, 20, 100, records):
+        assert len(all_records(file, file.start_of_last(count))[0]) == count
+    assert file.start_of_last(records + 1) == 0
+
+
+def test_the_record_before_an_offset(opened: Callable[..., History], history_path: Path) -> None:
+    parts = [line("one"), line("x" * 4096, name="🦊" * 24), b"no record\n", line("two")]
+    history_path.write_bytes(b"".join(parts))
+    file = opened().file
+    ends = [sum(map(len, parts[: number + 1])) for number in range(4)]
+    found = {offset: file.record_before(offset) for offset in range(-1, ends[-1] + 2)}
+    assert {offset: before.text[:3] for offset, before in found.items() if before} == {
+        ends[0]: "one",
+        ends[1]: "xxx",
+        ends[3]: "two",
+    }
+
+
+def test_what_is_read_the_way_of_windows_is_no_other_for_what_is_appended(
+    opened: Callable[..., History], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There an append moves the position that a read has set."""
+    monkeypatch.setattr(file_module, "_PREAD", False)
+    history = opened()
+    append(history, said("first"))
+    end = history.file.end
+
+    def write() -> None:
+        for number in range(5000):
+            append(history, said(str(number)))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    read = {history.file.read(0, end)}
+    while writer.is_alive():
+        read.add(history.file.read(0, end))
+    writer.join()
+    assert [texts(found) for found in read] == [["first"]]

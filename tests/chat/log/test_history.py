@@ -1,0 +1,352 @@
+"""The file: opening and mending, appending whole or not at all, reading from anywhere, clearing."""
+
+from __future__ import annotations
+
+import os
+import resource
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chat import record
+from chat.log import file as file_module
+from chat.log import history as history_module
+from chat.log.file import BLOCK
+from chat.log.history import History, HistoryError
+from chat.log.log import LocalLog
+from tests.files import OLD, all_records, append, clear, line, said, texts
+
+# ------------------------------------------------------------------------------------------------ opening
+
+
+def test_makes_the_file_where_there_is_none(opened: Callable[..., History], history_path: Path) -> None:
+    assert opened().file.end == 0
+    assert history_path.read_bytes() == b""
+
+
+@pytest.mark.parametrize("length", range(1, len(line("hello"))))
+def test_a_torn_last_line_is_moved_aside(
+    length: int, history_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    torn = line("hello")[:length]
+    for whole in (b"", line("before")):
+        history_path.write_bytes(whole + torn)
+        history = History(history_path)
+        append(history, said("after"))
+        history.close()
+        assert texts(history_path.read_bytes()) == [*texts(whole), "after"]
+        aside = history_path.with_name("history.torn.txt")
+        assert aside.read_bytes() == torn + b"\n"
+        aside.unlink()
+        assert f"({length} bytes); it is now in history.torn.txt" in caplog.messages[-1]
+
+
+def test_a_line_that_somebody_tore_meanwhile_is_moved_aside(
+    opened: Callable[..., History], history_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    history = opened()
+    append(history, said("before"))
+    with history_path.open("ab") as file:
+        file.write(b"torn")
+    append(history, said("after"))
+    assert history_path.with_name("history.torn.txt").read_bytes() == b"torn\n"
+    assert texts(history_path.read_bytes())[-1] == "after"
+    assert "(4 bytes); it is now in history.torn.txt" in caplog.messages[-1]
+
+
+def test_a_long_torn_line_is_moved_whole(opened: Callable[..., History], history_path: Path) -> None:
+    torn = b"x" * (3 * BLOCK)
+    history_path.write_bytes(line("before") + torn)
+    assert opened().file.end == len(line("before"))
+    assert history_path.with_name("history.torn.txt").read_bytes() == torn + b"\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        line("a"),
+        line("a").replace(b"\n", b"\r\n"),
+        b"edited\n" + line("a"),
+        line("a") + b"edited\n",
+    ],
+)
+def test_a_whole_file_is_left_as_it_is(
+    content: bytes, opened: Callable[..., History], history_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    history_path.write_bytes(content)
+    opened()
+    assert history_path.read_bytes() == content
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR",
+        b"\x00" * 5000,
+        os.urandom(20000) + b"\n",
+        b"A letter.\n\nDear all,\n",
+    ],
+)
+def test_what_is_no_history_is_refused_and_not_touched(content: bytes, history_path: Path) -> None:
+    history_path.write_bytes(content)
+    with pytest.raises(HistoryError, match="no chat history"):
+        History(history_path)
+    assert history_path.read_bytes() == content
+
+
+@pytest.mark.parametrize("name", ["a\tb.txt", "a\x1b[2J.txt", "a\nb.txt", "\udcff.txt", "\u202etxt.a"])
+def test_a_name_that_no_record_can_have_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(HistoryError, match="can't be printed") as refused:
+        History(tmp_path / name)
+    assert str(refused.value).isprintable()
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(HistoryError, match="no such folder"):
+        History(tmp_path / "nowhere" / "history.txt")
+
+
+def test_a_folder_for_a_file(tmp_path: Path) -> None:
+    with pytest.raises(HistoryError, match="not a file"):
+        History(tmp_path)
+
+
+def test_one_server_for_a_history(opened: Callable[..., History], history_path: Path) -> None:
+    opened(holder="process 42, port 9999")
+    link = history_path.with_name("link.txt")
+    link.symlink_to(history_path)
+    for path in (history_path, link):
+        with pytest.raises(HistoryError, match="process 42, port 9999"):
+            History(path)
+
+
+def test_opening_costs_the_same_in_a_file_of_any_size(history_path: Path) -> None:
+    """Ten gigabytes, sparse: if it were read, this would take minutes and the memory."""
+    with history_path.open("wb") as file:
+        file.write(line("first"))
+        file.seek(10 * 1024**3)
+        file.write(b"\n" + line("one") + line("two"))
+    history = History(history_path)
+    assert all_records(history.file, history.file.start_of_last(2))[0] == ["one", "two"]
+    last_seen = history.file.record_before(history.file.end)
+    assert last_seen
+    assert last_seen.text == "two"
+    history.close()
+
+
+# ------------------------------------------------------------------------------------------------- writing
+
+
+def test_appends_records_with_their_time(opened: Callable[..., History], history_path: Path) -> None:
+    history = opened()
+    append(history, said("one") + said("two"))
+    assert texts(history_path.read_bytes()) == ["one", "two"]
+    assert history.file.end == history_path.stat().st_size
+
+
+def test_time_never_runs_back(opened: Callable[..., History], history_path: Path) -> None:
+    history_path.write_bytes(line("from the future", "2099-01-01T00:00:00.000Z"))
+    history = opened()
+    append(history, said("now"))
+    assert record.parse(history_path.read_bytes().splitlines()[-1]).time == "2099-01-01T00:00:00.000Z"
+    assert LocalLog(history).now() == "2099-01-01T00:00:00.000Z"
+
+
+def test_a_clock_that_steps_back_is_not_followed(
+    opened: Callable[..., History], history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = opened()
+    for seconds in (1_800_000_000.0, 1_700_000_000.0, 1_800_000_000.001):
+        monkeypatch.setattr("chat.log.log.time.time", lambda now=seconds: now)
+        append(history, said("tick"))
+    times = [record.parse(found).time for found in history_path.read_bytes().splitlines()]
+    assert times == ["2027-01-15T08:00:00.000Z"] * 2 + ["2027-01-15T08:00:00.001Z"]
+
+
+def test_a_failed_append_leaves_nothing(opened: Callable[..., History], history_path: Path) -> None:
+    history = opened()
+    append(history, said("before"))
+    before = history_path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 10, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            append(history, said("too much"))
+        assert history_path.read_bytes() == before
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    append(history, said("again"))
+    assert texts(history_path.read_bytes()) == ["before", "again"]
+    assert all_records(history.file)[0] == ["before", "again"]
+
+
+def test_what_can_not_be_taken_back_at_once_is_taken_back_before_the_next(
+    opened: Callable[..., History], history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = opened()
+    append(history, said("before"))
+    write, truncate = os.write, os.ftruncate
+
+    def broken(fd: int, end: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "ftruncate", broken)
+    monkeypatch.setattr(os, "write", _failing_after(10))
+    with pytest.raises(OSError, match="Input/output"):
+        append(history, said("torn"))
+    assert not history_path.read_bytes().endswith(b"\n")
+    monkeypatch.setattr(os, "write", write)
+    monkeypatch.setattr(os, "ftruncate", truncate)
+    append(history, said("after"))
+    assert texts(history_path.read_bytes()) == ["before", "after"]
+
+
+def _failing_after(size: int) -> Callable[[int, memoryview], int]:
+    """A write that takes so many bytes and then none."""
+    write, taken = os.write, [0]
+
+    def failing(fd: int, data: memoryview) -> int:
+        if taken[0]:
+            raise OSError(5, "Input/output error")
+        taken[0] = write(fd, data[:size])
+        return taken[0]
+
+    return failing
+
+
+@pytest.mark.parametrize(("sync", "synced"), [("always", 2), ("no", 0)])
+def test_syncs_as_told(
+    sync: str, synced: int, opened: Callable[..., History], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[int] = []
+    monkeypatch.setattr(file_module, "_sync_data", calls.append)
+    history = opened(sync=sync)
+    append(history, said("one"))
+    append(history, said("two"))
+    assert len(calls) == synced
+
+
+def test_syncs_in_the_background_every_second(
+    opened: Callable[..., History], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called = threading.Event()
+    monkeypatch.setattr(file_module, "_sync_data", lambda fd: called.set())
+    history = opened(sync="everysec")
+    assert not called.is_set()
+    append(history, said("one"))
+    assert called.wait(30)
+
+
+def test_what_can_not_be_synced_was_not_said(
+    opened: Callable[..., History], history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = opened(sync="always")
+    append(history, said("before"))
+
+    def fails(fd: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(file_module, "_sync_data", fails)
+        with pytest.raises(OSError, match="Input/output"):
+            append(history, said("lost"))
+    append(history, said("after"))
+    assert texts(history_path.read_bytes()) == ["before", "after"]
+    assert all_records(history.file)[0] == ["before", "after"]
+
+
+# ------------------------------------------------------------------------------------------------ clearing
+
+
+def test_clearing_keeps_the_old_file(opened: Callable[..., History], history_path: Path) -> None:
+    history = opened()
+    append(history, said("old"))
+    old = history.file
+    clear(history, "10.0.0.1", "alice")
+    append(history, said("new"))
+    kept = list(history_path.parent.glob("history.cleared-*.txt"))
+    assert len(kept) == 1
+    assert texts(kept[0].read_bytes()) == ["old"]
+    first, second = (record.parse(found) for found in history_path.read_bytes().splitlines())
+    assert (first.kind, first.name, second.text) == ("clear", "alice", "new")
+    assert kept[0].name in first.text
+    assert old.next is history.file
+    assert all_records(old)[0] == ["old"]
+
+
+def test_two_clears_at_one_time_keep_both(
+    opened: Callable[..., History], history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chat.log.log.time.time", lambda: 1_800_000_000.0)
+    history = opened()
+    for _ in range(3):
+        clear(history, "-", "host")
+    assert len(list(history_path.parent.glob("history.cleared-*.txt"))) == 3
+
+
+def test_forgetting_deletes_the_old_file(opened: Callable[..., History], history_path: Path) -> None:
+    history = opened(forget=True)
+    append(history, said("secret"))
+    clear(history, "-", "host")
+    assert not list(history_path.parent.glob("history.cleared-*.txt"))
+    assert b"secret" not in history_path.read_bytes()
+
+
+def test_a_clear_that_fails_changes_nothing(
+    opened: Callable[..., History], history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = opened()
+    append(history, said("old"))
+    rename = Path.rename
+
+    def fails(self: Path, target: Path) -> Path:
+        if target == history_path and self.suffix == ".new":
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Path, "rename", fails)
+        with pytest.raises(OSError, match="Input/output"):
+            clear(history, "-", "host")
+    append(history, said("more"))
+    assert texts(history_path.read_bytes()) == ["old", "more"]
+    assert {path.name for path in history_path.parent.iterdir()} == {"history.txt", "history.txt.lock"}
+
+
+def test_a_crash_in_the_middle_of_a_clear_is_finished(history_path: Path) -> None:
+    """What there is between the two renames: the old file is kept, the new one not yet in place."""
+    cleared = record.Record(OLD, "-", "host", "clear", "").encode()
+    history_path.with_name("history.txt.new").write_bytes(cleared)
+    History(history_path).close()
+    assert history_path.read_bytes() == cleared
+    assert not history_path.with_name("history.txt.new").exists()
+
+
+def test_a_crash_before_a_clear_is_forgotten(history_path: Path) -> None:
+    history_path.write_bytes(line("old"))
+    history_path.with_name("history.txt.new").write_bytes(b"half")
+    History(history_path).close()
+    assert texts(history_path.read_bytes()) == ["old"]
+    assert not history_path.with_name("history.txt.new").exists()
+
+
+def test_the_way_of_windows(history_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without pread, and with files that have to be closed for a moment to be renamed."""
+    monkeypatch.setattr(file_module, "_PREAD", False)
+    monkeypatch.setattr(history_module, "MOVES_OPEN_FILES", False)
+    monkeypatch.setattr(file_module, "MOVES_OPEN_FILES", False)
+    history = History(history_path)
+    append(history, said("old"))
+    old = history.file
+    clear(history, "-", "host")
+    append(history, said("new"))
+    assert all_records(old)[0] == ["old"]
+    assert all_records(history.file)[0][1:] == ["new"]
+    assert old.read(0, 10) == line("old", record.parse(old.read(0, old.end)).time)[:10]
+    history.close()

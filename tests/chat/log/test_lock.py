@@ -1,0 +1,70 @@
+"""The lock: one holder, whose word others read, and which does not outlive it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO
+
+import pytest
+
+from chat.log import lock
+from chat.log.lock import FileLock, Locked
+from tests.harness import ROOT
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "history.txt.lock"
+
+
+def test_others_are_told_who_has_it(path: Path) -> None:
+    held = FileLock(path, "process 42, port 9999")
+    for _ in range(2):  # asking takes nothing away
+        with pytest.raises(Locked, match=r"^process 42, port 9999$"):
+            FileLock(path, "another")
+    held.release()
+    assert not path.exists()
+    FileLock(path, "another").release()
+
+
+def test_it_ends_with_its_holder(path: Path) -> None:
+    program = (
+        "import sys, pathlib, chat.log.lock as l\n"
+        "held = l.FileLock(pathlib.Path(sys.argv[1]), 'a long-winded holder'); print(flush=True); input()"
+    )
+    command = [sys.executable, "-c", program, str(path)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        assert holder.stdout
+        assert holder.stdout.readline()
+        with pytest.raises(Locked, match="long-winded"):
+            FileLock(path, "heir")
+        holder.kill()
+    heir = FileLock(path, "heir")
+    assert path.read_text() == "heir\n"
+    heir.release()
+
+
+def test_a_file_that_its_last_holder_has_just_removed_is_not_taken(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or two would hold the lock: one of a file that nobody finds any more."""
+    holders = [FileLock(path, "first")]
+    really_lock = lock._lock
+
+    def lock_late(file: IO[str]) -> None:
+        while holders:
+            holders.pop().release()
+        really_lock(file)
+
+    monkeypatch.setattr(lock, "_lock", lock_late)
+    second = FileLock(path, "second")
+    with pytest.raises(Locked, match="second"):
+        FileLock(path, "third")
+    second.release()
+
+
+def test_a_folder_in_which_it_can_not_be_made(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        FileLock(tmp_path / "nowhere" / "history.txt.lock", "holder")

@@ -1,0 +1,76 @@
+"""Telling a dead peer from a slow one."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from chat.room import liveness
+
+if sys.platform != "linux":
+    pytest.skip("only Linux tells what was acknowledged", allow_module_level=True)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """Both ends of a TCP connection."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        there = socket.create_connection(listener.getsockname())
+        here, _ = listener.accept()
+    yield here, there
+    here.close()
+    there.close()
+
+
+def test_keepalive_is_as_the_limits_say(pair: tuple[socket.socket, socket.socket]) -> None:
+    here, _ = pair
+    liveness.keep_alive(here)
+    assert here.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    values = [here.getsockopt(socket.IPPROTO_TCP, option) for option in (4, 5, 6)]  # idle, interval, count
+    assert values == [30, 10, 3]
+
+
+def test_a_peer_that_does_not_read_is_not_lost(pair: tuple[socket.socket, socket.socket]) -> None:
+    here, _ = pair
+    here.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            here.send(b"x" * 65536)
+    assert not liveness.state(here)[1]
+
+
+@pytest.mark.parametrize(
+    ("retransmits", "probes", "unacknowledged", "since_ack", "state"),
+    [
+        (0, 0, 0, 10_000_000, (False, False)),  # nothing was said for hours
+        (0, 0, 3, 5, (True, False)),
+        (4, 0, 3, 59_000, (True, False)),
+        (4, 0, 3, 60_000, (True, True)),
+        (0, 1, 0, 110_000, (True, False)),  # it doesn't read, and is asked every two minutes
+        (0, 5, 0, 110_000, (True, True)),  # and does not answer any more
+    ],
+)
+def test_states(
+    retransmits: int,
+    probes: int,
+    unacknowledged: int,
+    since_ack: int,
+    state: tuple[bool, bool],
+) -> None:
+    info = bytearray(104)
+    info[2:4] = bytes([retransmits, probes])
+    struct.pack_into("=I", info, 24, unacknowledged)
+    struct.pack_into("=I", info, 56, since_ack)
+
+    class Connection:
+        family = socket.AF_INET
+
+        def getsockopt(self, level: int, option: int, size: int) -> bytes:
+            return bytes(info[:size])
+
+    assert liveness.state(Connection()) == state  # type: ignore[arg-type]

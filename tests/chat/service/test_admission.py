@@ -1,0 +1,144 @@
+"""The way into the room: sessions that are resumed, exactly, over real connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chat.service.limits import BURST
+from tests.harness import Client, Server, serving, texts
+
+Join = Callable[..., Client]
+
+
+def _place(client: Client) -> tuple[str, int, str]:
+    """Where a session is, by the client's own count: token, offset, time of the last history record."""
+    offset = token = None
+    for said in client.records:
+        if said.kind == "/session":
+            token, start, _ = said.text.split()
+            offset = int(start)
+        elif not said.direct:
+            assert offset is not None
+            offset = len(said.encode()) if said.kind == "clear" else offset + len(said.encode())
+            at = said.time
+    assert token is not None
+    assert offset is not None
+    return token, offset, at
+
+
+def test_a_session_begins_where_it_says(join: Join, server: Server) -> None:
+    alice = join("alice")
+    alice.send("one", "two", "three")
+    alice.until("message", "three")
+    client = join("bob", "/replay 2", "/session")
+    _, start, end = client.records[1].text.split()
+    content = server.history.read_bytes()
+    assert client.records[1].kind == "/session"
+    assert content[int(start) :] == b"".join(said.encode() for said in client.history())
+    assert content[int(end) :].count(b"\n") == 1
+
+
+def test_a_session_goes_on_exactly(join: Join) -> None:
+    alice, bob = join("alice"), join("bob", "/session")
+    token, offset, at = _place(bob)
+    bob.close()
+    alice.until("leave")
+    alice.send("missed one", "missed two")
+    alice.until("message", "missed two")
+    again = join("bob", f"/session {token} {offset} {at}")
+    assert [said.kind for said in again.history()] == ["leave", "message", "message", "join"]
+    _, start, end = again.records[1].text.split()
+    assert int(start) == offset
+    assert int(end) > offset
+
+
+def test_a_session_takes_over_from_its_earlier_connection(join: Join) -> None:
+    alice, bob = join("alice"), join("bob", "/session")
+    token, offset, at = _place(bob)
+    bob.send(*(str(number) for number in range(500)))
+    again = join("bob", f"/session {token} {offset} {at}")
+    session_answer = next(said for said in again.records if said.kind == "/session")
+    assert session_answer.text.split()[0] == token
+    end = int(session_answer.text.split()[2])
+    up_to_end, size = [], offset
+    for said in again.history():
+        size += len(said.encode())
+        if size <= end:
+            up_to_end.append(said)
+    handled = texts(up_to_end)  # the rest was dropped: its client would send it again
+    assert handled == [str(number) for number in range(len(handled))]
+    assert [said.kind for said in up_to_end][-1] == "leave"
+    again.send("here")
+    alice.until("message", "here")
+    assert {found.kind for found in bob.rest()} <= {"message"}  # nothing of what came after its end
+
+
+def test_a_session_takes_over_in_spite_of_the_rate(history_path: Path) -> None:
+    """Its lines would go on for days; now they are dropped, for the client to send again."""
+    with serving(history_path, "--rate", "0.001") as server:
+        bob = Client(server.port, "bob", "/session")
+        token, offset, at = _place(bob)
+        bob.send(*(str(number) for number in range(500)))
+        again = Client(server.port, "bob", f"/session {token} {offset} {at}")
+        handled = texts(again.records)
+        assert len(handled) < BURST
+        assert handled == [str(number) for number in range(len(handled))]
+        bob.close()
+        again.close()
+
+
+def test_a_session_goes_on_after_a_crash(history_path: Path) -> None:
+    with serving(history_path) as server:
+        bob = Client(server.port, "bob", "/session")
+        bob.send("one")
+        bob.until("message", "one")
+        token, offset, at = _place(bob)
+        server.kill()
+    with serving(history_path, port=server.port) as server:
+        again = Client(server.port, "bob", f"/session {token} {offset} {at}")
+        assert [said.kind for said in again.history()] == ["start", "join"]
+        assert _place(again)[0] != token
+        assert not texts(again.records, "/error")
+        bob.close()
+        again.close()
+
+
+@pytest.mark.parametrize("changed", ["cleared", "another time", "inside a record", "beyond the end", "huge"])
+def test_a_session_that_can_not_go_on_says_so(changed: str, join: Join) -> None:
+    alice, bob = join("alice"), join("bob", "/session")
+    bob.send("one", "two")
+    bob.until("message", "two")
+    token, offset, at = _place(bob)
+    bob.close()
+    alice.until("leave")
+    if changed == "cleared":
+        alice.send("clear")
+        alice.until("clear")
+    elif changed == "another time":
+        at = "2020-01-01T00:00:00.000Z"
+    elif changed == "inside a record":
+        offset -= 1
+    else:
+        offset += 10_000 if changed == "beyond the end" else 10**30
+    again = join("bob", f"/session {token} {offset} {at}")
+    kinds = [said.kind for said in again.records]
+    assert kinds[:3] == ["/hello", "/session", "/error"]
+    assert "left off" in again.records[2].text
+    assert _place(again)[1] > 0
+    again.send("still here")
+    alice.until("message", "still here")
+
+
+def test_a_clear_sets_the_offset(join: Join, server: Server) -> None:
+    alice, bob = join("alice"), join("bob", "/session")
+    alice.send("old", "clear", "new")
+    bob.until("message", "new")
+    token, offset, at = _place(bob)
+    assert offset == server.history.stat().st_size
+    bob.close()
+    alice.until("leave")
+    again = join("bob", f"/session {token} {offset} {at}")
+    assert [said.kind for said in again.history()] == ["leave", "join"]

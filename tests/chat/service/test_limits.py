@@ -1,0 +1,115 @@
+"""Limits: how often a password may be guessed, and what it puts on record."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from chat.service import limits
+from chat.service.limits import BURST, WRONG_TRIES, LoginThrottle, Pace
+from chat.service.policy import CommandError, Disconnect
+from tests.harness import DEADLINE
+
+PASSWORD = "sésame"
+
+
+@pytest.fixture
+def ended() -> threading.Event:
+    """Set, so that no wrong password takes its second."""
+    ended = threading.Event()
+    ended.set()
+    return ended
+
+
+def test_a_wrong_password_takes_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    waited: list[float | None] = []
+    ended = threading.Event()
+    monkeypatch.setattr(ended, "wait", waited.append)
+    with pytest.raises(CommandError, match="not the password"):
+        LoginThrottle().check("10.0.0.1", "sesame", PASSWORD, ended)
+    assert waited == [limits.WRONG_TRY_SECONDS]
+
+
+def test_so_many_wrong_tries_in_a_minute_from_one_address(
+    ended: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [1000.0]
+    monkeypatch.setattr("chat.service.limits.time.monotonic", lambda: now[0])
+    throttle = LoginThrottle()
+    for _ in range(WRONG_TRIES - 1):
+        with pytest.raises(CommandError):
+            throttle.check("10.0.0.1", "wrong", PASSWORD, ended)
+    for guess in ("wrong", "wrong", PASSWORD):
+        with pytest.raises(Disconnect):
+            throttle.check("10.0.0.1", guess, PASSWORD, ended)
+    throttle.check("10.0.0.2", PASSWORD, PASSWORD, ended)
+    now[0] += limits.MINUTE + 1
+    throttle.check("10.0.0.1", PASSWORD, PASSWORD, ended)
+
+
+def test_the_right_password_is_no_wrong_try(ended: threading.Event) -> None:
+    throttle = LoginThrottle()
+    for _ in range(2 * WRONG_TRIES):
+        throttle.check("10.0.0.1", PASSWORD, PASSWORD, ended)
+    with pytest.raises(CommandError):
+        throttle.check("10.0.0.1", "wrong", PASSWORD, ended)
+
+
+def test_of_many_tries_at_the_same_time_only_so_many_are_looked_at() -> None:
+    throttle, told = LoginThrottle(), []
+    all_looked_at = threading.Barrier(WRONG_TRIES)
+
+    class Ended(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            all_looked_at.wait(DEADLINE)
+            return True
+
+    def guess() -> None:
+        try:
+            throttle.check("10.0.0.1", "wrong", PASSWORD, Ended())
+        except (CommandError, Disconnect) as why:
+            told.append(type(why))
+
+    guessers = [threading.Thread(target=guess) for _ in range(5 * WRONG_TRIES)]
+    for guesser in guessers:
+        guesser.start()
+    for guesser in guessers:
+        guesser.join(DEADLINE)
+    assert told == [Disconnect] * len(guessers)
+
+
+def test_the_pace_after_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    slept: list[float] = []
+
+    class Clock(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            assert timeout
+            slept.append(timeout)
+            now[0] += timeout
+            return False
+
+    monkeypatch.setattr("chat.service.limits.time.monotonic", lambda: now[0])
+    pace, clock = Pace(10), Clock()
+    for _ in range(BURST):
+        pace.wait(clock)
+    assert not slept
+    for _ in range(20):
+        pace.wait(clock)
+    assert sum(slept) == pytest.approx(2)
+    now[0] += 1000
+    slept.clear()
+    for _ in range(BURST):
+        pace.wait(clock)
+    assert not slept
+    pace.rate = 0
+    for _ in range(1000):
+        pace.wait(clock)
+    assert not slept
+
+
+def test_the_pace_holds_to_the_end_and_does_not_hold_it_up() -> None:
+    pace, ended = Pace(0.001), threading.Event()
+    ended.set()
+    assert [pace.wait(ended) for _ in range(BURST + 2)] == [True] * BURST + [False] * 2
