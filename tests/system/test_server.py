@@ -264,7 +264,7 @@ def test_an_error_in_a_handler_is_one_line_in_the_log(
         raise ValueError("a bug")
 
     monkeypatch.setattr("TCP_server.LineConnection.run", fails)
-    monkeypatch.setattr(server, "_count_out", lambda address: done.set())
+    monkeypatch.setattr("TCP_server.Connections.leave", lambda self, address: done.set())
     client = Client(server.server_address[1])
     server.handle_request()
     assert done.wait(DEADLINE)

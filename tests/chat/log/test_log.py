@@ -1,4 +1,4 @@
-"""The local log: what is proposed is committed in order or rejected, and is in the file once it is settled."""
+"""The local log: what is proposed is committed in order or rejected; once settled it is in the file."""
 
 from __future__ import annotations
 
