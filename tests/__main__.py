@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-GROUPS = "client,analytics,fast,country,test"
+GROUPS = "client,analytics,fast,country,cluster,test"
 
 
 def main() -> int:

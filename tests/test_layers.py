@@ -13,8 +13,14 @@ from tests.harness import ROOT
 
 # From the bottom up. A module imports from its own floor and from those below it.
 FLOORS = ["chat.record", "chat.log", "chat.room", "chat.service", "chat.front", "TCP_server"]
-# Where installed; the console shows records with the client's own code.
-BETTER_WITH = {"chat.front.console": {"prompt_toolkit", "colorama", "TCP_client"}}
+# Where installed; the console shows records with the client's own code, and --cluster asks for NATS.
+BETTER_WITH = {
+    "chat.front.console": {"prompt_toolkit", "colorama", "TCP_client"},
+    "chat.log.consumer": {"nats"},
+    "chat.log.engine": {"nats"},
+    "chat.log.jetstream": {"nats"},
+    "chat.log.snapshot": {"nats"},
+}
 PURE = ["chat.record", "chat.service.requests", "chat.front.session", "chat.front.login", "chat.log.entries"]
 # Definitions of data, which the tests of those who use them cover.
 ONLY_DATA = {"entries", "requests", "ending", "policy"}

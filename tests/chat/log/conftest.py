@@ -1,4 +1,4 @@
-"""Histories that are open for the length of a test."""
+"""Histories that are open for the length of a test, and an engine that the tests of the log share."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from chat.log.history import History
+from tests.engine import Engine, engine, program
 
 
 @pytest.fixture
@@ -22,3 +23,23 @@ def opened(history_path: Path) -> Iterator[Callable[..., History]]:
     yield open_
     for history in histories:
         history.close()
+
+
+@pytest.fixture(scope="session")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """A running engine of one node."""
+    if program() is None:
+        pytest.skip("nats-server is not installed")
+    with engine(tmp_path_factory.mktemp("engine"), nodes=1) as running:
+        yield running
+
+
+@pytest.fixture
+def three_nodes(tmp_path: Path) -> Iterator[Engine]:
+    """A running engine of three nodes, for this test alone."""
+    if program() is None:
+        pytest.skip("nats-server is not installed")
+    folder = tmp_path / "engine"
+    folder.mkdir()
+    with engine(folder) as running:
+        yield running

@@ -1,0 +1,380 @@
+"""The engine: the chat's stream in NATS JetStream, published to and followed from a thread of its own.
+
+    publish(id, data)  -->  [one in flight, tried again until it is stored]  -->  stream
+    committed()        <--  [in its order, without a gap, from a sequence on] <--  stream
+
+What the messages mean is not known here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import collections
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import nats
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from nats.js.api import DiscardPolicy, Header, StreamInfo
+
+from chat.log.consumer import Committed, consume
+
+REPLICAS = 3  # survive the loss of one node; five would survive two and make each line slower
+CONNECT_SECONDS = 2
+PUBLISH_SECONDS = 2.0  # for an acknowledgement, before it is tried again
+RETRY_SECONDS = 0.1  # between two tries while the engine has no leader
+PING_SECONDS = 1  # a node that answers two pings no more is left: it may be frozen
+ANSWER_SECONDS = 5.0  # for anything else that is asked of the engine
+UNAPPLIED_BYTES = 4 * 1024 * 1024  # committed and not taken yet; beyond it the engine holds the rest back
+TROUBLE_SECONDS = 3.0  # without an acknowledgement, until people are told that their lines wait
+
+ENGINE_ERRORS = (nats.errors.Error, OSError, TimeoutError, asyncio.TimeoutError)
+
+T = TypeVar("T")
+log = logging.getLogger("chat.log.engine")
+
+
+class EngineError(Exception):
+    """The engine can't be used; the message says why and what to do, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the engine is, who one is there, and which chat it is about."""
+
+    servers: tuple[str, ...]
+    chat: str = "chat"
+    credentials: Path | None = None  # a file: NATS' own kind, or USER:PASSWORD, or a token
+
+    @property
+    def stream(self) -> str:
+        """The name of the chat's stream."""
+        return f"CHAT_{self.chat}"
+
+    @property
+    def subject(self) -> str:
+        """What is published to it."""
+        return f"chat.{self.chat}.log"
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A message on its way into the stream. `stored` is set when its fate is known."""
+
+    message_id: str
+    data: bytes
+    headers: dict[str, str]
+    since: float = field(default_factory=time.monotonic)
+    stored: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Engine:
+    """A connection to the engine, and the thread that holds it. Raises EngineError.
+
+    The thread runs one asyncio loop and ends with `close`. `wake` is called in it when something was
+    committed; everything public here is for other threads, but `store`'s coroutines, for `run`.
+    """
+
+    def __init__(self, address: Address, wake: Callable[[], None] = lambda: None) -> None:
+        self.address = address
+        self.wake = wake
+        self._lock = threading.Lock()  # guards the next two
+        self._committed: collections.deque[Committed] = collections.deque()
+        self._committed_bytes = 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="engine", daemon=True)
+        self._thread.start()
+
+        # The loop's own.
+        self._client = Client()
+        self._jetstream: JetStreamContext
+        self._error = ""  # the last one of the connection
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._outbox: asyncio.Queue[_Flight] = asyncio.Queue()
+        self._flight: _Flight | None = None
+        self._room = asyncio.Event()  # there is room for more that is committed
+        self._room.set()
+
+    # ----- for other threads
+
+    def open(self) -> StreamInfo:
+        """Connect, and have the stream. Tries until the engine answers; what is wrong for good is raised."""
+        return self.run(self._open(), None)
+
+    def follow(self, sequence: int) -> None:
+        """Let `committed` give what is in the stream from this sequence on."""
+        self._start(self._follow(sequence))
+        self._start(self._publish_all())
+
+    def publish(self, message_id: str, data: bytes, *, first: bool = False) -> None:
+        """Have the message stored, once. `first`: only where the stream has none yet, else never."""
+        headers = {Header.MSG_ID.value: message_id, Header.EXPECTED_STREAM.value: self.address.stream}
+        if first:
+            headers[Header.EXPECTED_LAST_SEQUENCE.value] = "0"
+        self._loop.call_soon_threadsafe(self._outbox.put_nowait, _Flight(message_id, data, headers))
+
+    def committed(self) -> list[Committed]:
+        """What was committed since the last call, in its order."""
+        with self._lock:
+            taken = list(self._committed)
+            self._committed.clear()
+            self._committed_bytes = 0
+        if taken:
+            self._loop.call_soon_threadsafe(self._room.set)
+        return taken
+
+    def every(self, seconds: float, call: Callable[[], None]) -> None:
+        """Call this again and again, in the loop's thread."""
+
+        async def tick() -> None:
+            while True:
+                await asyncio.sleep(seconds)
+                call()
+
+        self._start(tick())
+
+    @property
+    def waits_since(self) -> float:
+        """The time (monotonic) since which a message waits to be stored; infinity where none does."""
+        flight = self._flight
+        return flight.since if flight else float("inf")
+
+    @property
+    def idle(self) -> bool:
+        """Whether everything that was published is stored."""
+        return self._flight is None and self._outbox.empty()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection to a node."""
+        return bool(self._client.is_connected)
+
+    def info(self) -> StreamInfo | None:
+        """What the engine says of the stream: its leader, who follows; None where nobody answers."""
+        try:
+            return self.run(self._jetstream.stream_info(self.address.stream))
+        except ENGINE_ERRORS:
+            return None
+
+    def purge(self, sequence: int) -> None:
+        """Let the engine forget what is before this sequence."""
+        self.run(self._jetstream.purge_stream(self.address.stream, seq=sequence))
+
+    def run(self, work: Coroutine[Any, Any, T], timeout: float | None = ANSWER_SECONDS) -> T:
+        """Run a coroutine in the loop; its result. Raises what it raises, TimeoutError."""
+        future: Future[T] = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            return future.result(timeout)
+        except BaseException:
+            future.cancel()
+            raise
+
+    @property
+    def jetstream(self) -> JetStreamContext:
+        """For coroutines that `run` gets."""
+        return self._jetstream
+
+    def close(self) -> None:
+        """End the connection and the thread. What is in flight may or may not get there."""
+        if self._loop.is_closed():
+            return
+        with contextlib.suppress(*ENGINE_ERRORS):
+            self.run(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    # ----- the connection
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        def start() -> None:
+            task = self._loop.create_task(work)
+            self._tasks.add(task)
+
+        self._loop.call_soon_threadsafe(start)
+
+    async def _open(self) -> StreamInfo:
+        await self._connect()
+        told = ""
+        self._jetstream = self._client.jetstream(timeout=ANSWER_SECONDS)
+        while True:
+            try:
+                return await self._have_stream()
+            except nats.js.errors.APIError as error:
+                if error.code in (500, 503, 504):
+                    told = self._tell_once(told, f"the engine has no quorum ({_why(error)})")
+                    await asyncio.sleep(RETRY_SECONDS)
+                    continue
+                raise EngineError(
+                    f"the engine refuses the stream {self.address.stream}: {_why(error)}"
+                ) from None
+            except ENGINE_ERRORS as error:
+                told = self._tell_once(told, f"the engine does not answer ({_why(error)})")
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _connect(self) -> None:
+        """Return once there is a connection; from then on the client keeps it up. Raises EngineError."""
+        options: dict[str, Any] = {
+            "reconnect_time_wait": RETRY_SECONDS,
+            **_credentials(self.address.credentials),
+        }
+        connecting = asyncio.ensure_future(
+            self._client.connect(
+                list(self.address.servers),
+                name="tcp-chat",
+                error_cb=self._note_error,
+                connect_timeout=CONNECT_SECONDS,
+                max_reconnect_attempts=-1,
+                ping_interval=PING_SECONDS,
+                max_outstanding_pings=2,
+                **options,
+            )
+        )
+        where, told = ", ".join(self.address.servers), ""
+        try:
+            while not (await asyncio.wait({connecting}, timeout=CONNECT_SECONDS))[0]:
+                if "authorization" in self._error.lower():
+                    raise EngineError(f"the engine at {where} does not let this server in: {self._error}.")
+                told = self._tell_once(told, f"no engine at {where} ({self._error})")
+            await connecting
+        except (ValueError, ImportError, nats.errors.Error) as error:
+            raise EngineError(f"the engine at {where} can't be used: {_why(error)}.") from None
+        finally:
+            connecting.cancel()
+
+    async def _note_error(self, error: Exception) -> None:
+        """What the client meets while it connects; people see the sentences of this module instead."""
+        self._error = _why(error)
+        log.debug("nats: %s", self._error)
+
+    async def _have_stream(self) -> StreamInfo:
+        """The stream, made where there is none, with as many replicas as the engine can give."""
+        replicas = min(REPLICAS, self._nodes())
+        try:
+            info = await self._jetstream.stream_info(self.address.stream)
+        except nats.js.errors.NotFoundError:
+            return await self._jetstream.add_stream(
+                name=self.address.stream,
+                subjects=[self.address.subject],
+                num_replicas=replicas,
+                discard=DiscardPolicy.NEW,
+            )
+        if (info.config.num_replicas or 1) < replicas:  # the engine has grown
+            info.config.num_replicas = replicas
+            return await self._jetstream.update_stream(info.config)
+        return info
+
+    def _nodes(self) -> int:
+        """How many the engine has, as the node tells that one is connected to."""
+        known = {server.uri.netloc.rpartition("@")[2] for server in self._client._server_pool}
+        return len(known) if self._client._server_info.get("cluster") else 1
+
+    @staticmethod
+    def _tell_once(told: str, sentence: str) -> str:
+        if sentence != told:
+            log.warning("%s; waiting for it", sentence)
+        return sentence
+
+    async def _close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._client.is_connected or self._client.is_reconnecting:
+            await self._client.close()
+
+    # ----- publishing
+
+    async def _publish_all(self) -> None:
+        while True:
+            flight = await self._outbox.get()
+            flight.since = time.monotonic()
+            self._flight = flight
+            await self._publish(flight)
+            self._flight = None
+
+    async def _publish(self, flight: _Flight) -> None:
+        """Return when the message is stored: acknowledged, or seen in the stream."""
+        while not flight.stored.is_set():
+            if not self._client.is_connected:
+                await asyncio.sleep(RETRY_SECONDS)
+                continue
+            ack = asyncio.ensure_future(
+                self._jetstream.publish(
+                    self.address.subject, flight.data, timeout=PUBLISH_SECONDS, headers=dict(flight.headers)
+                )
+            )
+            seen = asyncio.ensure_future(flight.stored.wait())
+            try:
+                await asyncio.wait((ack, seen), return_when=asyncio.FIRST_COMPLETED)
+                if ack.done():
+                    ack.result()
+                    return
+            except nats.js.errors.APIError as error:
+                if Header.EXPECTED_LAST_SEQUENCE.value in flight.headers and error.err_code == 10071:
+                    return  # it was not to be stored
+                log.warning("the engine does not store what is said: %s; trying again", _why(error))
+                await asyncio.sleep(RETRY_SECONDS * 5)
+            except ENGINE_ERRORS:
+                await asyncio.sleep(RETRY_SECONDS)
+            finally:
+                for task in (ack, seen):
+                    task.cancel()
+                await asyncio.gather(ack, seen, return_exceptions=True)
+
+    # ----- following
+
+    async def _follow(self, sequence: int) -> None:
+        """Take what the stream has, in order; make the consumer anew where anything is missed."""
+        while True:
+            try:
+                async for message in consume(self._client, self._jetstream, self.address.stream, sequence):
+                    await self._take(message)
+                    sequence = message.sequence + 1
+            except ENGINE_ERRORS as error:
+                log.debug("the consumer is made anew: %s", _why(error))
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _take(self, message: Committed) -> None:
+        """Hand it over; wait while too much is not taken."""
+        if self._flight and self._flight.message_id == message.message_id:
+            self._flight.stored.set()
+        await self._room.wait()
+        with self._lock:
+            self._committed.append(message)
+            self._committed_bytes += len(message.data)
+            if self._committed_bytes > UNAPPLIED_BYTES:
+                self._room.clear()
+        self.wake()
+
+
+def _credentials(path: Path | None) -> dict[str, Any]:
+    """What `connect` is to be given so that the engine knows this server. Raises EngineError."""
+    if path is None:
+        return {}
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise EngineError(f"the credentials file {path} can't be read: {_why(error)}") from None
+    if "-----BEGIN NATS" in text:
+        return {"user_credentials": str(path)}
+    first = text.partition("\n")[0].strip()
+    user, colon, password = first.partition(":")
+    return {"user": user, "password": password} if colon else {"token": first}
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if isinstance(error, nats.js.errors.APIError) and error.description:
+        return error.description
+    return str(error).removeprefix("nats: ").rstrip(".") or type(error).__name__
