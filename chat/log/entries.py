@@ -9,12 +9,16 @@ from chat import record
 
 @dataclass(slots=True)
 class Presence:
-    """Somebody in the room, as the log knows them. `since` is the time of their join, "" before it."""
+    """Somebody in the room, as the log knows them. `since` is the time of their join, "" before it.
+
+    `session` is what a TakeOver names them by; "" where they can't be taken over.
+    """
 
     id: str
     name: str
     address: str
     since: str = ""
+    session: str = ""
 
 
 @dataclass(slots=True, eq=False)
@@ -26,8 +30,12 @@ class Entry:
 
 @dataclass(slots=True, eq=False)
 class Append(Entry):
-    """What was said. `retry`: nobody would say it again, so a failed one is written with the next append."""
+    """What was said, by the presence with the id `author`; "" is the server.
 
+    `retry`: nobody would say it again, so a failed one is written with the next append.
+    """
+
+    author: str = ""
     retry: bool = False
 
 
@@ -59,6 +67,29 @@ class Clear(Entry):
 
     address: str
     name: str
+
+
+@dataclass(slots=True, eq=False)
+class Direct(Entry):
+    """Direct records for somebody at another server. Refused where they are not here."""
+
+    recipient: str
+
+
+@dataclass(slots=True, eq=False)
+class Change(Entry):
+    """A value of a table that all servers share, such as a ban; "" takes the key out. It has no drafts."""
+
+    table: str
+    key: str
+    value: str
+
+
+@dataclass(slots=True, eq=False)
+class TakeOver(Entry):
+    """Whoever has this session, at whatever server, leaves; the log writes the record itself."""
+
+    session: str
 
 
 def join(presence: Presence) -> Join:

@@ -92,24 +92,28 @@ class History:
         self._pending_notice += self._take_up_changes()
         kept = self._kept_path(now)
         fate = "was deleted" if self._forget else f"is kept as {kept.name}"
+        self.start_anew(record.draft(address, name, "clear", f"The history before this {fate}."), now, kept)
+
+    def start_anew(self, drafts: bytes, now: str, kept: Path, *, forget: bool | None = None) -> None:
+        """Start a new file with these drafts; the old one is kept at the path, or deleted. Raises OSError."""
+        forget = self._forget if forget is None else forget
         new = HistoryFile(self._new_path, self.file.number + 1)
         try:
             new.truncate(0)
-            new.append(
-                record.stamp(now, record.draft(address, name, "clear", f"The history before this {fate}."))
-            )
+            if drafts:
+                new.append(record.stamp(now, drafts))
             new.sync()
             self.file.sync()
-            self._replace(self.file, kept, new)
+            self._replace(self.file, kept, new, forget=forget)
         except OSError:
             new.path.unlink()
             raise
-        self._last_time = now
+        self._last_time = max(now, self._last_time)
         self.file.next = new
         self.file = new
         with contextlib.suppress(OSError):  # it is cleared, even if a power cut may undo that
             _sync_folder(self.path.parent)
-        if self._forget and not MOVES_OPEN_FILES:
+        if forget and not MOVES_OPEN_FILES:
             kept.unlink()
 
     def close(self) -> None:
@@ -230,9 +234,9 @@ class History:
 
     # ----- the disk
 
-    def _replace(self, old: HistoryFile, kept: Path, new: HistoryFile) -> None:
+    def _replace(self, old: HistoryFile, kept: Path, new: HistoryFile, *, forget: bool) -> None:
         """Put the new file in the place of the old one, now `kept`. On OSError nothing has changed."""
-        if self._forget and MOVES_OPEN_FILES:
+        if forget and MOVES_OPEN_FILES:
             new.rename(self.path)  # in one step: a crash leaves nothing of the old one
             return
         old.rename(kept)

@@ -25,6 +25,11 @@ class Roster:
         with self._lock:
             return self._by_key.get(key)
 
+    def get(self, presence_id: str) -> Presence | None:
+        """Who has this id."""
+        with self._lock:
+            return self._by_id.get(presence_id)
+
     def all(self) -> list[Presence]:
         """Who is here, in the order of coming."""
         with self._lock:
