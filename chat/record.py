@@ -246,6 +246,11 @@ def _check_character(character: str) -> None:
         )
 
 
+def visible(name: str) -> str:
+    """The name without the characters that show nothing."""
+    return _INVISIBLE.sub("", unicodedata.normalize("NFKD", name))  # taken apart: one may stand between
+
+
 def name_key(name: str) -> str:
     """What must be unique: two names with the same key look the same, or differ in case only.
 
@@ -253,6 +258,5 @@ def name_key(name: str) -> str:
     """
     if len(name) > _LONGEST_KEY:
         return ""
-    seen = _INVISIBLE.sub("", unicodedata.normalize("NFKD", name))  # taken apart, for one may stand between
-    folded = unicodedata.normalize("NFKC", seen).casefold()
+    folded = unicodedata.normalize("NFKC", visible(name)).casefold()
     return _INVISIBLE.sub("", unicodedata.normalize("NFKC", folded))

@@ -1,0 +1,57 @@
+"""Names that the eye takes for one another: the skeleton of Unicode's UTS 39.
+
+confusables.txt beside this module is the table that it needs: for each character that looks like others the
+characters that stand for all of them. `python3 -m tests.make_confusables` makes it.
+"""
+
+from __future__ import annotations
+
+import functools
+import unicodedata
+from pathlib import Path
+
+from chat import record
+
+_TABLE = Path(__file__).with_name("confusables.txt")
+
+
+def looks(name: str) -> tuple[str, str]:
+    """What the name looks like: as it is written, and whatever the case of its letters.
+
+    Two names of which either is equal are taken for one another.
+    """
+    seen = unicodedata.normalize("NFKC", record.visible(name))
+    # Letters of other scripts first, then the case: a Cyrillic В looks like a B, a в like no letter of ours.
+    folded = _skeleton(seen, ascii_too=False).casefold()
+    return _skeleton(seen), _skeleton(folded).casefold()
+
+
+def look_alike(one: str, other: str) -> bool:
+    """Whether the eye takes one name for the other."""
+    return any(a == b for a, b in zip(looks(one), looks(other), strict=True))
+
+
+def _skeleton(text: str, *, ascii_too: bool = True) -> str:
+    """UTS 39, 4: the text in NFD, each character replaced by what stands for those that look like it."""
+    table = _table()
+    replaced = [
+        character if character.isascii() and not ascii_too else table.get(character, character)
+        for character in unicodedata.normalize("NFD", text)
+    ]
+    return unicodedata.normalize("NFD", "".join(replaced))
+
+
+@functools.cache
+def _table() -> dict[str, str]:
+    table: dict[str, str] = {}
+    for line in _TABLE.read_text("ascii").splitlines():
+        if not line.startswith("#"):
+            prototype, _, characters = line.partition(" <- ")
+            table |= dict.fromkeys(
+                map(_character, characters.split()), "".join(map(_character, prototype.split()))
+            )
+    return table
+
+
+def _character(code_point: str) -> str:
+    return chr(int(code_point, 16))

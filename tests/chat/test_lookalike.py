@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import unicodedata
+
+import pytest
+
+from chat import lookalike
+from chat.lookalike import look_alike
+
+ALIKE = [
+    ("alice", "ALICE"),  # case
+    ("alice", "ａｌｉｃｅ"),  # compatibility forms
+    ("alice", "a\u200dlice"),  # what nobody sees
+    ("alice", "аlice"),  # a Cyrillic а
+    ("alice", "АLICE"),  # and a capital one
+    ("bob", "Вob"),  # a capital that looks like a B, of a small letter that looks like no b
+    ("larry", "Iarry"),
+    ("paypal", "paypa1"),
+    ("bob", "b0b"),
+    ("mary", "rnary"),
+    ("Iris", "Ιrіѕꓹ".replace("ꓹ", "")),  # Greek, Latin and Cyrillic in one
+    ("σοφία", "σoφία"),
+]
+DIFFERENT = [
+    ("alice", "alicia"),
+    ("ian", "lan"),
+    ("Ian", "Lan"),
+    ("josé", "jose"),
+    ("bob", "rob"),
+    ("анна", "anna"),
+]
+
+
+@pytest.mark.parametrize(("one", "other"), ALIKE)
+def test_what_the_eye_takes_for_the_same_is_the_same(one: str, other: str) -> None:
+    assert look_alike(one, other)
+    assert look_alike(other, one)
+
+
+@pytest.mark.parametrize(("one", "other"), DIFFERENT)
+def test_what_the_eye_tells_apart_is_not(one: str, other: str) -> None:
+    assert not look_alike(one, other)
+
+
+def test_the_table_is_what_it_says() -> None:
+    table = lookalike._table()
+    assert len(table) > 2000
+    assert table["а"] == "a"
+    assert table["m"] == "rn"
+    for character, prototype in table.items():
+        assert unicodedata.normalize("NFD", character) == character
+        assert len(prototype) <= 18
