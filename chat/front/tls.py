@@ -1,0 +1,209 @@
+"""The server's certificate: made once, looked after, and taken up again when its files change.
+
+Nobody has to vouch for it: the host tells people its fingerprint, and their clients remember it.
+"""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import logging
+import re
+import socket
+import ssl
+import threading
+import time
+from hashlib import sha256
+from pathlib import Path
+
+from chat import private
+
+# Of the fingerprint (SHA-256, 64 hexadecimal digits) in the command for the others: 128 bits, which nobody
+# finds a second certificate for.
+PIN_DIGITS = 32
+VALID_DAYS = 3650  # our own clients go by the fingerprint; browsers warn of it in any case
+LOOK_SECONDS = 1.0  # between looks at the files: to ask the disk for everybody who comes holds up a crowd
+# For TLS 1.2; those of 1.3 are all good. Each has forward secrecy, and none is cipher block chaining.
+CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+log = logging.getLogger("chat.front.tls")
+
+
+class BadCertificate(Exception):
+    """It can't be used. The message is one sentence for the host: what is wrong and what to do."""
+
+
+class Certificate:
+    """A certificate and its key in two files (PEM). Safe to use from any thread. Raises BadCertificate."""
+
+    def __init__(self, certificate: Path, key: Path) -> None:
+        self._files = (certificate, key)
+        self._lock = threading.Lock()  # guards the next two: who looks at the files, and when again
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        self._seen = self._state()
+        self._context, self.fingerprint = _load(certificate, key)
+
+    @property
+    def pin(self) -> str:
+        """The part of the fingerprint that a client is told."""
+        return self.fingerprint[:PIN_DIGITS]
+
+    def context(self) -> ssl.SSLContext:
+        """What a handshake needs. New files are taken up here; if they are no good, the old ones hold."""
+        if time.monotonic() >= self._look_at and self._lock.acquire(blocking=False):
+            try:
+                self._look()
+            finally:
+                self._lock.release()
+        return self._context
+
+    def _look(self) -> None:
+        """Requires holding the lock."""
+        self._look_at = time.monotonic() + LOOK_SECONDS
+        state = self._state()
+        if state == self._seen:
+            return
+        self._seen = state
+        try:
+            self._context, self.fingerprint = _load(*self._files)
+        except BadCertificate as bad:
+            log.error("%s The certificate read before goes on being used.", bad)
+        else:
+            log.info("a new certificate is in use; its fingerprint is %s", self.fingerprint)
+
+    def _state(self) -> list[tuple[int, int, int] | None]:
+        return [_state(path) for path in self._files]
+
+
+def make(certificate: Path, key: Path) -> None:
+    """Make a key, and a certificate that it signs itself. Raises BadCertificate."""
+    try:
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+        from cryptography.hazmat.primitives.asymmetric import ec
+        from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+    except ImportError:
+        raise BadCertificate(
+            "to make a certificate, --tls needs the package cryptography: pip install cryptography; "
+            "or name one that you have with --tls-cert F --tls-key F."
+        ) from None
+    own_key = ec.generate_private_key(ec.SECP256R1())
+    names = dict.fromkeys(filter(_is_host_name, ("localhost", socket.gethostname())))
+    addresses = [ipaddress.ip_address(address) for address in ("127.0.0.1", "::1")]
+    now = datetime.datetime.now(datetime.UTC)
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "TCP chat")])
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(own_key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))  # some clocks are behind ours
+        .not_valid_after(now + datetime.timedelta(days=VALID_DAYS))
+        .add_extension(
+            x509.SubjectAlternativeName([*map(x509.DNSName, names), *map(x509.IPAddress, addresses)]), False
+        )
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)
+        .sign(own_key, hashes.SHA256())
+    )
+    encoding = serialization.Encoding.PEM
+    encoded_key = own_key.private_bytes(
+        encoding, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    try:
+        private.write(key, encoded_key)
+        private.write(certificate, built.public_bytes(encoding))
+    except OSError as error:
+        raise BadCertificate(f"the certificate can't be written to {key.parent}: {error.strerror}.") from None
+
+
+def fingerprint_of(certificate: bytes) -> str:
+    """SHA-256 over a certificate in DER, as openssl and browsers show it, without their colons."""
+    return sha256(certificate).hexdigest()
+
+
+def _is_host_name(name: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9.-]{1,253}", name) is not None
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What changes when the file does; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+# ------------------------------------------------------------------------------------------------ loading
+
+
+def _load(certificate: Path, key: Path) -> tuple[ssl.SSLContext, str]:
+    """The context that the files make, and the certificate's fingerprint. Raises BadCertificate."""
+    for path in (certificate, key):
+        _check_readable(path)
+    try:
+        private.check(key)
+    except private.Exposed as exposed:
+        raise BadCertificate(str(exposed)) from None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(CIPHERS)
+    context.num_tickets = 0  # to come in again costs little, and no key outlives its connection
+    try:
+        context.load_cert_chain(certificate, key, password=_no_password)
+    except ssl.SSLError as error:
+        raise BadCertificate(_why_not_loaded(certificate, key, error)) from None
+    return context, _try_out(context, certificate)
+
+
+def _check_readable(path: Path) -> None:
+    try:
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise BadCertificate(f"{path} can't be read: {error.strerror}.") from None
+
+
+def _no_password() -> str:
+    """Called for a key that is encrypted: without this, OpenSSL asks the terminal."""
+    return ""
+
+
+def _why_not_loaded(certificate: Path, key: Path, error: ssl.SSLError) -> str:
+    if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
+        return f"{key} is not the key of {certificate}: name two files that belong together."
+    if b"ENCRYPTED" in key.read_bytes():
+        return f"{key} has a password, and the server can't ask for it: store the key without one (mode 600)."
+    return f"{certificate} and {key} can't be used as certificate and key (PEM): {error.reason or error}."
+
+
+def _try_out(context: ssl.SSLContext, certificate: Path) -> str:
+    """Shake hands with ourselves, as a client that trusts this very certificate; its fingerprint.
+
+    So what is wrong with it comes out here, not with the first who comes. Raises BadCertificate.
+    """
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname = False
+    trusting.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    try:
+        trusting.load_verify_locations(certificate)
+        server = context.wrap_bio(to_server, to_client, server_side=True)
+        client = trusting.wrap_bio(to_client, to_server)
+        for side in (client, server, client):
+            try:
+                side.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+    except ssl.SSLCertVerificationError as error:
+        raise BadCertificate(
+            f"{certificate} can't be used: {error.verify_message}. Take another one; "
+            "where the server made this one itself, delete it together with its key."
+        ) from None
+    except ssl.SSLError as error:
+        raise BadCertificate(f"{certificate} can't be used: {error.reason or error}.") from None
+    der = client.getpeercert(binary_form=True)
+    assert der
+    return fingerprint_of(der)

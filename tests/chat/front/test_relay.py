@@ -1,0 +1,279 @@
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from chat.front import relay as relay_module
+from chat.front.relay import Relay, Tls
+from chat.front.tls import Certificate
+from tests import certificates
+from tests.harness import DEADLINE
+
+CLIENT = certificates.client_context()
+MEGABYTE = bytes(range(256)) * 4096
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return Certificate(*certificates.make(tmp_path_factory.mktemp("tls")))
+
+
+@pytest.fixture
+def relay() -> Iterator[Relay]:
+    running = Relay()
+    running.start()
+    yield running
+    running.stop()
+
+
+class Handler(threading.Thread):
+    """Takes one TLS connection, and does with the plain socket what it is told to."""
+
+    def __init__(
+        self, relay: Relay, certificate: Certificate, handle: Callable[[socket.socket], None]
+    ) -> None:
+        super().__init__()
+        self._relay = relay
+        self._certificate = certificate
+        self._handle = handle
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.start()
+
+    def run(self) -> None:
+        tcp, _ = self._listener.accept()
+        self._listener.close()
+        with tcp:
+            tls = Tls(tcp, self._certificate.context())
+            tls.handshake(time.monotonic() + DEADLINE)
+            with self._relay.carry(tls) as inside:
+                self._handle(inside)
+
+    def connect(self) -> ssl.SSLSocket:
+        tcp = socket.create_connection(("127.0.0.1", self.port), DEADLINE)
+        return CLIENT.wrap_socket(tcp, suppress_ragged_eofs=False)
+
+
+def echo(inside: socket.socket) -> None:
+    while piece := inside.recv(65536):
+        inside.sendall(piece)
+    inside.shutdown(socket.SHUT_WR)
+
+
+def read_all(client: ssl.SSLSocket) -> bytes:
+    """Up to the close_notify. Raises ssl.SSLEOFError where there is none."""
+    pieces = []
+    while piece := client.recv(65536):
+        pieces.append(piece)
+    return b"".join(pieces)
+
+
+def test_bytes_go_both_ways_and_the_end_is_a_clean_one(relay: Relay, certificate: Certificate) -> None:
+    handler = Handler(relay, certificate, echo)
+    with handler.connect() as client:
+        client.sendall(b"hello\n")
+        assert client.recv(100) == b"hello\n"
+        sender = threading.Thread(target=client.sendall, args=(MEGABYTE * 8,))
+        sender.start()
+        got = b""
+        while len(got) < 8 * len(MEGABYTE):
+            got += client.recv(65536)
+        sender.join()
+        assert got == MEGABYTE * 8
+    handler.join(DEADLINE)
+    assert not handler.is_alive()
+
+
+def test_what_the_handler_sends_last_arrives_before_the_close_notify(
+    relay: Relay, certificate: Certificate
+) -> None:
+    def handle(inside: socket.socket) -> None:
+        inside.sendall(MEGABYTE)
+        inside.shutdown(socket.SHUT_WR)
+
+    handler = Handler(relay, certificate, handle)
+    with handler.connect() as client:
+        assert read_all(client) == MEGABYTE
+
+
+def test_a_client_that_does_not_read_costs_its_buffers_and_holds_up_nobody(
+    relay: Relay, certificate: Certificate
+) -> None:
+    filled = threading.Event()
+    go_on = threading.Event()
+    taken = 0
+
+    def fill(inside: socket.socket) -> None:
+        nonlocal taken
+        inside.setblocking(False)
+        quiet_since = time.monotonic()
+        while time.monotonic() - quiet_since < 0.5:
+            with contextlib.suppress(BlockingIOError):
+                taken += inside.send(MEGABYTE[taken % len(MEGABYTE) :])
+                quiet_since = time.monotonic()
+        filled.set()
+        go_on.wait(DEADLINE)
+        inside.shutdown(socket.SHUT_WR)
+
+    stopped = Handler(relay, certificate, fill)
+    with stopped.connect() as client:
+        assert filled.wait(DEADLINE)
+        assert taken < 16 * len(MEGABYTE)  # what the system's own buffers hold
+        other = Handler(relay, certificate, echo)
+        with other.connect() as reading:
+            reading.sendall(b"still quick\n")
+            assert reading.recv(100) == b"still quick\n"
+        go_on.set()
+        assert read_all(client) == (MEGABYTE * 16)[:taken]
+
+
+def test_a_client_that_is_not_heard_is_held_up_itself(relay: Relay, certificate: Certificate) -> None:
+    go_on = threading.Event()
+    heard = []
+
+    def handle(inside: socket.socket) -> None:
+        go_on.wait(DEADLINE)
+        while piece := inside.recv(65536):
+            heard.append(piece)
+
+    handler = Handler(relay, certificate, handle)
+    with handler.connect() as client:
+        client.settimeout(0.5)
+        sent = 0
+        with contextlib.suppress(TimeoutError):
+            while sent < 64 * len(MEGABYTE):
+                sent += client.send(MEGABYTE[sent % len(MEGABYTE) :])
+        assert 0 < sent < 32 * len(MEGABYTE)
+        go_on.set()
+    handler.join(DEADLINE)
+    got = b"".join(heard)
+    assert len(got) >= sent
+    assert got == (MEGABYTE * 33)[: len(got)]
+
+
+def test_the_clients_close_notify_is_the_end_of_what_the_handler_reads(
+    relay: Relay, certificate: Certificate
+) -> None:
+    heard: list[bytes] = []
+
+    def handle(inside: socket.socket) -> None:
+        while piece := inside.recv(65536):
+            heard.append(piece)
+
+    handler = Handler(relay, certificate, handle)
+    with handler.connect() as client:
+        client.sendall(b"the last line\n")
+        with contextlib.suppress(OSError):
+            client.unwrap()
+        handler.join(DEADLINE)
+    assert heard == [b"the last line\n"]
+
+
+def test_a_connection_that_is_reset_ends_for_its_handler(relay: Relay, certificate: Certificate) -> None:
+    ended = threading.Event()
+
+    def handle(inside: socket.socket) -> None:
+        inside.sendall(b"welcome\n")
+        with contextlib.suppress(OSError):
+            while inside.recv(65536):
+                pass
+        ended.set()
+
+    handler = Handler(relay, certificate, handle)
+    client = handler.connect()
+    assert client.recv(100) == b"welcome\n"
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.close()
+    assert ended.wait(DEADLINE)
+
+
+def test_what_is_no_tls_record_ends_that_connection_and_no_other(
+    relay: Relay, certificate: Certificate
+) -> None:
+    other = Handler(relay, certificate, echo)
+    broken = Handler(relay, certificate, echo)
+    with other.connect() as reading, broken.connect() as client:
+        raw = socket.socket(fileno=client.detach())
+        with raw:
+            raw.settimeout(DEADLINE)
+            raw.sendall(b"\x17\x03\x03\x00\x20" + b"x" * 32)
+            answer = b""
+            with contextlib.suppress(ConnectionResetError):
+                while piece := raw.recv(4096):
+                    answer += piece
+        assert set(certificates.records(answer)) <= {certificates.APPLICATION_DATA}  # an encrypted alert
+        broken.join(DEADLINE)
+        reading.sendall(b"unharmed\n")
+        assert reading.recv(100) == b"unharmed\n"
+
+
+def test_when_the_server_stops_everybody_gets_the_rest_and_a_clean_end(certificate: Certificate) -> None:
+    relay = Relay()
+    relay.start()
+    sent = threading.Event()
+    go_on = threading.Event()
+
+    def handle(inside: socket.socket) -> None:
+        inside.sendall(b"The server stops.\n")
+        sent.set()
+        go_on.wait(DEADLINE)
+
+    handler = Handler(relay, certificate, handle)
+    with handler.connect() as client:
+        assert sent.wait(DEADLINE)
+        relay.stop()
+        assert read_all(client) == b"The server stops.\n"
+    go_on.set()
+    handler.join(DEADLINE)
+    assert not handler.is_alive()
+
+
+def test_a_client_that_never_reads_the_rest_is_let_go(
+    relay: Relay, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "LINGER_SECONDS", 0.3)
+
+    def handle(inside: socket.socket) -> None:
+        inside.setblocking(False)
+        quiet_since = time.monotonic()
+        while time.monotonic() - quiet_since < 0.3:
+            with contextlib.suppress(BlockingIOError):
+                inside.send(MEGABYTE)
+                quiet_since = time.monotonic()
+
+    handler = Handler(relay, certificate, handle)
+    with handler.connect():
+        handler.join(DEADLINE)
+        assert not handler.is_alive()
+
+
+def handshake_of(sent: bytes, certificate: Certificate, seconds: float) -> tuple[BaseException, bytes]:
+    """What a handshake ends with, and what it answers, where the client sends this and then nothing."""
+    here, there = socket.socketpair()
+    with here, there:
+        there.sendall(sent)
+        with pytest.raises(OSError) as failure:  # noqa: PT011
+            Tls(here, certificate.context()).handshake(time.monotonic() + seconds)
+        here.shutdown(socket.SHUT_WR)
+        answer = b""
+        while piece := there.recv(4096):
+            answer += piece
+        return failure.value, answer
+
+
+def test_a_handshake_that_never_ends_has_a_time_limit(certificate: Certificate) -> None:
+    failure, _ = handshake_of(b"\x16\x03\x01\x02\x00\x01", certificate, 0.2)
+    assert isinstance(failure, TimeoutError)
+
+
+def test_what_is_no_handshake_is_answered_by_an_alert(certificate: Certificate) -> None:
+    failure, answer = handshake_of(b"\x16\x03\x01\x00\x05hello", certificate, DEADLINE)
+    assert isinstance(failure, ssl.SSLError)
+    assert certificates.records(answer) == [21]
