@@ -1,0 +1,150 @@
+"""Names that are somebody's: names.txt, a text file that the host can read and edit while the server runs.
+
+    # Names that are registered: name, since when, and a hash (scrypt) of the secret that proves it.
+    alice <TAB> 2026-11-21T12:00:00.000Z <TAB> scrypt:16384:8:1:SALT:HASH
+
+To delete a line is to make the name free again. A line whose hash can't be read keeps its name taken.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import logging
+import os
+import secrets
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from chat import record
+from chat.lookalike import looks
+from chat.service.hostfile import HostFile
+
+HEADER = "# Names that are registered: name, since when, and a hash (scrypt) of the secret that proves it."
+# scrypt's N, r and p: 16 MiB and some 50 ms for each guess, for whoever has the file too.
+COST, BLOCK, PARALLEL = 2**14, 8, 1
+SALT_BYTES = 16
+HASHES_AT_ONCE = max(1, (os.cpu_count() or 1) // 2)  # the other processors are for those who talk
+HASH_WAIT_SECONDS = 20.0  # that somebody may wait for their turn, within the time for the login
+NAMES = 10_000  # that may be registered: what is read and held
+PROVED = 10_000  # secrets that need not be hashed again, because they were right before
+
+log = logging.getLogger("chat.service.accounts")
+
+
+class Busy(Exception):
+    """Too many secrets are being checked at the moment."""
+
+
+@dataclass(frozen=True)
+class Account:
+    """A registered name. `since` is a record's time."""
+
+    name: str
+    since: str
+    hash: str
+
+    @property
+    def line(self) -> str:
+        """Itself as a line of the file."""
+        return f"{self.name}\t{self.since}\t{self.hash}"
+
+
+class Accounts:
+    """The registered names. Safe to use from any thread. Writing raises OSError, and so does `Accounts`."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = HostFile(path, HEADER, _parse)
+        self._file.check()
+        self._hashing = threading.BoundedSemaphore(HASHES_AT_ONCE)
+        self._lock = threading.Lock()  # guards the next three
+        self._indexed: list[Account] = []
+        self._by_look: list[dict[str, Account]] = [{}, {}]  # one for each way in which names look alike
+        self._proved: dict[bytes, None] = {}  # what was right, oldest first
+        self._process_key = secrets.token_bytes(32)
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return self._file.path
+
+    def owner(self, name: str) -> Account | None:
+        """The account whose name this is, or looks like."""
+        entries = self._file.entries()
+        with self._lock:
+            if entries is not self._indexed:
+                self._indexed = entries
+                self._by_look = [{}, {}]
+                for account in entries:
+                    for index, look in zip(self._by_look, looks(account.name), strict=True):
+                        index.setdefault(look, account)
+            found = (index.get(look) for index, look in zip(self._by_look, looks(name), strict=True))
+            return next(filter(None, found), None)
+
+    def full(self) -> bool:
+        """Whether no more names can be registered."""
+        return len(self._file.entries()) >= NAMES
+
+    def proves(self, account: Account, secret: str) -> bool:
+        """Whether this is the account's secret. Takes some 50 ms, and a turn. Raises Busy."""
+        proof = hmac.digest(self._process_key, f"{account.line}\n{secret}".encode(), "sha256")
+        with self._lock:
+            if proof in self._proved:
+                return True
+        scheme = account.hash.split(":")
+        try:
+            cost, block, parallel = (int(number) for number in scheme[1:4])
+            salt, expected = (base64.b64decode(part, validate=True) for part in scheme[4:])
+            found = self._hash(secret, salt, cost, block, parallel)
+        except ValueError:  # a damaged line: nobody has its secret
+            return False
+        if not hmac.compare_digest(found, expected):
+            return False
+        with self._lock:
+            self._proved[proof] = None
+            if len(self._proved) > PROVED:
+                del self._proved[next(iter(self._proved))]
+        return True
+
+    def register(self, name: str, secret: str, now: str) -> Account:
+        """Store the name with the secret, in place of what it was registered with. Raises OSError, Busy."""
+        salt = secrets.token_bytes(SALT_BYTES)
+        hashed = self._hash(secret, salt, COST, BLOCK, PARALLEL)
+        parts = (base64.b64encode(part).decode() for part in (salt, hashed))
+        account = Account(name, now, ":".join(("scrypt", str(COST), str(BLOCK), str(PARALLEL), *parts)))
+        self._file.add(account.line, lambda other: other.name == name)
+        return account
+
+    def unregister(self, account: Account) -> None:
+        """Make the name free. Raises OSError."""
+        self._file.remove(lambda other: other.name == account.name)
+
+    def _hash(self, secret: str, salt: bytes, cost: int, block: int, parallel: int) -> bytes:
+        if not self._hashing.acquire(timeout=HASH_WAIT_SECONDS):
+            raise Busy
+        try:
+            return hashlib.scrypt(
+                secret.encode(), salt=salt, n=cost, r=block, p=parallel, maxmem=64 * 1024 * 1024, dklen=32
+            )
+        finally:
+            self._hashing.release()
+
+
+def _parse(line: str) -> Account | None:
+    fields = line.split("\t")
+    if len(fields) == 1 and (not line.strip() or line.startswith("#")):
+        return None
+    try:
+        name = record.clean_name(fields[0])
+    except record.BadName:
+        raise ValueError("a registered name is wanted: name TAB time TAB hash.") from None
+    _, since, hashed = fields if len(fields) == 3 else (name, "", "")
+    if not record.is_time(since) or not hashed.startswith("scrypt:"):
+        log.warning(
+            "names.txt: the line of %s is damaged; the name stays taken, and nobody can prove to own it. "
+            "Delete the line to make it free.",
+            name,
+        )
+    return Account(name, since, hashed)

@@ -1,0 +1,170 @@
+"""Private messages for the owners of names who are not here: one small file for each, beside the history.
+
+    kept-messages/          nobody but the host's own user can read what is in it
+        NAME'S HASH.txt     the records, as they were sent, oldest first
+
+    kept --(handed over: a line that says so)--> handed over --(the owner has it: the file is deleted)--> gone
+
+So a crash between handing over and deleting loses nothing: what stands before such a line is handed over
+again, and marked as such.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from chat import private, record
+from chat.record import Record
+from chat.service.accounts import Account
+
+BOX_BYTES = 64 * 1024  # for one name: some hundred messages
+TOTAL_BYTES = 64 * 1024 * 1024  # for all of them: a thousand full ones
+KEPT_DAYS = 30
+SWEEP_SECONDS = 3600.0  # between looks for what is older
+
+_HANDED_OVER = b"# handed over\n"
+
+
+class BoxFull(Exception):
+    """No more messages are kept for this name until its owner comes."""
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept for a name: records as they were sent. `again`: what may have been handed over before."""
+
+    again: list[Record]
+    new: list[Record]
+
+
+class Mailbox:
+    """The messages that are kept. Safe to use from any thread. Raises OSError, private.Exposed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()  # guards the files; only those who wait for one of them wait for it
+        self._bytes = 0  # of all of them
+        self._sweep_at = 0.0  # time.monotonic() when to look for what is too old
+        if folder.exists():
+            private.check(folder)
+            self._sweep()
+
+    def keep(self, account: Account, sent: Record) -> None:
+        """Keep a message; it is on the disk then. Raises BoxFull."""
+        line = sent.encode()
+        with self._lock:
+            if time.monotonic() >= self._sweep_at:
+                self._sweep()
+            path = self._path(account)
+            size = path.stat().st_size if path.exists() else 0
+            if size + len(line) > BOX_BYTES or self._bytes + len(line) > TOTAL_BYTES:
+                raise BoxFull
+            self._append(path, line)
+
+    def hand_over(self, account: Account) -> Kept:
+        """What is kept for the owner, who is here now; it stays until `received`."""
+        path = self._path(account)
+        with self._lock:
+            if not path.exists():
+                return Kept([], [])
+            private.check(path)
+            again, new = _split(path.read_bytes())
+            if not (again or new):
+                self._delete(path)
+            elif new:
+                self._append(path, _HANDED_OVER)
+            return Kept(again, new)
+
+    def received(self, account: Account) -> None:
+        """The owner has what was handed over: delete it."""
+        path = self._path(account)
+        with self._lock:
+            if not path.exists():
+                return
+            content = path.read_bytes()
+            later = content.rpartition(_HANDED_OVER)[2]
+            if _HANDED_OVER not in content:
+                return
+            if later:  # it came in between
+                private.write(path, later)
+                self._bytes -= len(content) - len(later)
+            else:
+                self._delete(path)
+
+    def discard(self, account: Account) -> None:
+        """Delete what is kept for a name that is nobody's any more."""
+        with self._lock, contextlib.suppress(FileNotFoundError):
+            self._delete(self._path(account))
+
+    # ----- parts
+
+    def _path(self, account: Account) -> Path:
+        """Another owner, who registers the name later, has another file."""
+        return self._folder / (
+            hashlib.sha256(f"{account.name}\n{account.since}".encode()).hexdigest()[:32] + ".txt"
+        )
+
+    # ----- requires holding the lock
+
+    def _append(self, path: Path, line: bytes) -> None:
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+        try:
+            private.create(path).close()
+        except FileExistsError:
+            private.check(path)
+        with path.open("r+b") as file:
+            end = len(_whole_lines(file.read()))
+            file.seek(end)
+            file.truncate()  # half a line, which a crash has left
+            try:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+            except OSError:
+                file.truncate(end)
+                raise
+        self._bytes += len(line)
+
+    def _delete(self, path: Path) -> None:
+        size = path.stat().st_size
+        path.unlink()
+        self._bytes -= size
+
+    def _sweep(self) -> None:
+        """Delete what is too old, and count the rest."""
+        self._sweep_at = time.monotonic() + SWEEP_SECONDS
+        self._bytes = 0
+        oldest = record.format_time(time.time() - KEPT_DAYS * 86400)
+        for path in self._folder.glob("*.txt"):
+            content = path.read_bytes()
+            kept = b"".join(
+                line
+                for line in content.splitlines(keepends=True)
+                if line == _HANDED_OVER or line[: record.TIME_BYTES].decode(errors="replace") > oldest
+            )
+            if not kept.replace(_HANDED_OVER, b""):
+                path.unlink()
+                continue
+            if kept != content:
+                private.write(path, kept)
+            self._bytes += len(kept)
+
+
+def _split(content: bytes) -> tuple[list[Record], list[Record]]:
+    """What may have been handed over before, and what is new."""
+    before, _, after = _whole_lines(content).rpartition(_HANDED_OVER)
+    return _records(before), _records(after)
+
+
+def _whole_lines(content: bytes) -> bytes:
+    return content[: content.rfind(b"\n") + 1]
+
+
+def _records(lines: bytes) -> list[Record]:
+    return [record.parse(line) for line in lines.splitlines(keepends=True) if record.is_record(line)]

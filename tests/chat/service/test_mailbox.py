@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from chat import private, record
+from chat.record import Record
+from chat.service import mailbox as module
+from chat.service.accounts import Account
+from chat.service.mailbox import BoxFull, Kept, Mailbox
+
+ALICE = Account("alice", "2026-11-21T12:00:00.000Z", "scrypt:")
+BOB = Account("bob", "2026-11-21T12:00:00.000Z", "scrypt:")
+
+
+def sent(text: str, ago: float = 0) -> Record:
+    return Record(record.format_time(time.time() - ago), "10.0.0.7", "carol", "/msg", text)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "kept-messages"
+
+
+def test_what_is_kept_is_handed_over_once_in_its_order(folder: Path) -> None:
+    first, second = sent("one"), sent("two")
+    Mailbox(folder).keep(ALICE, first)
+    Mailbox(folder).keep(ALICE, second)
+    mailbox = Mailbox(folder)
+    assert mailbox.hand_over(BOB) == Kept([], [])
+    assert mailbox.hand_over(ALICE) == Kept([], [first, second])
+    mailbox.received(ALICE)
+    assert mailbox.hand_over(ALICE) == Kept([], [])
+    assert list(folder.iterdir()) == []
+
+
+def test_what_was_handed_over_and_perhaps_lost_comes_again_and_is_marked(folder: Path) -> None:
+    first, second = sent("one"), sent("two")
+    Mailbox(folder).keep(ALICE, first)
+    Mailbox(folder).hand_over(ALICE)
+    Mailbox(folder).keep(ALICE, second)
+    assert Mailbox(folder).hand_over(ALICE) == Kept([first], [second])
+    assert Mailbox(folder).hand_over(ALICE) == Kept([first, second], [])
+
+
+def test_what_comes_after_the_handing_over_is_not_struck_with_it(folder: Path) -> None:
+    mailbox = Mailbox(folder)
+    mailbox.keep(ALICE, sent("one"))
+    mailbox.hand_over(ALICE)
+    late = sent("two")
+    mailbox.keep(ALICE, late)
+    mailbox.received(ALICE)
+    assert Mailbox(folder).hand_over(ALICE) == Kept([], [late])
+
+
+def test_nothing_is_struck_that_was_not_handed_over(folder: Path) -> None:
+    mailbox = Mailbox(folder)
+    first = sent("one")
+    mailbox.keep(ALICE, first)
+    mailbox.received(ALICE)
+    assert mailbox.hand_over(ALICE) == Kept([], [first])
+
+
+def test_half_a_line_that_a_crash_left_is_in_nobodys_way(folder: Path) -> None:
+    first, second = sent("one"), sent("two")
+    Mailbox(folder).keep(ALICE, first)
+    [path] = folder.iterdir()
+    path.write_bytes(path.read_bytes() + second.encode()[:40])
+    mailbox = Mailbox(folder)
+    mailbox.keep(ALICE, second)
+    assert mailbox.hand_over(ALICE) == Kept([], [first, second])
+
+
+def test_a_box_has_a_bound(folder: Path) -> None:
+    mailbox = Mailbox(folder)
+    full = False
+    while not full:
+        try:
+            mailbox.keep(ALICE, sent("x" * 4000))
+        except BoxFull:
+            full = True
+    [path] = folder.iterdir()
+    assert path.stat().st_size <= module.BOX_BYTES
+    mailbox.keep(BOB, sent("others go on"))
+
+
+def test_all_boxes_together_have_a_bound_also_after_a_restart(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "TOTAL_BYTES", 10_000)
+    Mailbox(folder).keep(ALICE, sent("x" * 4000))
+    Mailbox(folder).keep(BOB, sent("x" * 4000))
+    mailbox = Mailbox(folder)
+    with pytest.raises(BoxFull):
+        mailbox.keep(BOB, sent("x" * 4000))
+    mailbox.hand_over(ALICE)
+    mailbox.received(ALICE)
+    mailbox.keep(BOB, sent("x" * 4000))
+
+
+def test_what_is_older_than_30_days_is_deleted(folder: Path) -> None:
+    young = sent("young")
+    mailbox = Mailbox(folder)
+    mailbox.keep(ALICE, sent("old", ago=31 * 86400))
+    mailbox.keep(ALICE, young)
+    mailbox.keep(BOB, sent("old", ago=31 * 86400))
+    mailbox = Mailbox(folder)
+    assert mailbox.hand_over(ALICE) == Kept([], [young])
+    assert len(list(folder.iterdir())) == 1
+
+
+def test_the_next_owner_of_a_name_does_not_get_what_was_for_the_first(folder: Path) -> None:
+    mailbox = Mailbox(folder)
+    mailbox.keep(ALICE, sent("for the first"))
+    later = Account("alice", "2026-12-24T12:00:00.000Z", "scrypt:")
+    assert mailbox.hand_over(later) == Kept([], [])
+    mailbox.discard(ALICE)
+    mailbox.discard(ALICE)
+    assert list(folder.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
+def test_nobody_else_can_read_it_and_where_they_can_it_is_refused(folder: Path) -> None:
+    before = os.umask(0)
+    try:
+        Mailbox(folder).keep(ALICE, sent("one"))
+    finally:
+        os.umask(before)
+    [path] = folder.iterdir()
+    assert (folder.stat().st_mode & 0o777, path.stat().st_mode & 0o777) == (0o700, 0o600)
+    path.chmod(0o644)
+    with pytest.raises(private.Exposed):
+        Mailbox(folder).hand_over(ALICE)
+    folder.chmod(0o755)
+    with pytest.raises(private.Exposed):
+        Mailbox(folder)
+
+
+def test_where_nothing_can_be_written_nothing_is_said_to_be_kept(folder: Path) -> None:
+    folder.write_text("a file is in the way")
+    folder.chmod(0o600)
+    with pytest.raises(OSError, match=r"exists|directory"):
+        Mailbox(folder).keep(ALICE, sent("one"))
