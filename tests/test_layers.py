@@ -12,10 +12,20 @@ import pytest
 from tests.harness import ROOT
 
 # From the bottom up. A module imports from its own floor and from those below it.
-FLOORS = ["chat.record", "chat.log", "chat.room", "chat.service", "chat.front", "TCP_server"]
+FLOORS = [
+    "chat.private",
+    "chat.record",
+    "chat.lookalike",
+    "chat.log",
+    "chat.room",
+    "chat.service",
+    "chat.front",
+    "TCP_server",
+]
 # Where installed; the console shows records with the client's own code, and --cluster asks for NATS.
 BETTER_WITH = {
     "chat.front.console": {"prompt_toolkit", "colorama", "TCP_client"},
+    "chat.front.tls": {"cryptography"},
     "chat.log.consumer": {"nats"},
     "chat.log.engine": {"nats"},
     "chat.log.jetstream": {"nats"},

@@ -26,6 +26,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from chat.room import liveness
+
 PIECE_BYTES = 64 * 1024  # what is taken from either side at once
 TURN_PIECES = 4  # from one connection, before the others have their turn
 # That may wait for a client to read it: a piece, and what TLS itself has to answer. A client that asks for
@@ -33,6 +35,7 @@ TURN_PIECES = 4  # from one connection, before the others have their turn
 UNSENT_BYTES = 4 * PIECE_BYTES
 LINGER_SECONDS = 30  # for a client to read the last of what was sent, once its handler is done with it
 FAREWELL_SECONDS = 2  # and then for it to close its side
+CHECK_SECONDS = 10.0  # between looks at whether the clients are still there
 STOP_SECONDS = 5  # for everybody to get the last bytes when the server stops
 
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
@@ -152,6 +155,7 @@ class Relay:
         self._orders: collections.deque[tuple[Callable[[_Carried], None], _Carried]] = collections.deque()
         self._carried: set[_Carried] = set()
         self._closing: set[_Carried] = set()  # those that have a time to be closed at
+        self._check_at = 0.0  # time.monotonic() when to look for clients that are out of reach
         self._stop_at = 0.0  # time.monotonic() when the thread ends in any case; 0: it goes on
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
@@ -203,7 +207,10 @@ class Relay:
     def _run(self) -> None:
         """Ends when `stop` was called and everybody has the rest, or the time for that is over."""
         while not self._stop_at:
-            self._turn(FAREWELL_SECONDS if self._closing else None)
+            if self._carried:
+                self._turn(FAREWELL_SECONDS if self._closing else CHECK_SECONDS)
+            else:
+                self._turn(None)
         while self._carried and time.monotonic() < self._stop_at:
             for carried in list(self._carried):
                 self._guarded(self._finish, carried)
@@ -232,10 +239,13 @@ class Relay:
         while self._orders:
             order, carried = self._orders.popleft()
             self._guarded(order, carried)
-        if self._closing:
-            now = time.monotonic()
-            for carried in [each for each in self._closing if each.close_at <= now]:
-                self._drop(carried)
+        now = time.monotonic()
+        for carried in [each for each in self._closing if each.close_at <= now]:
+            self._drop(carried)
+        if now >= self._check_at:
+            self._check_at = now + CHECK_SECONDS
+            for carried in list(self._carried):
+                self._guarded(self._check, carried)
 
     def _guarded(self, step: Callable[[_Carried], None], carried: _Carried) -> None:
         """Do a step. What goes wrong with one connection ends that one, and no other."""
@@ -335,6 +345,11 @@ class Relay:
             carried.to_client = self._farewell(carried)
         self._to_client(carried)
         if carried.sent_all and not carried.to_client:
+            self._drop(carried)
+
+    def _check(self, carried: _Carried) -> None:
+        _, lost = liveness.state(carried.tls.tcp)
+        if lost:
             self._drop(carried)
 
     def _close_within(self, carried: _Carried, seconds: float) -> None:

@@ -37,8 +37,9 @@ def state(connection: socket.socket) -> tuple[bool, bool]:
     """(whether something sent is not yet acknowledged, whether the other end is out of reach).
 
     Both False where the system doesn't tell: there TCP itself gives up, after about a quarter of an hour.
+    And for one end of a socket pair, which reaches no further than this program.
     """
-    if not _HAS_TCP_INFO:
+    if not _HAS_TCP_INFO or connection.family == socket.AF_UNIX:
         return False, False
     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 64)
     retransmits, probes, unacknowledged, since_ack = _TCP_INFO.unpack_from(info)

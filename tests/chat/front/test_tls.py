@@ -109,9 +109,7 @@ def test_a_damaged_certificate_is_named(tmp_path: Path, content: bytes) -> None:
 def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
     certificate, key = certificates.make(tmp_path)
     key.chmod(0o640)
-    assert why_not(certificate, key) == (
-        f"{key} can be read by others on this computer: chmod go-rwx {key}"
-    )
+    assert why_not(certificate, key) == (f"{key} can be read by others on this computer: chmod go-rwx {key}")
 
 
 def test_new_files_are_taken_up_without_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
