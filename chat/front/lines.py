@@ -33,6 +33,8 @@ FEW_BYTES = 448
 MANY_BYTES = 16 * 1024
 HANG_UP_SECONDS = 2  # for a client to take the last words before the connection is closed
 
+NEVER_ENDED = threading.Event()  # nobody ends a connection before it is in the room
+
 log = logging.getLogger("chat.front.lines")
 
 
@@ -48,7 +50,6 @@ class LineConnection:
         self._pace = Pace(service.policy.rate)
         self._receive_bytes = FEW_BYTES
         self._login_until = 0.0
-        self._never = threading.Event()  # nobody ends a connection before it is in
 
     def run(self) -> None:
         """Talk with the client until it leaves or is lost. The connection may be closed then."""
@@ -96,7 +97,7 @@ class LineConnection:
             if remaining <= 0:
                 raise TimeoutError
             if request := login.next():
-                self._pace.wait(self._never)
+                self._pace.wait(NEVER_ENDED)
                 return request
             received = self._receive_within(remaining)
             if not received:
@@ -110,7 +111,7 @@ class LineConnection:
         if isinstance(request, Refuse):
             raise CommandError(request.sentence)
         if isinstance(request, Password):
-            admission.check_password(self._service, self._address, request.secret, self._never)
+            admission.check_password(self._service, self._address, request.secret, NEVER_ENDED)
             login.admitted = True
         elif isinstance(request, Join):
             if not DONT_WAIT:

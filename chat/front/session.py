@@ -16,6 +16,8 @@ class LineTooLong(Exception):
 class Lines:
     """Received bytes as lines. What is held of an unfinished line is at most LINE_BYTES."""
 
+    __slots__ = ("_buffer", "_skipping", "_taken")
+
     def __init__(self) -> None:
         self._buffer = b""
         self._taken = 0  # how much of the buffer has been handed out
@@ -53,6 +55,8 @@ class Lines:
 
 class Session:
     """What a member sends, as requests."""
+
+    __slots__ = ("_lines",)
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines

@@ -61,12 +61,15 @@ class Caller(Protocol):
         """What its commands begin with."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class MemberCaller:
     """A member of the room."""
 
     member: Member
-    slash = "/"
+
+    @property
+    def slash(self) -> str:
+        return "/"
 
     @property
     def listener(self) -> Member:

@@ -14,12 +14,21 @@ from statistics import median
 
 from tests.measure.bench import growth
 from tests.measure.bench.measure import Measured, Span, measure
-from tests.measure.bench.servers import KINDS, THIS, Kind
+from tests.measure.bench.servers import KINDS, THIS, Kind, beside
 
 # The columns, and how wide they are. An x is the ratio to this chat's figure before it.
 COLUMNS = (
     *(("deliveries/s", 13), ("x", 6), ("load", 6), ("p50 ms", 8), ("x", 6), ("p99 ms", 8), ("x", 6)),
-    *(("p99.9", 8), ("CPU", 7), ("x", 6), ("MB", 6), ("connect s", 11), ("idle CPU", 10), ("wrong", 7)),
+    *(
+        ("p99.9", 8),
+        ("CPU", 7),
+        ("x", 6),
+        ("MB", 6),
+        ("connect s", 11),
+        ("x", 6),
+        ("idle CPU", 10),
+        ("wrong", 7),
+    ),
 )
 
 
@@ -27,6 +36,8 @@ def main() -> int:
     """Run what the arguments choose; the exit code is 1 where a delivery went wrong at this server."""
     options = _parser().parse_args()
     kinds = [kind for kind in KINDS if not options.servers or kind.name in options.servers]
+    if options.beside:
+        kinds = [THIS, *beside(options.beside)]
     for kind in kinds:
         if not kind.available:
             print(f"{kind.name} is not installed, so it is not compared.")
@@ -57,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--rounds", type=int, default=3, metavar="N", help="how often each is measured, in turn (3)")
     add("--servers", nargs="+", choices=names, metavar="NAME", help=f"only these of: {', '.join(names)}")
+    add("--beside", type=Path, metavar="CHECKOUT", help="only this chat, twice, and that of another checkout")
     add("--growth", type=Path, metavar="FILE.png", help="then measure and plot how they grow")
     return parser
 
@@ -99,13 +111,19 @@ def table(results: dict[str, list[Measured]], listeners: int) -> str:
     """The medians of the rounds, and of the ratios round by round."""
     ours = results.get(THIS.name, [])
     rows = [(f"{listeners:,} listeners", [name for name, _ in COLUMNS])]
-    rows += [(kind.name, _cells(results[kind.name], ours)) for kind in KINDS if kind.name in results]
+    rows += [(name, _cells(rounds, ours)) for name, rounds in sorted(results.items(), key=_order)]
     return "".join(
         name.ljust(30)
         + "".join(cell.rjust(width) for cell, (_, width) in zip(cells, COLUMNS, strict=True))
         + "\n"
         for name, cells in rows
     )
+
+
+def _order(row: tuple[str, list[Measured]]) -> int:
+    """Where a server's row stands: in the order of KINDS, others last."""
+    names = [kind.name for kind in KINDS]
+    return names.index(row[0]) if row[0] in names else len(names)
 
 
 def _cells(rounds: list[Measured], ours: list[Measured]) -> list[str]:
@@ -121,8 +139,8 @@ def _cells(rounds: list[Measured], ours: list[Measured]) -> list[str]:
         *(f"{middle('rate') / 1e6:.2f} M", ratio("rate"), f"{middle('load_busy'):.0%}"),
         *(f"{middle('p50') / 1e3:.2f}", ratio("p50"), f"{middle('p99') / 1e3:.2f}", ratio("p99")),
         *(f"{middle('p999') / 1e3:.2f}", f"{middle('cpu'):.1%}", ratio("cpu")),
-        *(f"{middle('memory') / 1e6:.0f}", f"{middle('connect'):.2f}", f"{middle('idle_cpu'):.1%}"),
-        f"{sum(measured.wrong for measured in rounds)}",
+        *(f"{middle('memory') / 1e6:.0f}", f"{middle('connect'):.2f}", ratio("connect")),
+        *(f"{middle('idle_cpu'):.1%}", f"{sum(measured.wrong for measured in rounds)}"),
     ]
 
 

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -64,9 +65,9 @@ class Kind:
         return not self.needs or _program(self.needs) is not None
 
 
-def _chat(port: int, folder: Path) -> list[str]:
+def _chat(port: int, folder: Path, checkout: Path = ROOT) -> list[str]:
     return [
-        *(sys.executable, str(ROOT / "TCP_server.py"), "--host", "127.0.0.1", "--port", str(port)),
+        *(sys.executable, str(checkout / "TCP_server.py"), "--host", "127.0.0.1", "--port", str(port)),
         *("--history", str(folder / "history.txt"), "--no-discovery", "--log-level", "error"),
         *("--rate", "0", "--max-clients", "0", "--max-per-address", "0"),
     ]
@@ -116,6 +117,14 @@ KINDS = (
     Kind("miniircd", "irc", "miniircd", _miniircd, most_listeners=100),
     Kind("lock and sendall", "chat", "", _baseline, most_listeners=100),
 )
+
+
+def beside(checkout: Path) -> tuple[Kind, ...]:
+    """This chat once more, for the noise between two runs of the same code, and that of a checkout."""
+    return (
+        Kind("the same again", "chat", "", _chat),
+        Kind(f"checkout {checkout.name}", "chat", "", partial(_chat, checkout=checkout.resolve())),
+    )
 
 
 def _program(name: str) -> str | None:
