@@ -7,6 +7,13 @@ A socketserver.ThreadingTCPServer with a handler thread for each client. The han
 from __future__ import annotations
 
 import signal
+import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - whoever has an older one is to read a sentence
+    sys.exit(
+        "TCP_server.py needs Python 3.11 or newer, and this is {}.{}: try python3.11 or python3.13, or"
+        " get one from python.org.".format(*sys.version_info)
+    )
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `main`: Ctrl-C ends it without a traceback
@@ -19,12 +26,11 @@ import logging
 import os
 import socket
 import socketserver
-import sys
 import threading
 from pathlib import Path
 from typing import Any
 
-from chat import record
+from chat import paths, record
 from chat.front import discovery
 from chat.front.connections import Connections, address_of
 from chat.front.console import Console
@@ -178,6 +184,8 @@ def _serve(options: argparse.Namespace) -> None:
         password=_password(options.password_file),
         admin_password=_password(options.admin_password_file),
     )
+    if options.history == paths.default_history():
+        options.history.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     history = History(
         options.history,
         sync=options.sync,
@@ -255,9 +263,9 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--history",
         type=Path,
-        default=Path(__file__).with_name("history.txt"),
+        default=paths.default_history(),
         metavar="PATH",
-        help="where it is kept (history.txt)",
+        help="where it is kept (%(default)s)",
     )
     add(
         "--sync",

@@ -6,6 +6,10 @@ import argparse
 import ipaddress
 import json
 import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - whoever has an older one is to read a sentence
+    sys.exit("analytics needs Python 3.11 or newer, and this is {}.{}.".format(*sys.version_info))
+
 from contextlib import suppress
 from datetime import UTC, datetime, tzinfo
 from importlib import import_module
@@ -13,13 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from chat.paths import default_history
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from analytics.load import Network
     from analytics.tables import Per
 
-HISTORY = Path(__file__).resolve().parent.parent / "history.txt"
 INSTALL = "python3 -m pip install '.[analytics]'"
 
 
@@ -54,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         "history",
         nargs="*",
         type=Path,
-        default=[HISTORY],
+        default=[default_history()],
         help="history files, put together in the order of time",
     )
     parser.add_argument(

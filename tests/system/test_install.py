@@ -82,6 +82,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def data_folder(home: Path) -> Path:
+    if sys.platform == "win32":
+        return home / "AppData" / "Local" / "tcp-chat"
+    if sys.platform == "darwin":
+        return home / "Library" / "Application Support" / "tcp-chat"
+    return home / ".local" / "share" / "tcp-chat"
+
+
 def test_the_wheel_has_all_of_the_program_and_nothing_of_a_chat(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
@@ -111,20 +119,22 @@ def test_an_index_would_take_both(built: Path) -> None:
     assert done.returncode == 0, done.stdout
 
 
-def test_installed_it_chats(commands: Path, home: Path) -> None:
-    history = home / "history.txt"
+def test_installed_it_chats_and_keeps_the_history_in_the_users_data_folder(
+    commands: Path, home: Path
+) -> None:
     with subprocess.Popen(
-        [
-            *(commands / "tcp-chat-server", "--host", "127.0.0.1", "--port", "0"),
-            *("--history", history, "--no-discovery"),
-        ],
+        [commands / "tcp-chat-server", "--host", "127.0.0.1", "--port", "0", "--no-discovery"],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,
     ) as server:
         assert server.stdout
         try:
-            found = next(filter(None, (re.search(r"open on port (\d+)", line) for line in server.stdout)))
+            welcome = next(line for line in server.stdout if "open on port" in line)
+            history = data_folder(home) / "history.txt"
+            assert str(history) in welcome
+            found = re.search(r"open on port (\d+)", welcome)
+            assert found
             subprocess.run(
                 [commands / "tcp-chat", f"127.0.0.1:{found[1]}", "--name", "robot"],
                 input=b"the build is green\n",
