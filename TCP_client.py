@@ -2215,6 +2215,11 @@ class PromptScreen(Screen):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the client; the exit code: 0 left in order, 1 could not connect or was turned away."""
+    if sys.version_info < (3, 9):
+        sys.exit(
+            "TCP_client.py needs Python 3.9 or newer, and this is {}.{}: try python3.11 or python3.13, or"
+            " get one from python.org.".format(*sys.version_info)
+        )
     options = _parser().parse_args(arguments)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # it was closed before the start

@@ -424,33 +424,7 @@ def test_being_kicked_is_no_reason_to_come_back(tmp_path: Path) -> None:
         client.stdin.close()
 
 
-# ------------------------------------------------------------------------------ other Pythons, other systems
-
-
-def interpreters() -> list[str]:
-    """Every Python from 3.9 on that is found on this computer."""
-    versions = [f"3.{minor}" for minor in range(9, 15)]
-    found = [shutil.which(f"python{version}") for version in versions]
-    found += [str(path) for path in Path("~/.pyenv/versions").expanduser().glob("3.*/bin/python")]
-    by_version: dict[str, str] = {}
-    for python in filter(None, [sys.executable, *found]):
-        tells = subprocess.run(
-            [python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        by_version.setdefault(tells.stdout.strip(), python)
-    return [python for version, python in sorted(by_version.items()) if version in versions]
-
-
-@pytest.mark.parametrize("python", interpreters())
-def test_runs_copied_alone_under_every_python(server: Server, tmp_path: Path, python: str) -> None:
-    alone = shutil.copy(CLIENT, tmp_path)
-    command = [python, "-I", "-W", "error", str(alone)]
-    done = run(tmp_path, "hi", f"127.0.0.1:{server.port}", "--name", "bot", command=command)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert texts(server.records()) == ["hi"]
+# --------------------------------------------------------------------------------------------- other systems
 
 
 def test_runs_without_the_modules_that_windows_lacks(server: Server, tmp_path: Path) -> None:
