@@ -94,6 +94,7 @@ class Record(NamedTuple):
         return self.kind.startswith("/")
 
 
+# R2, R3
 _RECORD = re.compile(
     rb"(\d{4}-\d\d-\d\dT(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z)\t"
     rb"([0-9A-Fa-f.:]+|-)\t"
@@ -105,7 +106,7 @@ _UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 
 
 def parse(line: bytes) -> Record | None:
-    """The record in a line, with or without its LF; None if it is none."""
+    """The record in a line, with or without its LF; None if it is none (R4)."""
     match = _RECORD.fullmatch(line[:-1] if line.endswith(b"\n") else line)
     if match is None:
         return None
@@ -146,7 +147,7 @@ def name_key(name: str) -> str:
 
 
 class Lines:
-    """Received bytes as whole lines. Of a line that never ends, LINE_BYTES are held at most."""
+    """Received bytes as whole lines (R1). Of a line that never ends, LINE_BYTES are held at most."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -256,7 +257,7 @@ def is_secret(line: str) -> bool:
 
 
 class Answer(NamedTuple):
-    """How the server answers a line: a record of this kind and, where that is known, with this text.
+    """R27: how the server answers a line: a record of this kind and, where that is known, with this text.
 
     The kind is "" where the command is unknown to us: any kind may answer it.
     """
@@ -289,7 +290,8 @@ def expected_answer(line: str) -> Answer:
 class Position:
     """Where we are in the history, so that the next connection can go on just there.
 
-    The offset is the byte behind the last history record that came: the server's START, plus what came since.
+    The offset is the byte behind the last history record that came: the server's START, plus what came since
+    (R38).
     """
 
     def __init__(self) -> None:
@@ -321,14 +323,14 @@ class Position:
             return False
         start = int(match.group(2))
         if joining:
-            self.exact = self.exact or start == self._offset
+            self.exact = self.exact or start == self._offset  # R41
             self._end = int(match.group(3))
         self._token, self._offset = match.group(1), start
         return True
 
     def advance(self, record: Record, size: int) -> bool:
         """Go on behind a history record of so many bytes: whether it may be our own join."""
-        if record.kind == "clear" and self._offset:  # else it only is where the file begins
+        if record.kind == "clear" and self._offset:  # R38; else it only is where the file begins
             self._offset = self._end = 0
         new = self._offset >= self._end
         self._offset += size
@@ -374,8 +376,9 @@ class Outbox:
         answered | in flight | unsent       when a connection breaks, those in flight that the replay does not
                     ^ oldest                show move back to the right
 
-    Lines are answered in their order. Some commands are answered by several direct records, and nothing marks
-    the last of them: where the next answer could be taken for more of it, _SEPARATOR is sent in between.
+    Lines are answered in their order (R27, R39). Some commands are answered by several direct records, and
+    nothing marks the last of them: where the next answer could be taken for more of it, _SEPARATOR is sent in
+    between.
     """
 
     def __init__(self) -> None:
@@ -463,7 +466,7 @@ class Outbox:
         self._in_flight.clear()
 
     def send_again(self, *, exact: bool, first: Iterable[Line] = ()) -> list[Line]:
-        """After a break: what is in flight is to be sent again, behind `first`.
+        """R42: after a break, what is in flight is to be sent again, behind `first`.
 
         Returns the lines that are dropped instead, because they could be done twice: commands, and all of
         them where the replay did not begin where we were.
@@ -503,7 +506,7 @@ def _is_private_answer(line: Line, record: Record) -> bool:
     return re.fullmatch(rf"to \S+: {text}", record.text) is not None
 
 
-_SENT_AGAIN = ("message", "action", "rename")  # what the replay shows if it was done, and harms nobody
+_SENT_AGAIN = ("message", "action", "rename")  # R43: what the replay shows if it was done, and harms nobody
 
 
 @dataclass(frozen=True)
@@ -696,7 +699,7 @@ class Conversation:
             if self._position.begin(record.text, joining=logging_in) and logging_in:
                 self.state = State.REPLAY
             return []
-        if record.kind == "/error" and logging_in:
+        if record.kind == "/error" and logging_in:  # R21
             self.state = State.REFUSED
             return [Refused(record)]
         mine = record.kind == "/msg" and record.name == self._own_name
@@ -762,7 +765,7 @@ class Conversation:
         return [Received(record, mine=True), Joined(), *_unconfirmed(dropped)]
 
 
-_NEVER_ANSWERS = ("/hello", "/session", "/servers")  # they come when the server has something to tell
+_NEVER_ANSWERS = ("/hello", "/session", "/servers")  # R12: they come when the server has something to tell
 
 
 def _encoded(*lines: str) -> bytes:
@@ -900,6 +903,7 @@ class View:
         With our name, what mentions us is marked.
         """
         name, text = clean(record.name), clean(record.text)
+        # R5: a kind that is not known is shown as it stands.
         shape = _SHAPES.get(record.kind, "-- {text}" if record.direct else "-- {name} did {kind}: {text}")
         if not text:
             shape = shape.replace(": {text}", "")
@@ -1436,7 +1440,7 @@ class Link:
             self._observer.on_change(self)
 
 
-# Reasons to leave that nobody decided on: whoever left so reconnects.
+# R36: reasons to leave that nobody decided on: whoever left so reconnects.
 _COMES_BACK = ("connection lost", "connection closed", "reconnecting", "the server stopped")
 
 
@@ -1451,7 +1455,7 @@ class Found(NamedTuple):
 
 
 def find_servers(port: int = PORT) -> list[Found]:
-    """Ask every network that this computer is in, and the computer itself, for DISCOVERY_SECONDS."""
+    """Ask every network that this computer is in, and the computer itself, for DISCOVERY_SECONDS (R44)."""
     found: dict[Address, str] = {}
     with contextlib.ExitStack() as closing:
         askers = []

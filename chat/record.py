@@ -1,4 +1,4 @@
-"""The record: one line of history.txt, and one line on the wire.
+"""The record: one line of history.txt, and one line on the wire (docs/protocol.md, R2 and R3).
 
     record  = time TAB address TAB name TAB kind TAB text LF        UTF-8, no quoting, no escaping
     time    = 2026-11-21T10:15:42.123Z      UTC, milliseconds
@@ -22,15 +22,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 TIME_BYTES = len("2026-11-21T10:15:42.123Z")
-TEXT_BYTES = 4096  # a screenful
-NAME_CHARACTERS = 24  # what a column of names can hold beside the text
+TEXT_BYTES = 4096  # R26: a screenful
+NAME_CHARACTERS = 24  # R13: what a column of names can hold beside the text
 # The longest record: time 24, address 45, name 24 of 4 bytes, kind, separators.
 RECORD_BYTES = TEXT_BYTES + 256
 
-RESERVED_NAMES = frozenset({"server", "host", "everyone"})  # nobody speaks as these but the server itself
+RESERVED_NAMES = frozenset({"server", "host", "everyone"})  # R15: only the server itself speaks as these
 NOBODY = "-"  # the address of the host and of the server
 
-# Why somebody leaves: the text of a `leave`. A client comes back from the first four, not from the others.
+# R36: why somebody leaves, the text of a `leave`. The first four are breaks, from which a client comes back.
 LEFT_LOST = "connection lost"
 LEFT_CLOSED = "connection closed"
 LEFT_RECONNECTING = "reconnecting"
@@ -61,7 +61,7 @@ class Record:
 
     @property
     def direct(self) -> bool:
-        """Whether it is for one client only, and so never in history."""
+        """Whether it is for one client only, and so never in history (R10)."""
         return self.kind.startswith("/")
 
     def encode(self) -> bytes:
@@ -81,7 +81,7 @@ _NAME = rb"[^\t\n\v\f\r /][^\t\n\v\f\r ]*"
 
 _RECORD = re.compile(rb"(%s)\t(%s)\t(%s)\t(/?[a-z]+)\t([^\t\n]*)" % (_TIME, _ADDRESS, _NAME))
 
-# A record of history as it may go out on the wire, and a run of them: what `parse` takes, but not direct,
+# R4: a record of history as it may go out on the wire, and a run of them: what `parse` takes, but not direct,
 # no longer than a text may be, and without control characters that somebody's editor let in.
 _HISTORY = rb"%s\t%s\t(?!/)[^\x00-\x20\x7f]+\t[a-z]+\t[^\x00-\x1f\x7f]{0,%d}\n" % (
     _TIME,
@@ -170,7 +170,7 @@ _UNWANTED = re.compile(
 
 
 def clean(line: bytes) -> str:
-    """What a typed line says: the text of a record, save that its length is not yet checked.
+    """R25: what a typed line says: the text of a record, save that its length is not yet checked.
 
     A TAB becomes a space; control characters (with them a trailing CR), bidirectional overrides and line
     separators go; invalid UTF-8 becomes U+FFFD. Emoji, combining marks and all scripts stay.
@@ -195,8 +195,8 @@ def shorten(text: str, limit: int = TEXT_BYTES) -> str:
 
 # -------------------------------------------------------------------------------------------------- names
 
-# Which code points a name may have follows PRECIS: RFC 8266 (nicknames), on the FreeformClass of RFC 8264.
-# The properties that `unicodedata` lacks stand here; a test holds them against Unicode's own files.
+# R13: which code points a name may have. It follows PRECIS: RFC 8266 (nicknames), on the FreeformClass of
+# RFC 8264. The properties that `unicodedata` lacks stand here; a test holds them against Unicode's own files.
 
 # What shows nothing: Default_Ignorable_Code_Point of Unicode 15 (what is reserved for such is in it, so it
 # hardly changes), and then four that are blank though Unicode does not count them there.
@@ -252,7 +252,7 @@ def visible(name: str) -> str:
 
 
 def name_key(name: str) -> str:
-    """What must be unique: two names with the same key look the same, or differ in case only.
+    """R14: what must be unique. Two names with the same key look the same, or differ in case only.
 
     The key of a key is itself. What is too long to be either has the key "", which no name has.
     """

@@ -39,7 +39,7 @@ class Connections:
         self._spare_file = _spare_file()  # given up for a moment to refuse a client when there are no files
 
     def enter(self, address: str) -> str:
-        """Count a new connection in; or a sentence that says why it is refused."""
+        """Count a new connection in; or a sentence that says why it is refused (R35, R23)."""
         if ban := self._service.bans.of_address(address):
             return refusal(ban)
         with self._lock:

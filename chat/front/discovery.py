@@ -1,4 +1,4 @@
-"""Answers clients that look for a server: `chat?` by UDP, `chat! PORT TITLE` back to whoever asked."""
+"""Answers clients that look for a server: `chat?` by UDP, `chat! PORT TITLE` back to whoever asked (R44)."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ class LineConnection:
         """The member, once the client has joined. Raises CommandError, Disconnect, Closed."""
         if isinstance(request, Quit):
             raise Disconnect(EXIT)
-        if isinstance(request, Refuse):
+        if isinstance(request, Refuse):  # R18
             raise CommandError(request.sentence)
         if isinstance(request, Password):
             admission.check_password(self._service, self._address, request.secret, NEVER_ENDED)
@@ -176,7 +176,7 @@ class LineConnection:
                     return
                 session.feed(received)
                 continue
-            if not self._pace.wait(member.ended):
+            if not self._pace.wait(member.ended):  # R33
                 return
             self._room.wait_not_full(member)
             if member.ending and not member.ending.input_counts:

@@ -1,4 +1,4 @@
-"""The login, pure: lines in, requests out. What the lines are is in docs/protocol.md."""
+"""The login, pure: lines in, requests out. docs/protocol.md has the rules, R17 to R22."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chat.service.commands import BARE_WORDS
 from chat.service.lookup import HISTORY_RECORDS
 from chat.service.requests import Join, LoginRequest, Noted, Password, Quit, Refuse
 
-# For a person to think of a name, and too short to hold many connections open with nothing.
+# R19: for a person to think of a name, and too short to hold many connections open with nothing.
 LOGIN_SECONDS = 30
 
 
@@ -49,7 +49,7 @@ class Login:
         )
 
     def _option(self, text: str) -> LoginRequest:
-        """A slash line before the name."""
+        """A slash line before the name (R17). One that is not known changes nothing (R5)."""
         word, _, argument = text.partition(" ")
         argument = argument.strip(" ")
         if word == "/password":

@@ -1,4 +1,4 @@
-"""A session's input, pure: bytes in, requests out. What a line means is in docs/protocol.md."""
+"""A session's input, pure: bytes in, requests out. docs/protocol.md has the rules, R24 to R26."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class LineTooLong(Exception):
 
 
 class Lines:
-    """Received bytes as lines. What is held of an unfinished line is at most LINE_BYTES."""
+    """Received bytes as lines (R1). What is held of an unfinished line is at most LINE_BYTES."""
 
     __slots__ = ("_buffer", "_skipping", "_taken")
 
@@ -76,12 +76,12 @@ class Session:
                 return TooLong()
             if line is None:
                 return None
-            if text := record.clean(line):
+            if text := record.clean(line):  # R25: of a line that is empty now nothing is said
                 return understand(text)
 
 
 def understand(text: str) -> Request:
-    """What a clean line means. Most are messages."""
+    """What a clean line means (R24). Most are messages."""
     if text.strip(" ") in BARE_WORDS:
         return Command(text.strip(" "), "")
     if text.startswith("//"):

@@ -85,7 +85,7 @@ class History:
             self._unsynced.set()
 
     def clear(self, address: str, name: str, now: str) -> None:
-        """Start a new file that begins with a `clear` record; keep the old one, or delete it.
+        """R9: start a new file that begins with a `clear` record; keep the old one, or delete it.
 
         Raises OSError; the history is then as it was, or the old one could not be deleted.
         """

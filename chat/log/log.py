@@ -3,7 +3,8 @@
     propose([entry, …])  -->  settled() -> [Result(entry, …), …]
 
 Until it is settled nobody knows the fate of an entry. What is committed is in the history and in the roster
-before its result is handed out. Times are the log's: a record's time is when it was committed.
+before its result is handed out. Times are the log's: a record's time is when it was committed, and
+never earlier than that of the record before it (R7).
 
 The local log commits by writing to the file, so everything is settled at once.
 """

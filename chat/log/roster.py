@@ -1,4 +1,7 @@
-"""The roster: who is here, as a function of what is committed. Names are decided here and nowhere else."""
+"""The roster: who is here, as a function of what is committed. Names are decided here and nowhere else.
+
+The rules are R14 to R16 of docs/protocol.md.
+"""
 
 from __future__ import annotations
 
@@ -63,7 +66,7 @@ class Roster:
             key = record.name_key(presence.name)
             if self._by_key.get(key) is presence:
                 del self._by_key[key]
-            if isinstance(entry, Leave):
+            if isinstance(entry, Leave):  # R16
                 self._by_id.pop(presence.id, None)
                 return
             if isinstance(entry, Rename):
@@ -74,7 +77,7 @@ class Roster:
 
     def _holder(self, key: str, holders: dict[str, str]) -> str:
         """The id of who has the name once the entries so far are applied; "" where nobody has."""
-        if key in record.RESERVED_NAMES:
+        if key in record.RESERVED_NAMES:  # R15
             return RESERVED
         if key in holders:
             return holders[key]

@@ -3,8 +3,9 @@
     handlers --> pending --> broadcaster --> log (one append) --> listeners (delivery.py)
 
 To speak is to append to the file, to listen is to have a cursor into it. The broadcaster takes all that is
-pending, proposes it as one batch, and when that is committed gives each listener what lies between its cursor
-and the end. What is in the batch and needs no log (a direct record, a barrier) keeps its place in the order.
+pending, proposes it as one batch, and when that is committed (R7) gives each listener what lies between its
+cursor and the end. What is in the batch and needs no log (a direct record, a barrier) keeps its place in the
+order.
 """
 
 from __future__ import annotations
@@ -122,7 +123,10 @@ class Broadcaster:
         return awaited.time
 
     def say(self, author: Listener | None, drafts: bytes) -> None:
-        """Have records committed and so sent to everybody. Waits while too much is pending. Raises Closed."""
+        """Have records committed and so sent to everybody, the author among them (R28).
+
+        Waits while too much is pending. Raises Closed.
+        """
         with self._lock:
             while self._pending_bytes > PENDING_BYTES and not self._closed:
                 self._not_full.wait()
@@ -317,7 +321,7 @@ class Broadcaster:
             self._refuse(author, result.why_not, max(1, proposal.entry.drafts.count(b"\n")))
 
     def _refuse(self, author: Listener, why: str, times: int) -> None:
-        """Tell the author of so many records that they were not committed: each line has its answer."""
+        """Tell the author of so many records that they were not committed: each line is answered (R27)."""
         errors = record.draft(record.NOBODY, "server", "/error", why) * times
         with self._lock:
             author.direct_bytes += len(errors)

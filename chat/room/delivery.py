@@ -5,10 +5,10 @@
              stalled      due     up to date
 
 A listener whose socket is full is stalled: it stays where it is until the selector says that its socket is
-writable again. Nothing is queued for it, so it costs no memory and holds up nobody.
+writable again. Nothing is queued for it, so it costs no memory and holds up nobody (R34).
 
 Direct records (for one listener only) are the exception: they are queued, with a bound, each with its
-position in the history, and go out when the listener's cursor reaches it. So everybody sees one order.
+position in the history, and go out when the listener's cursor reaches it (R11): there is one order (R6).
 
 It writes bytes of the file to plain non-blocking sockets and to nothing else. A client that needs other bytes
 (TLS, a browser, the console) is behind a socket pair, and its own handler thread moves them on.
@@ -34,8 +34,8 @@ from chat.room.ending import Ending
 PIECE_BYTES = 256 * 1024  # what a listener that is behind gets at once: about what a socket's buffer takes
 # Pieces that are kept in memory to be shared: listeners that are behind are mostly at the same positions.
 PIECES = 64
-# Joins and leaves alone wait before they are sent, for this many times what the last round to all took. So a
-# crowd that arrives at once costs a fifth of the time, not all of it; among ten it is a millisecond.
+# R8: joins and leaves alone wait before they are sent, for this many times what the last round to all took.
+# So a crowd that arrives at once costs a fifth of the time, not all of it; among ten it is a millisecond.
 COALESCING = 4
 COALESCING_SECONDS = 0.25  # at most, whatever held up the last round
 CHECK_SECONDS = 10  # how often connections with unacknowledged bytes are checked
@@ -296,7 +296,7 @@ class Delivery:
             self._due.add(listener)
 
     def _announce(self, listener: Listener) -> None:
-        """Say where the next record comes from: what was skipped would make the client's offset wrong."""
+        """R38: say where the next record starts; what was skipped would make the client's offset wrong."""
         listener.skipped = False
         self._due.add(listener)
         if listener.token:
@@ -362,7 +362,7 @@ class Delivery:
 
 
 def session_record(token: str, start: int, end: int) -> bytes:
-    """The draft that says where in the file the next record comes from, and where the history ends now."""
+    """R37: the draft that says where in the file the next record starts, and where the history ends now."""
     return record.draft(record.NOBODY, "server", "/session", f"{token} {start} {end}")
 
 

@@ -1,4 +1,4 @@
-"""How a connection ends. Each way out is one constant here, and Room.leave walks all of them.
+"""How a connection ends (R36). Each way out is one constant here, and Room.leave walks all of them.
 
 ending          what it sent and is not yet handled      what it has not got yet
 EXIT            dropped                                  is sent, up to its own leave

@@ -118,7 +118,7 @@ class Room:
         return Presence(str(next(self._ids)), name, address)
 
     def start(self, replay: int | None, resume: Resume | None) -> Start:
-        """Where to start: exactly where the session was cut off, else before the last `replay` records.
+        """R41: where to start: exactly where the session was cut off, else before the last `replay` records.
 
         None is the whole history.
         """
@@ -129,7 +129,7 @@ class Room:
         return Start(file, offset, exact=resume is None)
 
     def join(self, member: Member, start: Start, first: bytes = b"") -> None:
-        """Let the member in: it gets direct records `first`, then what is in the file from the start on.
+        """R22: let the member in. It gets direct records `first`, then what is in the file from the start on.
 
         Raises NameTaken, Refused, Closed.
         """
@@ -166,7 +166,7 @@ class Room:
         member.gone.wait()
 
     def take_over(self, token: str) -> bool:
-        """End the connection that the session has now: what it sent is committed, or dropped for good, then.
+        """R40: end the session's earlier connection; what it sent is then committed, or dropped for good.
 
         Whether the token was known. Raises TimeoutError, Closed.
         """
@@ -218,6 +218,6 @@ class Room:
 
 
 def _was_at(file: HistoryFile, resume: Resume) -> bool:
-    """Whether the client really was there: the record that ends at its offset has its time."""
+    """R41: whether the client really was there: the record that ends at its offset has its time."""
     last_seen = file.record_before(resume.offset)
     return last_seen is not None and last_seen.time == resume.time

@@ -58,12 +58,12 @@ NOT_THERE = "Where you left off is no longer in the history (it was cleared or c
 
 
 def _ban(service: Service, address: str, name: str) -> Ban | None:
-    """The ban that keeps this client out, if there is one."""
+    """The ban that keeps this client out, if there is one (R23)."""
     return service.bans.of_address(address) or service.bans.of_name(name)
 
 
 def _token(service: Service, request: Join) -> str:
-    """The session's token where one was asked for; its earlier connection has ended then."""
+    """The session's token where one was asked for; its earlier connection has ended then (R40)."""
     if request.resume and _take_over(service, request.resume):
         return request.resume.token
     return secrets.token_urlsafe(16) if request.wants_session else ""

@@ -18,7 +18,7 @@ from chat.service.requests import Command as CommandRequest
 from chat.service.requests import Request, Speak
 from chat.service.service import Service, require_unmuted
 
-BARE_WORDS = ("clear", "exit")  # commands without a slash, as the user asked
+BARE_WORDS = ("clear", "exit")  # R24: commands without a slash, as the user asked
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Command:
 def perform(service: Service, caller: Caller, request: Request) -> Iterator[bytes]:
     """Perform a request; its answers as they are taken: drafts of direct records for the caller.
 
-    Each line is answered: by what it says, by a record of the command's kind, or by a `/error`.
+    Each line is answered (R27): by what it says, by a record of the command's kind, or by a `/error`.
     Raises Disconnect, Closed.
     """
     try:

@@ -11,9 +11,9 @@ import time
 from chat.room.ending import EXPELLED
 from chat.service.policy import CommandError, Disconnect
 
-BURST = 50  # lines that may come at once before the rate holds: a paste
-WRONG_TRY_SECONDS = 1.0  # what a wrong password costs
-WRONG_TRIES = 6  # in a minute, from one address: this one ends the connection
+BURST = 50  # R33: lines that may come at once before the rate holds: a paste
+WRONG_TRY_SECONDS = 1.0  # R20: what a wrong password costs
+WRONG_TRIES = 6  # R20: in a minute, from one address: this one ends the connection
 MINUTE = 60.0
 TOO_MANY = "Too many wrong passwords came from your address; wait a minute and connect again."
 

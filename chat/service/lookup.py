@@ -19,7 +19,7 @@ SAID = ("message", "action", "notice")  # the kinds that /history and /search sh
 
 
 def users(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
-    """`users`: who is here."""
+    """`users`: who is here (R31)."""
     here = service.room.members()
     for other in here:
         away = "" if other.away is None else f" away: {other.away}".removesuffix(": ")
@@ -30,7 +30,7 @@ def users(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
 
 
 def history(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
-    """`history [N]`: what was said last, oldest first."""
+    """`history [N]`: what was said last, oldest first (R32)."""
     argument = argument or str(HISTORY_RECORDS)
     wanted = int(argument) if argument.isascii() and argument.isdigit() else 0
     if not 1 <= wanted <= HISTORY_MOST:
@@ -40,7 +40,7 @@ def history(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
 
 
 def search(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
-    """`search WORDS`: what was said with all these words in it, oldest first."""
+    """`search WORDS`: what was said with all these words in it, oldest first (R32)."""
     words = argument.casefold().split()
     found = (
         said

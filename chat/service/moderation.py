@@ -1,4 +1,4 @@
-"""What only admins may do: kick, mute and ban. A notice puts on record who did it."""
+"""What only admins may do: kick, mute and ban. A notice puts on record who did it (R29)."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def unmute(service: Service, caller: Caller, argument: str) -> None:
 
 
 def ban(service: Service, caller: Caller, argument: str) -> None:
-    """`ban NAME-or-ADDRESS [TIME] [WHY]`: keep a name, an address or a network out."""
+    """`ban NAME-or-ADDRESS [TIME] [WHY]`: keep a name, an address or a network out (R23)."""
     target, _, why = argument.partition(" ")
     until, why = _until(why.strip(" "))
     comment = f"{caller.name}, {service.room.now()}{_because(why)}"

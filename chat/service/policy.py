@@ -101,7 +101,7 @@ class HostCaller:
 
 
 def answer(kind: str, text: str) -> bytes:
-    """The draft of a direct record from the server."""
+    """The draft of a direct record from the server (R12)."""
     return record.draft(record.NOBODY, "server", kind, record.shorten(text))
 
 

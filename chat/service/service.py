@@ -51,7 +51,7 @@ def require_unmuted(caller: Caller) -> None:
 
 
 def check_size(size: int) -> None:
-    """Raises CommandError for a text of more bytes than a record may have."""
+    """Raises CommandError for a text of more bytes than a record may have (R26)."""
     if size > record.TEXT_BYTES:
         raise CommandError(
             f"Not sent: a text has at most {record.TEXT_BYTES} bytes, this one has {size}; send it in parts."

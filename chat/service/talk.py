@@ -87,7 +87,7 @@ def member_of(caller: Caller) -> Member:
 
 
 def _send_private(service: Service, caller: Caller, name: str, text: str) -> bytes:
-    """Send the text to the one with that name only; its author gets a copy as the acknowledgement."""
+    """Send the text to the one with that name only; its author gets a copy as the acknowledgement (R30)."""
     other = service.room.find(name)
     listener: Listener | None = other
     if other:

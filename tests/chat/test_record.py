@@ -20,7 +20,7 @@ NOON = "2026-11-21T12:00:00.000Z"
 
 
 @pytest.mark.parametrize("vector", vectors("records"))
-def test_reads_a_record(vector: dict[str, Any]) -> None:
+def test_reads_a_record(vector: dict[str, Any]) -> None:  # R2, R3
     assert record.parse(raw(vector) + b"\n") == Record(*vector["record"])
 
 
@@ -30,13 +30,13 @@ def test_writes_what_it_read(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("vector", vectors("not_records"))
-def test_refuses_what_is_no_record(vector: dict[str, Any]) -> None:
+def test_refuses_what_is_no_record(vector: dict[str, Any]) -> None:  # R4
     with pytest.raises(record.NotARecord):
         record.parse(raw(vector))
 
 
 @pytest.mark.parametrize("vector", vectors("cleaned"))
-def test_cleans_what_people_type(vector: dict[str, Any]) -> None:
+def test_cleans_what_people_type(vector: dict[str, Any]) -> None:  # R25
     assert record.clean(raw(vector)) == vector["text"]
 
 
@@ -48,7 +48,7 @@ def test_what_is_cleaned_is_a_text(line: bytes) -> None:
 
 
 @pytest.mark.parametrize("vector", vectors("names"))
-def test_names(vector: dict[str, Any]) -> None:
+def test_names(vector: dict[str, Any]) -> None:  # R13, R14
     if vector["name"] is None:
         with pytest.raises(record.BadName):
             record.clean_name(vector["typed"])
@@ -58,7 +58,7 @@ def test_names(vector: dict[str, Any]) -> None:
         assert record.name_key(name) == vector.get("key", record.name_key(name))
 
 
-def test_direct_records_are_those_with_a_slash() -> None:
+def test_direct_records_are_those_with_a_slash() -> None:  # R10
     assert Record(NOON, "-", "server", "/error", "").direct
     assert not Record(NOON, "-", "server", "notice", "").direct
 
@@ -148,7 +148,7 @@ def with_property(file: str, name: str) -> list[int]:
     return found
 
 
-def test_no_name_has_what_is_unassigned_private_or_shows_nothing() -> None:
+def test_no_name_has_what_is_unassigned_private_or_shows_nothing() -> None:  # R13
     """The whole of Unicode, save where a plane is all the same: there its beginning and its end."""
     for code_point in (*range(0x33480), *range(0xDFFF0, 0xE1000), *range(0xFFFF0, 0x100010), 0x10FFFF):
         category = unicodedata.category(chr(code_point))
@@ -158,7 +158,7 @@ def test_no_name_has_what_is_unassigned_private_or_shows_nothing() -> None:
 
 
 @pytest.mark.skipif(not (UNICODE / "DerivedCoreProperties.txt").exists(), reason="no unicode-data here")
-def test_what_unicode_calls_ignorable_makes_no_other_name() -> None:
+def test_what_unicode_calls_ignorable_makes_no_other_name() -> None:  # R14
     ignorable = with_property("DerivedCoreProperties.txt", "Default_Ignorable_Code_Point")
     assert len(ignorable) > 4000
     for code_point in ignorable:

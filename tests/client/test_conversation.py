@@ -59,13 +59,13 @@ def reconnect(conversation: Conversation) -> int:
     return int(asked.group(1))
 
 
-def test_logs_in_in_the_order_of_the_protocol() -> None:
+def test_logs_in_in_the_order_of_the_protocol() -> None:  # R17
     conversation = Conversation("alice", password="secret", replay="all")
     conversation.connected()
     assert conversation.data_to_send() == b"/password secret\n/replay all\n/session\nalice\n"
 
 
-def test_says_nothing_before_its_own_join() -> None:
+def test_says_nothing_before_its_own_join() -> None:  # R39
     conversation = Conversation("alice")
     conversation.connected()
     conversation.say("hello")
@@ -80,7 +80,7 @@ def test_says_nothing_before_its_own_join() -> None:
     assert conversation.waiting == ["hello"]
 
 
-def test_the_echo_is_the_acknowledgement() -> None:
+def test_the_echo_is_the_acknowledgement() -> None:  # R28
     conversation = joined()
     conversation.say("hello")
     conversation.data_to_send()
@@ -110,7 +110,7 @@ def test_the_echo_is_the_acknowledgement() -> None:
         ("/brandnew", direct("/other", "a kind that nobody expected")),
     ],
 )
-def test_every_line_has_an_answer(typed: str, answer: bytes) -> None:
+def test_every_line_has_an_answer(typed: str, answer: bytes) -> None:  # R5, R27
     conversation = joined()
     conversation.say(typed)
     conversation.data_to_send()
@@ -119,7 +119,7 @@ def test_every_line_has_an_answer(typed: str, answer: bytes) -> None:
     assert conversation.waiting == []
 
 
-def test_what_an_admin_did_is_not_an_answer_to_somebody_else() -> None:
+def test_what_an_admin_did_is_not_an_answer_to_somebody_else() -> None:  # R29
     conversation = joined()
     conversation.say("/kick bob")
     conversation.data_to_send()
@@ -166,7 +166,7 @@ def test_what_nobody_typed_is_told_apart() -> None:
     assert conversation.waiting == []
 
 
-def test_a_command_that_was_in_flight_is_told_and_not_sent_again() -> None:
+def test_a_command_that_was_in_flight_is_told_and_not_sent_again() -> None:  # R43
     conversation = joined()
     for typed in ("/msg bob psst", "hello", "clear"):
         conversation.say(typed)
@@ -217,7 +217,7 @@ def test_a_name_taken_just_before_the_break_is_taken_again() -> None:
     assert conversation.data_to_send() == b"/nick carol\ntwo\n"
 
 
-def test_where_the_history_changed_nothing_is_shown_twice_and_what_is_not_known_is_told() -> None:
+def test_where_the_history_changed_nothing_is_shown_twice_and_what_is_not_known_is_told() -> None:  # R42
     conversation = joined()
     conversation.say("hello")
     conversation.data_to_send()
@@ -261,7 +261,7 @@ def test_a_clear_while_the_replay_goes_on_does_not_hide_our_join() -> None:
     assert conversation.joined
 
 
-def test_an_offset_that_is_corrected_in_the_replay_does_not_hide_our_join() -> None:
+def test_an_offset_that_is_corrected_in_the_replay_does_not_hide_our_join() -> None:  # R38
     """The server passed over something that is no record; its END may be behind our join by then."""
     conversation = Conversation("alice")
     conversation.connected()
@@ -302,7 +302,7 @@ def test_becoming_an_admin_is_no_answer_to_what_an_admin_does() -> None:
     assert conversation.waiting == []
 
 
-def test_a_refused_name_is_followed_by_another() -> None:
+def test_a_refused_name_is_followed_by_another() -> None:  # R21
     conversation = Conversation("alice")
     conversation.connected()
     conversation.data_to_send()
@@ -431,7 +431,7 @@ STEPS = st.lists(
 
 @settings(max_examples=300, deadline=None)
 @given(STEPS)
-def test_nothing_is_lost_and_nothing_comes_twice(steps: list[tuple[str, int]]) -> None:
+def test_nothing_is_lost_and_nothing_comes_twice(steps: list[tuple[str, int]]) -> None:  # R42
     """Whatever breaks wherever: all that was said is in the history once, in order, and heard once."""
     server, client = ModelServer(), Conversation("alice", replay="all")
     up = b""

@@ -36,7 +36,7 @@ def test_who_leaves_does_not_come_back_unless_it_must(outcome: Outcome, waiting:
 
 
 @pytest.mark.parametrize(("why", "code"), [("exit", 0), ("kicked by host", 1), ("banned", 1)])
-def test_a_leave_that_somebody_decided_on_is_the_end(why: str, code: int) -> None:
+def test_a_leave_that_somebody_decided_on_is_the_end(why: str, code: int) -> None:  # R36
     assert judge(Outcome(How.LEFT, why), IN, HERE) == Verdict(code, "")
     assert judge(Outcome(How.LEFT, why), IN._replace(waiting=True), HERE) == Verdict(NOT_STORED, "")
 

@@ -16,7 +16,7 @@ def test_addresses_as_records_have_them() -> None:
     assert address_of(("10.0.0.1", 5)) == "10.0.0.1"
 
 
-def test_the_room_can_be_full(history_path: Path) -> None:
+def test_the_room_can_be_full(history_path: Path) -> None:  # R35
     with serving(history_path, "--max-clients", "2") as server:
         alice, bob = Client(server.port, "alice"), Client(server.port, "bob")
         late = Client(server.port)
@@ -42,7 +42,7 @@ def _admitted_in_the_end(server: Server, name: str) -> Client:
         client.close()
 
 
-def test_one_address_has_so_many_connections(history_path: Path) -> None:
+def test_one_address_has_so_many_connections(history_path: Path) -> None:  # R35
     with serving(history_path, "--max-per-address", "2") as server:
         clients = [Client(server.port, "alice"), Client(server.port, "bob"), Client(server.port)]
         assert "127.0.0.1 has 2 connections" in clients[2].rest()[0].text

@@ -16,7 +16,7 @@ from tests.rooms import idle, service_of
 Join = Callable[..., Client]
 
 
-def test_a_flood_is_slowed_and_nobody_else_is(history_path: Path) -> None:
+def test_a_flood_is_slowed_and_nobody_else_is(history_path: Path) -> None:  # R33
     """At this rate the line after the burst would come in a quarter of an hour."""
     with serving(history_path, "--rate", "0.001") as server:
         alice, bob = Client(server.port, "alice"), Client(server.port, "bob")
@@ -29,7 +29,7 @@ def test_a_flood_is_slowed_and_nobody_else_is(history_path: Path) -> None:
         bob.close()
 
 
-def test_a_flood_that_is_slowed_is_not_lost(history_path: Path) -> None:
+def test_a_flood_that_is_slowed_is_not_lost(history_path: Path) -> None:  # R33
     with serving(history_path, "--rate", "1000") as server:
         alice = Client(server.port, "alice")
         alice.send(*(str(number) for number in range(BURST + 50)))
@@ -41,7 +41,7 @@ def test_a_flood_that_is_slowed_is_not_lost(history_path: Path) -> None:
 # -------------------------------------------------------------------------------------------------- login
 
 
-def test_greets_and_takes_a_name(join: Join) -> None:
+def test_greets_and_takes_a_name(join: Join) -> None:  # R12, R17
     client = join(None)
     hello = client.next()
     assert hello.kind == "/hello"
@@ -68,7 +68,9 @@ def test_greets_and_takes_a_name(join: Join) -> None:
         ("x" * 9000, "too long"),
     ],
 )
-def test_refuses_with_a_sentence_and_lets_try_again(name: str, why: str, join: Join) -> None:
+def test_refuses_with_a_sentence_and_lets_try_again(
+    name: str, why: str, join: Join
+) -> None:  # R13, R14, R15, R18
     join("alice")
     client = join(None)
     client.send(name, "bob")
@@ -76,7 +78,7 @@ def test_refuses_with_a_sentence_and_lets_try_again(name: str, why: str, join: J
     client.until("join", name="bob")
 
 
-def test_takes_what_windows_sends(join: Join) -> None:
+def test_takes_what_windows_sends(join: Join) -> None:  # R1
     client = join(None)
     client.send("alice\r", "hello\r", "/users\r", "exit\r")
     client.rest()
@@ -93,7 +95,9 @@ def test_who_leaves_before_it_has_a_name_was_never_here(join: Join, server: Serv
     assert [said.kind for said in server.records()] == ["start", "join"]
 
 
-def test_the_login_takes_so_long_at_the_most(history_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_login_takes_so_long_at_the_most(
+    history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R19
     monkeypatch.setattr(lines, "LOGIN_SECONDS", 0.2)
     here, there = socket.socketpair()
     there.settimeout(DEADLINE)
@@ -105,7 +109,7 @@ def test_the_login_takes_so_long_at_the_most(history_path: Path, monkeypatch: py
     there.close()
 
 
-def test_a_password_at_the_door(history_path: Path, tmp_path: Path) -> None:
+def test_a_password_at_the_door(history_path: Path, tmp_path: Path) -> None:  # R17
     file = tmp_path / "password"
     file.write_text("sesame \nand a comment\n")
     file.chmod(0o600)
@@ -120,7 +124,7 @@ def test_a_password_at_the_door(history_path: Path, tmp_path: Path) -> None:
         assert "sesame" not in server.errors() + history_path.read_text()
 
 
-def test_replays_what_was_asked_for(join: Join) -> None:
+def test_replays_what_was_asked_for(join: Join) -> None:  # R17
     alice = join("alice")
     alice.send(*(str(number) for number in range(100)))
     alice.until("message", "99")
@@ -145,7 +149,7 @@ def test_replays_what_was_asked_for(join: Join) -> None:
 # ------------------------------------------------------------------------------------------- conversation
 
 
-def test_lines_of_one_segment_are_done_in_order(join: Join) -> None:
+def test_lines_of_one_segment_are_done_in_order(join: Join) -> None:  # R27
     alice = join("alice")
     alice.send(
         "one", "/away lunch", "two", "/sers", "three", "/nick alicia", "é", "/me waves", "//slash", "exit"
@@ -165,7 +169,7 @@ def test_lines_of_one_segment_are_done_in_order(join: Join) -> None:
     ]
 
 
-def test_a_text_that_is_too_long_is_refused_whole(join: Join, server: Server) -> None:
+def test_a_text_that_is_too_long_is_refused_whole(join: Join, server: Server) -> None:  # R26
     alice = join("alice")
     alice.send("x" * 4096, "x" * 4097, "é" * 2049, "x" * 100_000, "/me " + "x" * 4097, "short")
     alice.until("message", "short")
@@ -175,19 +179,19 @@ def test_a_text_that_is_too_long_is_refused_whole(join: Join, server: Server) ->
     assert all("4096 bytes" in error for error in errors)
 
 
-def test_lines_of_which_nothing_is_left_are_passed_over(join: Join) -> None:
+def test_lines_of_which_nothing_is_left_are_passed_over(join: Join) -> None:  # R25
     alice = join("alice")
     alice.send("", "\r", "\x1b\x07", "hello")
     assert alice.next().text == "hello"
 
 
-def test_what_people_type_is_cleaned(join: Join) -> None:
+def test_what_people_type_is_cleaned(join: Join) -> None:  # R25
     alice = join("alice")
     alice.socket.sendall(b"a\tb\x1b[31m\xff\xe2\x80\xae\n")
     assert alice.next().text == "a b[31m\ufffd"
 
 
-def test_the_end_of_what_a_client_sends_is_not_the_end_of_what_it_hears(join: Join) -> None:
+def test_the_end_of_what_a_client_sends_is_not_the_end_of_what_it_hears(join: Join) -> None:  # R36
     r"""As `printf 'bob\nhello\n' | nc -N host 9999` does."""
     join("alice")
     bob = join(None)
@@ -204,7 +208,7 @@ def test_what_comes_behind_exit_is_not_said(join: Join, server: Server) -> None:
     assert texts(server.records()) == ["hello"]
 
 
-def test_a_lost_connection_is_told(join: Join) -> None:
+def test_a_lost_connection_is_told(join: Join) -> None:  # R36
     alice, bob = join("alice"), join("bob")
     linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
     bob.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)  # a reset instead of an orderly end

@@ -36,7 +36,7 @@ def test_a_name_is_a_join_with_the_usual_replay() -> None:
         ),
     ],
 )
-def test_options_come_before_the_name(options: bytes, join: Join) -> None:
+def test_options_come_before_the_name(options: bytes, join: Join) -> None:  # R17
     noted = options.count(b"\n")
     assert requests(options + b"bob\n") == [*[Noted()] * noted, join]
 
@@ -66,7 +66,7 @@ def test_one_may_leave_before_one_is_in(word: bytes) -> None:
         (b"x" * 9000, "too long"),
     ],
 )
-def test_what_cannot_be_understood_is_refused_with_a_sentence(line: bytes, why: str) -> None:
+def test_what_cannot_be_understood_is_refused_with_a_sentence(line: bytes, why: str) -> None:  # R5, R18
     refused, join = requests(line + b"\nbob\n")
     assert isinstance(refused, Refuse)
     assert why in refused.sentence

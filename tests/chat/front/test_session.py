@@ -23,7 +23,7 @@ def _all(lines: Lines) -> list[bytes | None]:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 5000, 100_000])
-def test_lines_are_the_same_however_they_arrive(size: int) -> None:
+def test_lines_are_the_same_however_they_arrive(size: int) -> None:  # R1
     received = b"one\n\nthree\r\n" + b"x" * LINE_BYTES + b"\n" + b"x" * 20_000 + b"\nlast\nunfinished"
     lines, taken = Lines(), []
     for start in range(0, len(received), size):
@@ -61,7 +61,7 @@ def test_plain_messages_are_taken_together() -> None:
         ("/ hello", Command("", "hello")),
     ],
 )
-def test_what_a_line_means(line: str, request_: Request) -> None:
+def test_what_a_line_means(line: str, request_: Request) -> None:  # R24
     assert understand(line) == request_
 
 

@@ -150,7 +150,7 @@ def test_appends_records_with_their_time(opened: Callable[..., History], history
     assert history.file.end == history_path.stat().st_size
 
 
-def test_time_never_runs_back(opened: Callable[..., History], history_path: Path) -> None:
+def test_time_never_runs_back(opened: Callable[..., History], history_path: Path) -> None:  # R7
     history_path.write_bytes(line("from the future", "2099-01-01T00:00:00.000Z"))
     history = opened()
     append(history, said("now"))
@@ -264,7 +264,7 @@ def test_what_can_not_be_synced_was_not_said(
 # ------------------------------------------------------------------------------------------------ clearing
 
 
-def test_clearing_keeps_the_old_file(opened: Callable[..., History], history_path: Path) -> None:
+def test_clearing_keeps_the_old_file(opened: Callable[..., History], history_path: Path) -> None:  # R9
     history = opened()
     append(history, said("old"))
     old = history.file

@@ -24,7 +24,7 @@ def commit(roster: Roster, *entries: Entry) -> list[bool]:
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_of_two_who_want_one_name_the_first_has_it(together: bool) -> None:
+def test_of_two_who_want_one_name_the_first_has_it(together: bool) -> None:  # R14
     roster, first, second = Roster(), presence("Bob", "1"), presence("ｂｏｂ", "2")
     if together:
         assert commit(roster, join(first), join(second)) == [True, False]
@@ -36,13 +36,13 @@ def test_of_two_who_want_one_name_the_first_has_it(together: bool) -> None:
 
 
 @pytest.mark.parametrize("name", ["server", "HOST", "Ｅveryone"])
-def test_nobody_has_a_reserved_name(name: str) -> None:
+def test_nobody_has_a_reserved_name(name: str) -> None:  # R15
     roster, alice = Roster(), presence("alice")
     assert commit(roster, join(presence(name)), join(alice), rename(alice, name)) == [False, True, False]
     assert alice.name == "alice"
 
 
-def test_a_name_is_free_once_its_holder_has_left_or_renamed() -> None:
+def test_a_name_is_free_once_its_holder_has_left_or_renamed() -> None:  # R16
     roster, alice, bob, carol = Roster(), presence("alice"), presence("bob"), presence("alice", "carol")
     assert commit(roster, join(alice), join(bob), leave(alice, "exit"), join(carol)) == [True] * 4
     assert roster.find("alice") is carol

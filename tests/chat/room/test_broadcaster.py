@@ -19,7 +19,9 @@ from tests.harness import DEADLINE
 from tests.rooms import Peer, direct, say, unstarted
 
 
-def test_everybody_hears_everything_in_the_order_of_the_file(room: Room, peer: Callable[..., Peer]) -> None:
+def test_everybody_hears_everything_in_the_order_of_the_file(
+    room: Room, peer: Callable[..., Peer]
+) -> None:  # R6, R7
     peers = [peer(f"member{number}", offset=0) for number in range(10)]
 
     def speak(speaker: Peer) -> None:
@@ -40,7 +42,7 @@ def test_everybody_hears_everything_in_the_order_of_the_file(room: Room, peer: C
     assert [said.time for said in got[0]] == sorted(said.time for said in got[0])
 
 
-def test_what_is_heard_is_in_the_file_already(room: Room, peer: Callable[..., Peer]) -> None:
+def test_what_is_heard_is_in_the_file_already(room: Room, peer: Callable[..., Peer]) -> None:  # R7, R28
     alice = peer("alice")
     for number in range(100):
         say(room, alice, str(number))
@@ -117,7 +119,7 @@ def test_a_flood_waits_for_the_broadcaster(history_path: Path) -> None:
 
 def test_what_can_not_be_stored_is_not_sent(
     room: Room, peer: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> None:  # R7, R27
     alice, bob = peer("alice"), peer("bob")
     with monkeypatch.context() as broken:
         broken.setattr(os, "write", _no_space)

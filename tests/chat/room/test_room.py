@@ -13,7 +13,7 @@ from tests.harness import DEADLINE
 from tests.rooms import Peer, say
 
 
-def test_names_are_unique_however_they_are_written(room: Room, peer: Callable[..., Peer]) -> None:
+def test_names_are_unique_however_they_are_written(room: Room, peer: Callable[..., Peer]) -> None:  # R14, R15
     bob = peer("Bob")
     for name in ("Bob", "bob", "BOB", "Ｂｏｂ", "bob\ufe0f", "server", "Host", "EVERYONE"):
         with pytest.raises(NameTaken):
@@ -26,7 +26,7 @@ def test_names_are_unique_however_they_are_written(room: Room, peer: Callable[..
     peer("bob")
 
 
-def test_a_name_is_free_when_its_owner_has_left(room: Room, peer: Callable[..., Peer]) -> None:
+def test_a_name_is_free_when_its_owner_has_left(room: Room, peer: Callable[..., Peer]) -> None:  # R16
     bob = peer("bob")
     bob.socket.setblocking(True)
     room.leave(bob.member, EXIT)

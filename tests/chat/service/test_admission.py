@@ -29,7 +29,7 @@ def _place(client: Client) -> tuple[str, int, str]:
     return token, offset, at
 
 
-def test_a_session_begins_where_it_says(join: Join, server: Server) -> None:
+def test_a_session_begins_where_it_says(join: Join, server: Server) -> None:  # R22, R37
     alice = join("alice")
     alice.send("one", "two", "three")
     alice.until("message", "three")
@@ -41,7 +41,7 @@ def test_a_session_begins_where_it_says(join: Join, server: Server) -> None:
     assert content[int(end) :].count(b"\n") == 1
 
 
-def test_a_session_goes_on_exactly(join: Join) -> None:
+def test_a_session_goes_on_exactly(join: Join) -> None:  # R41
     alice, bob = join("alice"), join("bob", "/session")
     token, offset, at = _place(bob)
     bob.close()
@@ -55,7 +55,7 @@ def test_a_session_goes_on_exactly(join: Join) -> None:
     assert int(end) > offset
 
 
-def test_a_session_takes_over_from_its_earlier_connection(join: Join) -> None:
+def test_a_session_takes_over_from_its_earlier_connection(join: Join) -> None:  # R40
     alice, bob = join("alice"), join("bob", "/session")
     token, offset, at = _place(bob)
     bob.send(*(str(number) for number in range(500)))
@@ -90,7 +90,7 @@ def test_a_session_takes_over_in_spite_of_the_rate(history_path: Path) -> None:
         again.close()
 
 
-def test_a_session_goes_on_after_a_crash(history_path: Path) -> None:
+def test_a_session_goes_on_after_a_crash(history_path: Path) -> None:  # R41
     with serving(history_path) as server:
         bob = Client(server.port, "bob", "/session")
         bob.send("one")
@@ -107,7 +107,7 @@ def test_a_session_goes_on_after_a_crash(history_path: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", ["cleared", "another time", "inside a record", "beyond the end", "huge"])
-def test_a_session_that_can_not_go_on_says_so(changed: str, join: Join) -> None:
+def test_a_session_that_can_not_go_on_says_so(changed: str, join: Join) -> None:  # R41
     alice, bob = join("alice"), join("bob", "/session")
     bob.send("one", "two")
     bob.until("message", "two")
@@ -132,7 +132,7 @@ def test_a_session_that_can_not_go_on_says_so(changed: str, join: Join) -> None:
     alice.until("message", "still here")
 
 
-def test_a_clear_sets_the_offset(join: Join, server: Server) -> None:
+def test_a_clear_sets_the_offset(join: Join, server: Server) -> None:  # R38
     alice, bob = join("alice"), join("bob", "/session")
     alice.send("old", "clear", "new")
     bob.until("message", "new")

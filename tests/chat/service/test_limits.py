@@ -22,7 +22,7 @@ def ended() -> threading.Event:
     return ended
 
 
-def test_a_wrong_password_takes_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_password_takes_a_second(monkeypatch: pytest.MonkeyPatch) -> None:  # R20
     waited: list[float | None] = []
     ended = threading.Event()
     monkeypatch.setattr(ended, "wait", waited.append)
@@ -33,7 +33,7 @@ def test_a_wrong_password_takes_a_second(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_so_many_wrong_tries_in_a_minute_from_one_address(
     ended: threading.Event, monkeypatch: pytest.MonkeyPatch
-) -> None:
+) -> None:  # R20
     now = [1000.0]
     monkeypatch.setattr("chat.service.limits.time.monotonic", lambda: now[0])
     throttle = LoginThrottle()
@@ -79,7 +79,7 @@ def test_of_many_tries_at_the_same_time_only_so_many_are_looked_at() -> None:
     assert told == [Disconnect] * len(guessers)
 
 
-def test_the_pace_after_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pace_after_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:  # R33
     now = [100.0]
     slept: list[float] = []
 

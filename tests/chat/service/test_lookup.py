@@ -13,7 +13,7 @@ Join = Callable[..., Client]
 
 
 @pytest.mark.parametrize("command", ["/users", "/who", "/names"])
-def test_users(command: str, join: Join) -> None:
+def test_users(command: str, join: Join) -> None:  # R31
     join("alice").ask("/away at lunch", "/away")
     bob = join("bob")
     bob.send("/away", command, "end")
@@ -27,7 +27,7 @@ def test_users(command: str, join: Join) -> None:
     assert "not away" in bob.ask("/back", "/error").text
 
 
-def test_history_shows_what_was_said(join: Join) -> None:
+def test_history_shows_what_was_said(join: Join) -> None:  # R32
     alice = join("alice")
     assert "Nothing" in alice.ask("/history", "/history").text
     alice.send(*(str(number) for number in range(30)), "/me waves", "/history", "end")
@@ -55,7 +55,7 @@ def test_history_of_a_long_text_stays_a_record(join: Join) -> None:
     assert shown.endswith("é…")
 
 
-def test_search(join: Join) -> None:
+def test_search(join: Join) -> None:  # R32
     alice = join("alice")
     alice.send(
         *(f"apple number {number}" for number in range(30)), "Straße and Äpfel", "/me eats an APPLE pie"

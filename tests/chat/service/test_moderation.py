@@ -54,7 +54,7 @@ def test_an_admin_has_to_know_the_password(join: Join, server: Server) -> None:
     assert "127.0.0.1 sent a wrong password" in server.errors()
 
 
-def test_the_sixth_wrong_password_ends_the_connection(join: Join) -> None:
+def test_the_sixth_wrong_password_ends_the_connection(join: Join) -> None:  # R20
     clients = [join(f"member{number}") for number in range(7)]
     for client in clients[:6]:
         client.send("/admin wrong")
@@ -145,7 +145,7 @@ def test_everybody_else_is_refused(command: str, join: Join) -> None:
     assert "for admins" in join("alice").ask(f"/{command} bob", "/error").text
 
 
-def test_kick(join: Join, admin: Client) -> None:
+def test_kick(join: Join, admin: Client) -> None:  # R29, R36
     bob = join("bob")
     admin.send("/kick BOB too loud")
     assert admin.until("notice").text == "admin kicked bob: too loud"
@@ -202,7 +202,7 @@ def test_mute(join: Join, admin: Client) -> None:
     assert not texts(carol.records, "/msg")
 
 
-def test_ban_a_name(join: Join, admin: Client, server: Server, history_path: Path) -> None:
+def test_ban_a_name(join: Join, admin: Client, server: Server, history_path: Path) -> None:  # R23, R29
     bob = join("bob")
     admin.send("/ban bob spam")
     assert admin.until("notice").text == "admin banned bob: spam"
@@ -230,7 +230,7 @@ def test_ban_a_name(join: Join, admin: Client, server: Server, history_path: Pat
         boss.close()
 
 
-def test_ban_an_address_and_a_network(server: Server, admin: Client) -> None:
+def test_ban_an_address_and_a_network(server: Server, admin: Client) -> None:  # R23
     away = Client(server.port, "away", source="127.0.0.77")
     for target in ("127.0.0.77", "127.0.0.64/26"):
         admin.send(f"/ban {target} 2h nice try")

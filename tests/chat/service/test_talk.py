@@ -37,7 +37,7 @@ def test_me_and_say(join: Join) -> None:
     ]
 
 
-def test_private_messages_are_for_two_and_kept_nowhere(join: Join, server: Server) -> None:
+def test_private_messages_are_for_two_and_kept_nowhere(join: Join, server: Server) -> None:  # R10, R30
     alice, bob, carol = join("alice"), join("bob"), join("carol")
     alice.send("/msg BOB psst", "/msg bob again")
     assert [alice.until("/msg").text for _ in range(2)] == ["to bob: psst", "to bob: again"]
