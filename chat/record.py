@@ -7,11 +7,11 @@
     kind    = lower-case letters; after a slash where it is direct: for one client, never in history
     text    = no TAB, no control characters, at most 4,096 bytes; may be empty
 
-Writing is strict: what people type goes through `clean` and `clean_name`, once. Reading is liberal where
-that harms nobody: `parse` holds a line to its five fields, a true time and the shape of each field, and
-leaves a text as some editor may have made it.
+Writing is strict: what people type goes through `clean` and `clean_name`, once. Reading is lenient where that
+is harmless: `parse` checks that there are five fields, each of the right shape, and that the time is valid,
+but accepts whatever an editor may have left in the text.
 
-Everything here is pure: no input, no output, no clock of its own.
+Everything here is pure: no I/O and no clock.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from datetime import UTC, datetime
 
 TIME_BYTES = len("2026-11-21T10:15:42.123Z")
 TEXT_BYTES = 4096  # R26: a screenful
-NAME_CHARACTERS = 24  # R13: what a column of names can hold beside the text
+NAME_CHARACTERS = 24  # R13: fits a column of names beside the text
 # The longest record: time 24, address 45, name 24 of 4 bytes, kind, separators.
 RECORD_BYTES = TEXT_BYTES + 256
 
-RESERVED_NAMES = frozenset({"server", "host", "everyone"})  # R15: only the server itself speaks as these
+RESERVED_NAMES = frozenset({"server", "host", "everyone"})  # R15: only the server uses these
 NOBODY = "-"  # the address of the host and of the server
 
 # R36: why somebody leaves, the text of a `leave`. The first four are breaks, from which a client comes back.
@@ -38,20 +38,20 @@ LEFT_SERVER_STOPPED = "the server stopped"
 LEFT_EXIT = "exit"
 LEFT_BANNED = "banned"
 LEFT_EXPELLED = "expelled"
-LEFT_KICKED = "kicked by "  # whom, and why
+LEFT_KICKED = "kicked by "  # followed by who did it, and why
 
 
 class NotARecord(ValueError):
-    """The line is no record."""
+    """The line is not a record."""
 
 
 class BadName(ValueError):
-    """The name can't be taken; the message says why, in one sentence for the person who sent it."""
+    """The name can't be used; the message says why, in one sentence for whoever sent it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One thing that happened. `time` is UTC in ISO 8601 with milliseconds, as it stands in the file."""
+    """One thing that happened. `time` is UTC in ISO 8601 with milliseconds, as in the file."""
 
     time: str
     address: str
@@ -81,8 +81,8 @@ _NAME = rb"[^\t\n\v\f\r /][^\t\n\v\f\r ]*"
 
 _RECORD = re.compile(rb"(%s)\t(%s)\t(%s)\t(/?[a-z]+)\t([^\t\n]*)" % (_TIME, _ADDRESS, _NAME))
 
-# R4: a record of history as it may go out on the wire, and a run of them: what `parse` takes, but not direct,
-# no longer than a text may be, and without control characters that somebody's editor let in.
+# R4: a history record that is fit to be sent, and a run of them: what `parse` accepts, but not direct, with a
+# text of legal length, and without the control characters that an editor may have left.
 _HISTORY = rb"%s\t%s\t(?!/)[^\x00-\x20\x7f]+\t[a-z]+\t[^\x00-\x1f\x7f]{0,%d}\n" % (
     _TIME,
     _ADDRESS,
@@ -93,7 +93,7 @@ HISTORY_RECORDS = re.compile(rb"(?:" + _HISTORY + rb")++")
 
 
 def is_time(text: str) -> bool:
-    """Whether this is a time as a record has it."""
+    """Whether this is a time in the format of a record."""
     return re.fullmatch(_TIME, text.encode(errors="replace")) is not None
 
 
@@ -107,12 +107,12 @@ def parse(line: bytes) -> Record:
 
 
 def is_record(line: bytes) -> bool:
-    """Whether `parse` reads a record in it."""
+    """Whether `parse` accepts the line."""
     return _RECORD.fullmatch(line.removesuffix(b"\n")) is not None
 
 
 def could_begin(start: bytes) -> bool:
-    """Whether these bytes, the first of a file without an LF, are how a record begins (or nothing at all)."""
+    """Whether these bytes, a file without any LF, could be the beginning of a record (or are empty)."""
     template = b"2026-11-21T10:15:42.123Z\t"
     digits_as_zero = start[: len(template)].translate(bytes.maketrans(b"123456789", b"000000000"))
     return template.translate(bytes.maketrans(b"123456789", b"000000000")).startswith(digits_as_zero)
@@ -122,41 +122,41 @@ def could_begin(start: bytes) -> bool:
 
 
 def format_time(seconds: float) -> str:
-    """Seconds since 1970 as a record writes them; what is under a millisecond is cut off."""
+    """Seconds since 1970 in the format of a record, truncated to milliseconds."""
     return (
         datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
     )
 
 
 def draft(address: str, name: str, kind: str, text: str = "") -> bytes:
-    """A record that waits for its time, which `stamp` gives it when it is written.
+    """A record without its time, which `stamp` adds when the record is written.
 
-    Drafts can be put together: b"".join(drafts) is the draft of several records.
+    Drafts can be concatenated: b"".join(drafts) is the draft of several records.
     """
     return f"\t{address}\t{name}\t{kind}\t{text}\n".encode()
 
 
 def draft_lines(address: str, name: str, kind: str, lines: bytes) -> bytes:
-    """The drafts of many records by one person: `lines` is clean texts, each ended by LF."""
+    """The drafts of many records by one person: `lines` are clean texts, each ended by LF."""
     head = f"\t{address}\t{name}\t{kind}\t".encode()
     return head + lines[:-1].replace(b"\n", b"\n" + head) + b"\n"
 
 
 def stamp(time: str, drafts: bytes) -> bytes:
-    """The records that the drafts become at this time. No text has a TAB: a draft begins at LF TAB."""
+    """The drafts as records with this time. No text contains a TAB, so LF TAB is where a draft begins."""
     bare = time.encode()
     return bare + drafts.replace(b"\n\t", b"\n" + bare + b"\t")
 
 
 def stamped_size(drafts: bytes) -> int:
-    """How many bytes `stamp` makes of the drafts."""
+    """How many bytes `stamp` would return for the drafts."""
     return len(drafts) + TIME_BYTES * drafts.count(b"\n")
 
 
 # ----------------------------------------------------------------------------------------------- cleaning
 
-# A run of lines that are what most lines are: short printable ASCII, and a message, not a command. Cleaning
-# would leave them as they are, so one match does for all. Possessive: a run is never given back bit by bit.
+# A run of lines of the most common kind: printable ASCII, and a message rather than a command. Cleaning would
+# not change them, so one match does for all. Possessive, so that the match never backtracks.
 PLAIN_MESSAGES = re.compile(
     rb"(?:(?! *(?:clear|exit) *\n)[ -.0-~][ -~]{0,%d}\n)++" % (TEXT_BYTES - 1),
 )
@@ -170,10 +170,10 @@ _UNWANTED = re.compile(
 
 
 def clean(line: bytes) -> str:
-    """R25: what a typed line says: the text of a record, save that its length is not yet checked.
+    """R25: a typed line as the text of a record. Its length is not checked yet.
 
-    A TAB becomes a space; control characters (with them a trailing CR), bidirectional overrides and line
-    separators go; invalid UTF-8 becomes U+FFFD. Emoji, combining marks and all scripts stay.
+    A TAB becomes a space; control characters (a trailing CR among them), bidirectional overrides and line
+    separators are removed; invalid UTF-8 becomes U+FFFD. Emoji, combining marks and all scripts stay.
     """
     if not _UNPRINTABLE_ASCII.search(line):
         return line.decode("ascii")
@@ -181,12 +181,12 @@ def clean(line: bytes) -> str:
 
 
 def clean_text(text: str) -> str:
-    """The same for what is text already."""
+    """The same for a str."""
     return _UNWANTED.sub("", text.replace("\t", " "))
 
 
 def shorten(text: str, limit: int = TEXT_BYTES) -> str:
-    """The text, cut to so many bytes of UTF-8 with an ellipsis at the cut."""
+    """The text, cut to at most `limit` bytes of UTF-8, with an ellipsis at the cut."""
     encoded = text.encode()
     if len(encoded) <= limit:
         return text
@@ -195,35 +195,35 @@ def shorten(text: str, limit: int = TEXT_BYTES) -> str:
 
 # -------------------------------------------------------------------------------------------------- names
 
-# R13: which code points a name may have. It follows PRECIS: RFC 8266 (nicknames), on the FreeformClass of
-# RFC 8264. The properties that `unicodedata` lacks stand here; a test holds them against Unicode's own files.
+# R13: which code points a name may have. It follows PRECIS: RFC 8266 (nicknames), on the FreeformClass of RFC
+# 8264. The properties that `unicodedata` lacks are listed here; a test checks them against Unicode's files.
 
-# What shows nothing: Default_Ignorable_Code_Point of Unicode 15 (what is reserved for such is in it, so it
-# hardly changes), and then four that are blank though Unicode does not count them there.
+# Invisible characters: Default_Ignorable_Code_Point of Unicode 15 (which includes code points reserved for
+# more of them, so it hardly changes), and four that are blank although Unicode doesn't list them there.
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u115f-\u1160\u17b4-\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff"
     "\u2800\U00013441-\U00013442\U0001d159]"
 )
-# RFC 8264, 9.9, OldHangulJamo: parts of syllables, which a font may put together to look like another name.
+# RFC 8264, 9.9, OldHangulJamo: parts of syllables, which a font may join so that they look like another name.
 _OLD_HANGUL_JAMO = re.compile("[\u1100-\u11ff\ua960-\ua97c\ud7b0-\ud7c6\ud7cb-\ud7fb]")
-# No character comes apart into more than four (NFD): what is longer is no name, and is not looked at.
+# No character decomposes into more than four (NFD): anything longer can't be a name, and isn't processed.
 _LONGEST_NAME = 4 * NAME_CHARACTERS
-_LONGEST_KEY = 18 * NAME_CHARACTERS  # and into no more than 18 where it is a ligature (NFKD)
+_LONGEST_KEY = 18 * NAME_CHARACTERS  # a ligature decomposes into up to 18 (NFKD)
 
 
 def clean_name(text: str) -> str:
-    """The name as it is written: cleaned, without space around it, in NFC. Raises BadName."""
+    """The name in its written form: cleaned, stripped, in NFC. Raises BadName."""
     name = clean_text(text).strip()
     if len(name) <= _LONGEST_NAME:
         name = unicodedata.normalize("NFC", name)
     if len(name) > NAME_CHARACTERS:
         raise BadName(
-            f"That name has {len(name)} characters, the most is {NAME_CHARACTERS}; try a shorter one."
+            f"That name has {len(name)} characters; at most {NAME_CHARACTERS} are allowed. Try a shorter one."
         )
     if not _INVISIBLE.sub("", name):
-        raise BadName("A name needs at least one character that can be seen; try another.")
+        raise BadName("A name needs at least one visible character; try another.")
     if name.startswith("/"):
         raise BadName("A name can't begin with a slash; try another.")
     for character in name:
@@ -232,29 +232,29 @@ def clean_name(text: str) -> str:
 
 
 def _check_character(character: str) -> None:
-    """Raises BadName for what no name may have in it."""
+    """Raises BadName for a character that no name may contain."""
     category = unicodedata.category(character)
     if character.isspace():
-        raise BadName("A name can't have a space in it; try another.")
+        raise BadName("A name can't contain spaces; try another.")
     if category in ("Cc", "Cf", "Cs"):
-        raise BadName("A name can't have characters in it that nobody sees; try another.")
-    # Unassigned (in the Unicode of this Python) and private: what they look like, or what they will be equal
-    # to, nobody knows.
+        raise BadName("A name can't contain invisible characters; try another.")
+    # Unassigned (in this Python's version of Unicode) or for private use: nobody knows what they look like,
+    # or what they will be equivalent to.
     if category in ("Cn", "Co") or _OLD_HANGUL_JAMO.match(character):
         raise BadName(
-            f"A name can't have U+{ord(character):04X} in it, which computers show differently; try another."
+            f"A name can't contain U+{ord(character):04X}, which computers show differently; try another."
         )
 
 
 def visible(name: str) -> str:
-    """The name without the characters that show nothing."""
-    return _INVISIBLE.sub("", unicodedata.normalize("NFKD", name))  # taken apart: one may stand between
+    """The name without its invisible characters."""
+    return _INVISIBLE.sub("", unicodedata.normalize("NFKD", name))  # decomposed: one may be hidden inside
 
 
 def name_key(name: str) -> str:
     """R14: what must be unique. Two names with the same key look the same, or differ in case only.
 
-    The key of a key is itself. What is too long to be either has the key "", which no name has.
+    The key of a key is the key itself. Text that is too long for either has the key "", which no name has.
     """
     if len(name) > _LONGEST_KEY:
         return ""

@@ -53,10 +53,10 @@ def test_greets_and_takes_a_name(join: Join) -> None:  # R12, R17
 @pytest.mark.parametrize(
     ("name", "why"),
     [
-        ("", "at least one character"),
+        ("", "at least one visible character"),
         ("two words", "space"),
         ("x" * 25, "25 characters"),
-        ("al\u200bice", "nobody sees"),
+        ("al\u200bice", "invisible"),
         ("server", "taken"),
         ("HOST", "taken"),
         ("Ｅveryone", "taken"),

@@ -57,7 +57,7 @@ def test_one_may_leave_before_one_is_in(word: bytes) -> None:
 @pytest.mark.parametrize(
     ("line", "why"),
     [
-        (b"", "at least one character"),
+        (b"", "at least one visible character"),
         (b"two words", "space"),
         (b"clear", "command"),
         (b"/unknown", "only /password"),
