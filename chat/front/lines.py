@@ -22,7 +22,7 @@ from chat.room.delivery import DONT_WAIT
 from chat.room.ending import CLOSED, EXIT, LOST, SERVER_STOPPED, Ending
 from chat.room.room import Member
 from chat.service import admission, commands
-from chat.service.limits import Pace
+from chat.service.budget import JOIN_WORK
 from chat.service.policy import CommandError, Disconnect, MemberCaller, answer, error
 from chat.service.requests import Join, LoginRequest, Password, Quit, Refuse
 from chat.service.service import Service
@@ -47,12 +47,19 @@ class LineConnection:
         self._service = service
         self._room = service.room
         self._lines = Lines()
-        self._pace = Pace(service.policy.rate)
+        self._account = service.budget.open(address)
         self._receive_bytes = FEW_BYTES
         self._login_until = 0.0
 
     def run(self) -> None:
         """Talk with the client until it leaves or is lost. The connection may be closed then."""
+        try:
+            self._run()
+        finally:
+            self._account.close()
+        hang_up(self._connection)
+
+    def _run(self) -> None:
         member = None
         with contextlib.suppress(OSError, Closed, Disconnect):  # it has gone before it was in
             member = self._log_in()
@@ -63,7 +70,6 @@ class LineConnection:
             finally:
                 self._room.leave(member, ending)
                 log.info("%s (%s) left: %s", member.name, member.address, (member.ending or ending).reason)
-        hang_up(self._connection)
 
     # ------------------------------------------------------------------------------------------ login
 
@@ -93,15 +99,17 @@ class LineConnection:
     def _next_login_request(self, login: Login) -> LoginRequest:
         """Raises TimeoutError once the time for the login is over, OSError."""
         while True:
-            remaining = self._login_until - time.monotonic()
-            if remaining <= 0:
-                raise TimeoutError
             if request := login.next():
-                self._pace.wait(NEVER_ENDED)
+                self._account.charge(lines=1, work=JOIN_WORK * isinstance(request, Join))
+            remaining = self._login_until - time.monotonic()
+            if remaining <= 0 or not self._account.wait(NEVER_ENDED, remaining):
+                raise TimeoutError
+            if request:
                 return request
-            received = self._receive_within(remaining)
+            received = self._receive_within(max(0.001, self._login_until - time.monotonic()))
             if not received:
                 return Quit()
+            self._account.charge(received=len(received))
             login.feed(received)
 
     def _perform_login(self, login: Login, request: LoginRequest) -> Member | None:
@@ -147,7 +155,7 @@ class LineConnection:
 
     def _converse(self, member: Member) -> Ending:
         """Perform what the client sends until it leaves; how it ended."""
-        caller = MemberCaller(member)
+        caller = MemberCaller(member, self._account)
         try:
             self._take_requests(caller)
         except Disconnect as disconnect:
@@ -169,15 +177,18 @@ class LineConnection:
         member = caller.member
         session = Session(self._lines)
         while True:
-            request = session.next(many=not self._pace.rate)
+            request = session.next(many=not self._account.limited)
+            if request:
+                self._account.charge(lines=1, work=commands.work_of(request))
+            if not self._account.wait(member.ended):  # R33
+                return
             if request is None:
                 received = self._receive()
                 if not received:
                     return
+                self._account.charge(received=len(received))
                 session.feed(received)
                 continue
-            if not self._pace.wait(member.ended):  # R33
-                return
             self._room.wait_not_full(member)
             if member.ending and not member.ending.input_counts:
                 return

@@ -13,6 +13,7 @@ from typing import Literal
 from chat import record
 from chat.room.ending import EXIT
 from chat.service import lookup, moderation, talk
+from chat.service.budget import JOIN_WORK
 from chat.service.policy import Caller, CommandError, Disconnect, answer, error
 from chat.service.requests import Command as CommandRequest
 from chat.service.requests import Request, Speak
@@ -25,7 +26,8 @@ BARE_WORDS = ("clear", "exit")  # R24: commands without a slash, as the user ask
 class Command:
     """A row of the table. `run` gets the service, the caller, and what stands after the command's name.
 
-    It answers with drafts of direct records, or None where a history record is the answer.
+    It answers with drafts of direct records, or None where a history record is the answer. Whatever it waits
+    for, it waits for before it returns: to make the answers is work, which one thread does at a time.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Command:
     aliases: tuple[str, ...] = ()
     who: Literal["all", "members", "admins", "host"] = "all"
     speaks: bool = False  # others see what is said with it: not for the muted
+    work: float = 0.0  # seconds of the server that it costs others, beside what it takes to answer
 
     def permitted(self, service: Service, caller: Caller) -> bool:
         """Whether the caller may use it. Where there are no admins everyone may clear, as the user asked."""
@@ -60,12 +63,28 @@ def perform(service: Service, caller: Caller, request: Request) -> Iterator[byte
             require_unmuted(caller)
             service.speak(caller, "message", request.lines)
         elif isinstance(request, CommandRequest):
-            yield from _run(service, caller, request) or ()
+            yield from _charged(caller, _run(service, caller, request))
         else:
             yield error(f"Not sent: a text has at most {record.TEXT_BYTES} bytes; send it in parts.")
     except CommandError as failure:
         lines = request.lines.count(b"\n") if isinstance(request, Speak) else 1
         yield error(str(failure)) * lines
+
+
+def work_of(request: Request) -> float:
+    """Seconds of the server that the request costs others, which are charged before it is performed."""
+    command = _BY_NAME.get(request.name.casefold()) if isinstance(request, CommandRequest) else None
+    return command.work if command else 0.0
+
+
+def _charged(caller: Caller, answers: Iterator[bytes] | None) -> Iterator[bytes]:
+    """The answers, each made in a slice of work that the caller is charged with."""
+    while answers:
+        with caller.account.working():
+            drafts = next(answers, b"")
+        if not drafts:
+            return
+        yield drafts
 
 
 def _run(service: Service, caller: Caller, request: CommandRequest) -> Iterator[bytes] | None:
@@ -131,8 +150,12 @@ def _admin(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
         raise CommandError("You are an admin already.")
     service.throttle.check(member.address, argument, service.policy.admin_password, member.ended)
     member.admin = True
+    return _welcome_admin(service, member.name)
+
+
+def _welcome_admin(service: Service, name: str) -> Iterator[bytes]:
     yield answer("/admin", "You are an admin now; /help lists what you may do.")
-    service.notice(f"{member.name} is an admin now")
+    service.notice(f"{name} is an admin now")
 
 
 def _exit(service: Service, caller: Caller, argument: str) -> None:
@@ -142,7 +165,7 @@ def _exit(service: Service, caller: Caller, argument: str) -> None:
 TABLE = (
     Command("help", "[COMMAND]", "list the commands", _help),
     Command("users", "", "list who is here", lookup.users, ("who", "names")),
-    Command("nick", "NAME", "take another name", talk.nick, who="members", speaks=True),
+    Command("nick", "NAME", "take another name", talk.nick, who="members", speaks=True, work=JOIN_WORK),
     Command("me", "ACTION", "say what you are doing", talk.me, speaks=True),
     Command("msg", "NAME TEXT", "send a private message, which is kept nowhere", talk.msg, speaks=True),
     Command(
@@ -154,7 +177,7 @@ TABLE = (
     Command("away", "[TEXT]", "be shown as away", talk.away, who="members", speaks=True),
     Command("back", "", "be shown as here again", talk.back, who="members"),
     Command("say", "TEXT", "say a text that looks like a command", talk.say, speaks=True),
-    Command("clear", "", "start a new history", _clear, who="admins"),
+    Command("clear", "", "start a new history", _clear, who="admins", work=0.1),
     Command("exit", "", "leave; at the console, stop the server", _exit, ("quit",)),
     Command("admin", "PASSWORD", "become an admin", _admin, who="members"),
     Command("kick", "NAME [WHY]", "disconnect somebody", moderation.kick, who="admins"),

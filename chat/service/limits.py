@@ -1,4 +1,4 @@
-"""Limits on what one connection or one address may do in a time."""
+"""How often somebody may try a password."""
 
 from __future__ import annotations
 
@@ -11,31 +11,12 @@ import time
 from chat.room.ending import EXPELLED
 from chat.service.policy import CommandError, Disconnect
 
-BURST = 50  # R33: lines that may come at once before the rate holds: a paste
 WRONG_TRY_SECONDS = 1.0  # R20: what a wrong password costs
 WRONG_TRIES = 6  # R20: in a minute, from one address: this one ends the connection
 MINUTE = 60.0
 TOO_MANY = "Too many wrong passwords came from your address; wait a minute and connect again."
 
 log = logging.getLogger("chat.service.limits")
-
-
-class Pace:
-    """A token bucket: `rate` lines a second after a burst of BURST; a rate of 0 never waits."""
-
-    def __init__(self, rate: float) -> None:
-        self.rate = rate
-        self._tokens = float(BURST)
-        self._counted = time.monotonic()
-
-    def wait(self, ended: threading.Event) -> bool:
-        """Take a token, and sleep until there is one. False where the connection ended before that."""
-        if not self.rate:
-            return True
-        now = time.monotonic()
-        self._tokens = min(BURST, self._tokens + (now - self._counted) * self.rate) - 1
-        self._counted = now
-        return self._tokens >= 0 or not ended.wait(-self._tokens / self.rate)
 
 
 class LoginThrottle:

@@ -9,6 +9,7 @@ from chat import record
 from chat.room.delivery import Listener
 from chat.room.ending import Ending
 from chat.room.room import Member
+from chat.service.budget import UNLIMITED, Account
 
 
 class CommandError(Exception):
@@ -57,6 +58,10 @@ class Caller(Protocol):
         """Where it is told what could not be committed."""
 
     @property
+    def account(self) -> Account:
+        """What its requests are charged to."""
+
+    @property
     def slash(self) -> str:
         """What its commands begin with."""
 
@@ -66,6 +71,7 @@ class MemberCaller:
     """A member of the room."""
 
     member: Member
+    account: Account = UNLIMITED
 
     @property
     def slash(self) -> str:
@@ -97,6 +103,7 @@ class HostCaller:
     address = record.NOBODY
     admin = True
     member = None
+    account = UNLIMITED
     slash = ""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from chat import record
 from chat.room.room import Room
 from chat.service.bans import Bans
+from chat.service.budget import Budget
 from chat.service.limits import LoginThrottle
 from chat.service.policy import Caller, CommandError, HostCaller, Policy
 from chat.service.statistics import Statistics
@@ -21,12 +22,14 @@ class Service:
     room: Room
     policy: Policy
     bans: Bans
+    budget: Budget = field(init=False)
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     statistics: Statistics = field(init=False)
     muted: set[str] = field(default_factory=set)
     host: HostCaller | None = None  # where there is a console
 
     def __post_init__(self) -> None:
+        self.budget = Budget(self.policy.rate)
         self.statistics = Statistics(self.room.history_path)
 
     def speak(self, caller: Caller, kind: str, lines: bytes) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chat.front import lines
-from chat.service.limits import BURST
+from chat.service.budget import BURST_LINES as BURST
 from tests.harness import DEADLINE, Client, Server, serving, texts
 from tests.rooms import idle, service_of
 

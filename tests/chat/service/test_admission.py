@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.service.limits import BURST
+from chat.service.budget import BURST_LINES as BURST
 from tests.harness import Client, Server, serving, texts
 
 Join = Callable[..., Client]

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from chat.service import limits
-from chat.service.limits import BURST, WRONG_TRIES, LoginThrottle, Pace
+from chat.service.limits import WRONG_TRIES, LoginThrottle
 from chat.service.policy import CommandError, Disconnect
 from tests.harness import DEADLINE
 
@@ -77,39 +77,3 @@ def test_of_many_tries_at_the_same_time_only_so_many_are_looked_at() -> None:
     for guesser in guessers:
         guesser.join(DEADLINE)
     assert told == [Disconnect] * len(guessers)
-
-
-def test_the_pace_after_a_burst(monkeypatch: pytest.MonkeyPatch) -> None:  # R33
-    now = [100.0]
-    slept: list[float] = []
-
-    class Clock(threading.Event):
-        def wait(self, timeout: float | None = None) -> bool:
-            assert timeout
-            slept.append(timeout)
-            now[0] += timeout
-            return False
-
-    monkeypatch.setattr("chat.service.limits.time.monotonic", lambda: now[0])
-    pace, clock = Pace(10), Clock()
-    for _ in range(BURST):
-        pace.wait(clock)
-    assert not slept
-    for _ in range(20):
-        pace.wait(clock)
-    assert sum(slept) == pytest.approx(2)
-    now[0] += 1000
-    slept.clear()
-    for _ in range(BURST):
-        pace.wait(clock)
-    assert not slept
-    pace.rate = 0
-    for _ in range(1000):
-        pace.wait(clock)
-    assert not slept
-
-
-def test_the_pace_holds_to_the_end_and_does_not_hold_it_up() -> None:
-    pace, ended = Pace(0.001), threading.Event()
-    ended.set()
-    assert [pace.wait(ended) for _ in range(BURST + 2)] == [True] * BURST + [False] * 2
