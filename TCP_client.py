@@ -765,7 +765,8 @@ class Conversation:
         return [Received(record, mine=True), Joined(), *_unconfirmed(dropped)]
 
 
-_NEVER_ANSWERS = ("/hello", "/session", "/servers")  # R12: they come when the server has something to tell
+# R12: they come when the server has something to tell
+_NEVER_ANSWERS = ("/hello", "/session", "/servers", "/waiting")
 
 
 def _encoded(*lines: str) -> bytes:

@@ -32,13 +32,14 @@ from typing import Any
 
 from chat import paths, record
 from chat.front import discovery
+from chat.front.arguments import parser
 from chat.front.connections import Connections, address_of
 from chat.front.console import Console
 from chat.front.lines import LineConnection
 from chat.front.logs import log_to_standard_error
-from chat.front.welcome import welcome
+from chat.front.welcome import own_addresses, welcome
 from chat.log.history import History, HistoryError
-from chat.log.log import LocalLog
+from chat.log.log import LocalLog, Log
 from chat.room import liveness
 from chat.room.room import Room
 from chat.service.bans import Bans
@@ -156,7 +157,7 @@ def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the server until it is stopped; the exit code."""
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     logging.logThreads = False  # or the first line of each handler would make a threading.Thread to name it
     log_to_standard_error(options.log_level.upper())
     threading.stack_size(STACK_BYTES)
@@ -192,7 +193,12 @@ def _serve(options: argparse.Namespace) -> None:
         forget=options.forget,
         holder=f"process {os.getpid()}, port {options.port}",
     )
-    service = Service(Room(LocalLog(history)), policy, Bans(history.path.with_name("bans.txt")))
+    try:
+        chat_log = _open_log(options, history)
+    except BaseException:
+        history.close()
+        raise
+    service = Service(Room(chat_log), policy, Bans(history.path.with_name("bans.txt")))
     try:
         server = ChatServer(
             (options.host, options.port),
@@ -201,11 +207,12 @@ def _serve(options: argparse.Namespace) -> None:
             max_per_address=options.max_per_address,
         )
     except (OSError, UnicodeError) as error:  # UnicodeError: no host's name is like that
-        history.close()
+        chat_log.close()
         raise _CannotStart(_why_not_listening(options.host, options.port, error)) from None
     broadcaster = _Broadcaster(server)
     console = Console(service, server.shutdown) if sys.stdin.isatty() else None
     try:
+        chat_log.open(_advertised(options, server.server_address[1]))
         broadcaster.start()
         _open(options, server, console)
         server.serve_forever()
@@ -216,10 +223,11 @@ def _serve(options: argparse.Namespace) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         server.server_close()
         service.room.stop("The server stops; what was said is kept.")
-        broadcaster.join()
+        if broadcaster.ident:
+            broadcaster.join()
         if console:
             console.close()
-        history.close()
+        chat_log.close()
     if broadcaster.failed:
         raise _CannotStart("it could not go on; what was said is in the history. The log says why.")
     print("Stopped; everything is in the history.")
@@ -228,12 +236,35 @@ def _serve(options: argparse.Namespace) -> None:
 def _open(options: argparse.Namespace, server: ChatServer, console: Console | None) -> None:
     """Let people in, and tell the host how they find the way."""
     port, room = server.server_address[1], server.service.room
-    room.say(None, record.draft(record.NOBODY, "server", "start", f"port {port}"))
     if not options.no_discovery:
         discovery.start(lambda: f"chat! {port} {socket.gethostname()}, {len(room.members())} here")
     welcome(options.host, port, room.history_path, server.service.policy)
     if console:
         console.start()
+
+
+def _open_log(options: argparse.Namespace, history: History) -> Log:
+    """The log: this server's own, or the one that it shares. Raises HistoryError, _CannotStart."""
+    if not options.cluster:
+        return LocalLog(history)
+    try:
+        from chat.log.engine import Address, EngineError
+        from chat.log.jetstream import JetStreamLog
+    except ImportError:
+        raise _CannotStart("--cluster needs the package nats-py: pip install nats-py") from None
+    address = Address(options.cluster, options.chat, options.cluster_credentials)
+    try:
+        return JetStreamLog(history, address, forget=options.forget)
+    except EngineError as error:
+        raise _CannotStart(str(error)) from None
+
+
+def _advertised(options: argparse.Namespace, port: int) -> str:
+    """Where clients find this server."""
+    if options.advertise:
+        return str(options.advertise)
+    host = own_addresses()[0] if options.host in ("", "0.0.0.0", "::") else options.host
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class _Broadcaster(threading.Thread):
@@ -247,101 +278,14 @@ class _Broadcaster(threading.Thread):
     def run(self) -> None:
         try:
             self._server.service.room.run()
+        except HistoryError as error:
+            self.failed = True
+            log.critical("the server stops: %s", error)
+            self._server.shutdown()
         except Exception:
             self.failed = True
             log.critical("the broadcaster failed; the server stops", exc_info=True)
             self._server.shutdown()
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="TCP_server.py", description="The chat server. What is said is kept in history.txt."
-    )
-    add = parser.add_argument
-    add("--host", default="", metavar="ADDRESS", help="the address to listen on (all)")
-    add("--port", type=_port, default=9999, help="the TCP port (9999)")
-    add(
-        "--history",
-        type=Path,
-        default=paths.default_history(),
-        metavar="PATH",
-        help="where it is kept (%(default)s)",
-    )
-    add(
-        "--sync",
-        choices=["always", "everysec", "no"],
-        default="everysec",
-        help="when it must be on the disk: what a power cut may cost (everysec)",
-    )
-    add(
-        "--rate",
-        type=_rate,
-        default=10.0,
-        metavar="N",
-        help="messages per second from one client after a burst; 0 = any number (10)",
-    )
-    add(
-        "--max-clients",
-        type=_count,
-        default=10_000,
-        metavar="N",
-        help="connections in all; 0 = any number (10000)",
-    )
-    add(
-        "--max-per-address",
-        type=_count,
-        default=64,
-        metavar="N",
-        help="connections from one address; 0 = any number (64)",
-    )
-    add("--password-file", type=Path, metavar="F", help="ask for the password in the first line of this file")
-    add(
-        "--admin-password-file",
-        type=Path,
-        metavar="F",
-        help="let admins in with the password in the first line of this file; then only they may clear",
-    )
-    add(
-        "--forget",
-        action="store_true",
-        help="clear deletes the history instead of keeping it under another name",
-    )
-    add(
-        "--no-discovery",
-        action="store_true",
-        help="do not answer clients that look for a server on the network",
-    )
-    add(
-        "--log-level",
-        choices=["debug", "info", "warning", "error"],
-        default="info",
-        help="what the server's own log tells (info)",
-    )
-    return parser
-
-
-def _port(text: str) -> int:
-    return _number(text, 0, 65535)
-
-
-def _count(text: str) -> int:
-    return _number(text, 0, 10_000_000)
-
-
-def _number(text: str, least: int, most: int) -> int:
-    if text.isascii() and text.isdigit() and least <= int(text) <= most:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"a number from {least} to {most} is needed, not {text!r}")
-
-
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = -1
-    if 0 <= rate < float("inf"):
-        return rate
-    raise argparse.ArgumentTypeError(f"messages per second are needed, 0 for any number, not {text!r}")
 
 
 def _password(path: Path | None) -> str:

@@ -34,7 +34,7 @@ BETTER_WITH = {
 }
 PURE = ["chat.record", "chat.service.requests", "chat.front.session", "chat.front.login", "chat.log.entries"]
 # Definitions of data, which the tests of those who use them cover.
-ONLY_DATA = {"entries", "requests", "ending", "policy"}
+ONLY_DATA = {"entries", "requests", "ending", "items", "policy"}
 OURS = {"chat", "analytics", "tests", "TCP_server", "TCP_client"}
 
 

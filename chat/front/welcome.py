@@ -10,7 +10,7 @@ from chat.service.policy import Policy
 
 def welcome(host: str, port: int, history: Path, policy: Policy) -> None:
     """Print for the host what the others have to type."""
-    addresses = _own_addresses() if host in ("", "0.0.0.0", "::") else [host]
+    addresses = own_addresses() if host in ("", "0.0.0.0", "::") else [host]
     suffix = "" if port == 9999 else f":{port}"
     print(f"The chat is open on port {port}. What is said is kept in {history}.")
     print("On the other computers:")
@@ -24,7 +24,7 @@ def welcome(host: str, port: int, history: Path, policy: Policy) -> None:
     )
 
 
-def _own_addresses() -> list[str]:
+def own_addresses() -> list[str]:
     """The addresses under which others on the network find this computer. Nothing is sent to learn them."""
     addresses = []
     for family, elsewhere in (

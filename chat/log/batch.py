@@ -13,7 +13,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from chat.log.entries import Append, Change, Clear, Direct, Entry, Join, Leave, Rename, TakeOver
+from chat.log.entries import Append, Change, Clear, Direct, Entry, Join, Leave, Rename, Stop, TakeOver
 
 VERSION = 1
 BATCH_BYTES = 256 * 1024  # of drafts: what the engine takes fastest, and well below its largest message
@@ -85,6 +85,8 @@ def decode(data: bytes) -> Batch:
 
 def operations(entry: Entry, *, forget: bool = False) -> list[Operation]:
     """What the entry is as operations: one, save for more drafts than a batch holds."""
+    if isinstance(entry, Stop):
+        return [Operation(CLOSE)]
     if isinstance(entry, Append):
         return [Operation(APPEND, (entry.author,), part) for part in _parts(entry.drafts)]
     return [_operation(entry, forget)]
@@ -96,8 +98,8 @@ def _operation(entry: Entry, forget: bool) -> Operation:
             return Operation(JOIN, (who.id, who.name, who.address, who.session))
         case Rename(_, who, name):
             return Operation(RENAME, (who.id, name))
-        case Leave(drafts, who):
-            return Operation(LEAVE, (who.id, drafts[:-1].rpartition(b"\t")[2].decode()))
+        case Leave(_, who, reason):
+            return Operation(LEAVE, (who.id, reason))
         case Clear(_, address, name):
             return Operation(CLEAR, (address, name, "forget" if forget else ""))
         case Direct(drafts, id):

@@ -144,6 +144,7 @@ class Cluster:
                 self.lives[life].applied = int(applied)
             case Operation(codec.CLOSE):
                 yield from self._close(life)
+                yield Step(entry=entry)
 
     def _join(self, life: str, entry: Join) -> Step:
         who = entry.presence

@@ -40,6 +40,11 @@ class Append(Entry):
 
 
 @dataclass(slots=True, eq=False)
+class Stop(Append):
+    """The server stops, and says so."""
+
+
+@dataclass(slots=True, eq=False)
 class Join(Entry):
     """Somebody comes in. Refused where the name is taken."""
 
@@ -59,6 +64,7 @@ class Leave(Entry):
     """Somebody is gone. Never refused: where it can't be written now, it is written with the next append."""
 
     presence: Presence
+    reason: str
 
 
 @dataclass(slots=True, eq=False)
@@ -104,7 +110,7 @@ def rename(presence: Presence, name: str) -> Rename:
 
 def leave(presence: Presence, why: str) -> Leave:
     """The entry with which somebody leaves."""
-    return Leave(record.draft(presence.address, presence.name, "leave", why), presence)
+    return Leave(record.draft(presence.address, presence.name, "leave", why), presence, why)
 
 
 def clear(address: str, name: str) -> Clear:

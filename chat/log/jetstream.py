@@ -26,7 +26,7 @@ from chat.log.batch import Batch, Operation
 from chat.log.cluster import Cluster, Step
 from chat.log.consumer import Committed
 from chat.log.engine import ENGINE_ERRORS, TROUBLE_SECONDS, Address, Engine
-from chat.log.entries import Append, Clear, Entry
+from chat.log.entries import Append, Clear, Entry, Stop
 from chat.log.file import HistoryFile
 from chat.log.history import History, HistoryError
 from chat.log.log import Result
@@ -149,15 +149,10 @@ class JetStreamLog:
         self._engine.every(BEAT_SECONDS / 2, self._signal)
 
     def close(self) -> None:
-        """Leave the chat: whoever is still here leaves too. Raises HistoryError."""
-        deadline = time.monotonic() + TROUBLE_SECONDS
-        self._server = ""
-        if self._is_alive:
-            self._propose([(Operation(codec.CLOSE), None)])
-        while self._flights and time.monotonic() < deadline:
-            self._arrived.wait(deadline - time.monotonic())
-            self._arrived.clear()
-            self.settled()
+        """Take no further part. Who is still here leaves once the others miss this server.
+
+        Raises HistoryError.
+        """
         self._engine.close()
         if not self._steps:
             self._replica.close(self.cluster.dump())
@@ -199,8 +194,16 @@ class JetStreamLog:
             return CAN_NOT_WRITE.format(self._failure)
         return NO_ENGINE if time.monotonic() - self._engine.waits_since > TROUBLE_SECONDS else ""
 
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Where clients find the servers, this one first."""
+        others = [life.address for life in self.cluster.servers() if life.id != self._life]
+        return (self._server, *others) if self._server else ()
+
     def propose(self, entries: Sequence[Entry]) -> None:
         """Hand over entries, to be committed in this order. Requires `ready`."""
+        if any(isinstance(entry, Stop) for entry in entries):
+            self._server = ""
         self._propose([item for entry in entries for item in self._operations(entry)])
 
     def settled(self) -> list[Result]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -54,6 +54,20 @@ class Log(Protocol):
     def settled(self) -> list[Result]:
         """What has been settled since the last call, in the order of the log."""
 
+    def on_settled(self, wake: Callable[[], None]) -> None:
+        """Have `wake` called, in whatever thread, when there may be something to settle."""
+
+    @property
+    def trouble(self) -> str:
+        """Why proposals wait for longer than they should, a sentence; "" where they don't."""
+
+    @property
+    def servers(self) -> tuple[str, ...]:
+        """Where clients find the servers of this log, this one first; empty where it is the only one."""
+
+    def open(self, where: str) -> None:
+        """Begin: this server is where clients find it. To be called first. Raises HistoryError."""
+
     def now(self) -> str:
         """The time that a record committed now would get."""
 
@@ -65,6 +79,8 @@ class LocalLog:
     """The log of a server on its own: to write is to commit."""
 
     ready = True  # a proposal is settled by the time that it returns
+    trouble = ""
+    servers: tuple[str, ...] = ()
 
     def __init__(self, history: History) -> None:
         self.history = history
@@ -86,6 +102,14 @@ class LocalLog:
     def settled(self) -> list[Result]:
         settled, self._settled = self._settled, []
         return settled
+
+    def on_settled(self, wake: Callable[[], None]) -> None:
+        pass
+
+    def open(self, where: str) -> None:
+        port = where.rpartition(":")[2]
+        self.propose([Append(record.draft(record.NOBODY, "server", "start", f"port {port}"), retry=True)])
+        self._settled.clear()
 
     def now(self) -> str:
         return max(record.format_time(time.time()), self.history.last_time)

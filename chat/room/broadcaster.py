@@ -14,13 +14,15 @@ import collections
 import contextlib
 import threading
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
 
 from chat import record
-from chat.log.entries import Append, Entry, Join, Leave
+from chat.log.entries import Append, Entry, Join, Leave, Stop
+from chat.log.file import Position
 from chat.log.log import Log, Result
 from chat.room.delivery import Delivery, Listener
 from chat.room.ending import LOST, Ending
+from chat.room.items import Awaited, Barrier, Item, Proposal, SendDirect, Subscribe, is_free
 
 # What may be pending; beyond it handlers wait, and with them their clients. No more than a processor's caches
 # hold: the same batch is copied to every socket, and a larger one is copied more slowly.
@@ -43,52 +45,10 @@ class Refused(Exception):
     """An entry was not committed; the message says why."""
 
 
-@dataclass(slots=True)
-class Proposal:
-    """An entry for the log. `author` is told where it fails; a Join or a Leave is of the author."""
-
-    entry: Entry
-    author: Listener | None = None
-
-
-@dataclass(slots=True)
-class Awaited(Proposal):
-    """An entry whose author's handler waits for the result."""
-
-    settled: threading.Event = field(default_factory=threading.Event, kw_only=True)
-    time: str = field(default="", kw_only=True)
-    why_not: str = field(default="", kw_only=True)
-
-
-@dataclass(slots=True)
-class SendDirect:
-    """Direct records for one listener."""
-
-    listener: Listener
-    drafts: bytes
-
-
-@dataclass(slots=True)
-class Subscribe:
-    """Somebody listens without being in the room."""
-
-    listener: Listener
-
-
-@dataclass(slots=True)
-class Barrier:
-    """Somebody waits until everything that was pending before this is done."""
-
-    reached: threading.Event
-
-
-Item = Proposal | SendDirect | Subscribe | Barrier
-
-
 class Broadcaster:
     """What is pending, and who listens. `run` is the thread; everything public is for the other threads."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, hear: Callable[[Result], None]) -> None:
         # The lock guards what is pending, how much waits for each listener, and how each listener ends. No
         # file and no socket is touched while it is held.
         self._lock = threading.Lock()
@@ -104,6 +64,9 @@ class Broadcaster:
         self._batch: collections.deque[Item] = collections.deque()  # taken from pending, not yet done
         self._in_flight: collections.deque[Proposal] = collections.deque()  # proposed, not yet settled
         self._delivery = Delivery(log, self._taken, self._lost)
+        self._hear = hear  # is given what the log has settled that was not proposed here
+        self._told: set[Listener] = set()  # who knows that their proposals wait
+        log.on_settled(self._delivery.wake)
 
     # ------------------------------------------------------------------------------- for the other threads
 
@@ -112,7 +75,7 @@ class Broadcaster:
         with self._lock:
             self._post(Proposal(entry, author))
 
-    def commit(self, entry: Entry, author: Listener) -> str:
+    def commit(self, entry: Entry, author: Listener | None = None) -> str:
         """Have an entry committed, and wait for it; its time. Raises Refused, Closed."""
         awaited = Awaited(entry, author)
         with self._lock:
@@ -122,7 +85,7 @@ class Broadcaster:
             raise Refused(awaited.why_not)
         return awaited.time
 
-    def say(self, author: Listener | None, drafts: bytes) -> None:
+    def say(self, author: Listener | None, drafts: bytes, author_id: str = "") -> None:
         """Have records committed and so sent to everybody, the author among them (R28).
 
         Waits while too much is pending. Raises Closed.
@@ -130,7 +93,7 @@ class Broadcaster:
         with self._lock:
             while self._pending_bytes > PENDING_BYTES and not self._closed:
                 self._not_full.wait()
-            self._post(Proposal(Append(drafts, retry=author is None), author))
+            self._post(Proposal(Append(drafts, author_id, retry=author is None), author))
 
     def answer(self, listener: Listener, drafts: bytes) -> None:
         """Send direct records to a listener, from its own handler, which first waits until it is not full.
@@ -190,7 +153,7 @@ class Broadcaster:
         farewell = record.draft(record.NOBODY, "server", "notice", notice)
         stopped = record.draft(record.NOBODY, "server", "stop")
         with self._lock, contextlib.suppress(Closed):
-            self._post(Proposal(Append(farewell + stopped, retry=True)))
+            self._post(Proposal(Stop(farewell + stopped, retry=True)))
             self._closed = True
             self._not_full.notify_all()
 
@@ -248,6 +211,10 @@ class Broadcaster:
         if not self._batch:
             self._take_pending()
         self._work_off()
+        if self._log.trouble:
+            self._bear_with_it()
+        elif self._told:
+            self._told.clear()
         self._delivery.deliver()
 
     def _wait(self) -> None:
@@ -283,6 +250,24 @@ class Broadcaster:
             self._batch.popleft()
         self._log.propose([proposal.entry for proposal in self._in_flight])
 
+    def _bear_with_it(self) -> None:
+        """While proposals wait: tell their authors once, and do what needs no log for everybody else."""
+        with self._lock:
+            proposed = (*self._in_flight, *self._batch, *self._pending)
+            waiting = {item.author for item in proposed if isinstance(item, Proposal) and item.author}
+            free = [item for item in self._pending if is_free(item, waiting)]
+            self._pending = [item for item in self._pending if not is_free(item, waiting)]
+            self._pending_bytes -= sum(len(item.drafts) for item in free if isinstance(item, SendDirect))
+        for item in [item for item in self._batch if is_free(item, waiting)]:
+            self._batch.remove(item)
+            self._do(item)
+        for item in free:
+            self._do(item)
+        sentence = record.draft(record.NOBODY, "server", "/waiting", self._log.trouble)
+        for author in waiting - self._told:
+            self._told.add(author)
+            self.queue_direct(author, sentence)
+
     def _do(self, item: Item) -> None:
         if isinstance(item, SendDirect):
             self._delivery.queue_direct(item.listener, item.drafts)
@@ -301,6 +286,8 @@ class Broadcaster:
             own = bool(self._in_flight) and self._in_flight[0].entry is result.entry
             if own:
                 self._tell_author(self._in_flight.popleft(), result)
+            else:
+                self._hear(result)
             if not result.why_not:
                 committed = True
                 coalesce = coalesce and isinstance(result.entry, Join | Leave)
@@ -322,10 +309,20 @@ class Broadcaster:
 
     def _refuse(self, author: Listener, why: str, times: int) -> None:
         """Tell the author of so many records that they were not committed: each line is answered (R27)."""
-        errors = record.draft(record.NOBODY, "server", "/error", why) * times
+        self.queue_direct(author, record.draft(record.NOBODY, "server", "/error", why) * times)
+
+    # ----- for `hear`, in the thread
+
+    def queue_direct(self, listener: Listener, drafts: bytes) -> None:
+        """Send direct records that nobody here has proposed."""
         with self._lock:
-            author.direct_bytes += len(errors)
-        self._delivery.queue_direct(author, errors)
+            listener.direct_bytes += len(drafts)
+        self._delivery.queue_direct(listener, drafts)
+
+    def release(self, listener: Listener, ending: Ending, position: Position) -> None:
+        """The listener's leave is committed, and ends there: its handler wakes up, and proposes none."""
+        self._delivery.detach(listener, position, hears_rest=ending.hears_rest)
+        self.end(listener, ending)
 
     # ----- the end
 
@@ -333,7 +330,9 @@ class Broadcaster:
         """Send what is still to be sent, while somebody takes it and there is time."""
         deadline = time.monotonic() + STOP_SECONDS
         self._round()
-        while time.monotonic() < deadline and (self._in_flight or self._delivery.is_behind()):
+        while time.monotonic() < deadline and (
+            self._in_flight or self._batch or self._pending or self._delivery.is_behind()
+        ):
             self._delivery.wait(0 if self._delivery.due else 0.01)
             self._round()
 

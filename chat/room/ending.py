@@ -40,3 +40,11 @@ EXPELLED = Ending(record.LEFT_EXPELLED)
 def kicked(by: str, because: str) -> Ending:
     """An admin ended the connection; `because` is empty, or ": " and the reason."""
     return Ending(f"{record.LEFT_KICKED}{by}{because}")
+
+
+def ending_of(reason: str) -> Ending:
+    """The ending of a member whose leave, with this reason, another server has proposed."""
+    for ending in (RECONNECTING, BANNED, SERVER_STOPPED):
+        if ending.reason == reason:
+            return ending
+    return Ending(reason, hears_rest=reason != record.LEFT_LOST)

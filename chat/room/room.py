@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
+import hashlib
+import secrets
 import socket
 import threading
 from collections.abc import Callable
@@ -11,12 +12,12 @@ from pathlib import Path
 
 from chat import record
 from chat.log import entries
-from chat.log.entries import Presence
+from chat.log.entries import Leave, Presence, TakeOver
 from chat.log.file import HistoryFile
-from chat.log.log import NAME_TAKEN, Log
+from chat.log.log import NAME_TAKEN, Log, Result
 from chat.room.broadcaster import Broadcaster, Closed, Refused
 from chat.room.delivery import Listener, session_record
-from chat.room.ending import RECONNECTING, Ending
+from chat.room.ending import RECONNECTING, Ending, ending_of
 
 TAKEOVER_SECONDS = 10  # for the earlier connection of a resumed session to end; it takes milliseconds
 
@@ -86,14 +87,13 @@ class Room:
 
     def __init__(self, log: Log) -> None:
         self.log = log
-        self._broadcaster = Broadcaster(log)
+        self._broadcaster = Broadcaster(log, self._hear)
         self._lock = threading.Lock()  # guards the next two
         self._members: dict[str, Member] = {}  # by the id of their presence
         self._sessions: dict[str, Member] = {}  # by token
-        self._ids = itertools.count(1)
+        self._servers = log.servers  # as the members were told
         # What others do with the broadcaster, they do with the room.
         self.run = self._broadcaster.run
-        self.say = self._broadcaster.say
         self.answer = self._broadcaster.answer
         self.send_direct = self._broadcaster.send_direct
         self.wait_not_full = self._broadcaster.wait_not_full
@@ -113,9 +113,9 @@ class Room:
 
     # ----- coming and going
 
-    def presence(self, name: str, address: str) -> Presence:
+    def presence(self, name: str, address: str, token: str = "") -> Presence:
         """Somebody who may join under this name."""
-        return Presence(str(next(self._ids)), name, address)
+        return Presence(secrets.token_urlsafe(9), name, address, session=_session(token))
 
     def start(self, replay: int | None, resume: Resume | None) -> Start:
         """R41: where to start: exactly where the session was cut off, else before the last `replay` records.
@@ -135,7 +135,7 @@ class Room:
         """
         if member.token:
             session = session_record(member.token, start.offset, start.file.end)
-            first = record.stamp(self.now(), session) + first
+            first = record.stamp(self.now(), session + self._servers_record()) + first
         member.seek(start.file, start.offset, first)
         with self._lock:
             self._members[member.presence.id] = member
@@ -158,7 +158,8 @@ class Room:
         """
         reason = self._broadcaster.decide_ending(member, ending).reason
         try:
-            self._broadcaster.propose(entries.leave(member.presence, reason), member)
+            if member.detach_at is None:  # else another server has proposed it
+                self._broadcaster.propose(entries.leave(member.presence, reason), member)
         except Closed:
             self._broadcaster.wait_finished()
             return
@@ -172,13 +173,20 @@ class Room:
         """
         with self._lock:
             member = self._sessions.get(token)
-        if member is None:
+        if self.log.servers:  # it may be at another of them
+            self._broadcaster.commit(TakeOver(b"", _session(token)))
+        elif member is None:
             self.flush()  # the connection may have ended a moment ago, with its last lines still pending
+        if member is None:
             return False
         self.end(member, RECONNECTING)
         if not member.gone.wait(TAKEOVER_SECONDS):
             raise TimeoutError
         return True
+
+    def say(self, author: Listener | None, drafts: bytes) -> None:
+        """Have records committed and so sent to everybody. Waits while too much is pending. Raises Closed."""
+        self._broadcaster.say(author, drafts, author.presence.id if isinstance(author, Member) else "")
 
     # ----- who is here
 
@@ -200,6 +208,28 @@ class Room:
         """Start a new history, on behalf of somebody; the author is told where that fails. Raises Closed."""
         self._broadcaster.propose(entries.clear(address, name), author)
 
+    # ----- what other servers have proposed; in the broadcaster's thread
+
+    def _hear(self, result: Result) -> None:
+        """Take in what the log has settled that was not proposed here."""
+        entry = result.entry
+        if isinstance(entry, Leave):
+            with self._lock:
+                member = self._members.get(entry.presence.id)
+            if member:
+                self._broadcaster.release(member, ending_of(entry.reason), result.end)
+        if self.log.servers != self._servers:
+            self._servers = self.log.servers
+            with self._lock:
+                told = [member for member in self._members.values() if member.token]
+            for member in told:
+                self._broadcaster.queue_direct(member, self._servers_record())
+
+    def _servers_record(self) -> bytes:
+        """The draft that tells a client where to go if this server is gone; empty where there is no other."""
+        servers = " ".join(self.log.servers)
+        return record.draft(record.NOBODY, "server", "/servers", servers) if servers else b""
+
     # ----- parts
 
     def _commit(self, entry: entries.Entry, member: Member) -> None:
@@ -215,6 +245,11 @@ class Room:
             self._members.pop(member.presence.id, None)
             if self._sessions.get(member.token) is member:
                 del self._sessions[member.token]
+
+
+def _session(token: str) -> str:
+    """What the log knows a session by, whose token is nobody else's business."""
+    return hashlib.sha256(token.encode()).hexdigest()[:32] if token else ""
 
 
 def _was_at(file: HistoryFile, resume: Resume) -> bool:

@@ -38,7 +38,7 @@ def admit(
     if ban := _ban(service, address, request.name):
         raise CommandError(refusal(ban))
     token = _token(service, request)
-    member = make_member(room.presence(request.name, address), token)
+    member = make_member(room.presence(request.name, address, token), token)
     member.muted = not service.muted.isdisjoint((record.name_key(request.name), token))
     start = room.start(request.replay, request.resume)
     first = b"" if start.exact else record.stamp(room.now(), error(NOT_THERE))

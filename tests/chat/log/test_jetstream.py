@@ -13,7 +13,7 @@ from chat import record
 from chat.log import entries, jetstream, snapshot
 from chat.log.cluster import CUT_OFF
 from chat.log.engine import Address
-from chat.log.entries import Append, Direct, Entry, Presence, TakeOver
+from chat.log.entries import Append, Direct, Entry, Presence, Stop, TakeOver
 from chat.log.history import History, HistoryError
 from chat.log.jetstream import JetStreamLog
 from chat.log.log import NAME_TAKEN, Result
@@ -64,6 +64,11 @@ class Server:
         """The history, once it is as long as the longest."""
         self.until(lambda: all(self.log.cluster.sequence >= other.log.cluster.sequence for other in others))
         return self.path.read_bytes()
+
+    def stop(self) -> None:
+        """Leave in order."""
+        self.propose(Stop(b"", retry=True))
+        self.log.close()
 
     def crash(self) -> None:
         """End without a word."""
@@ -151,7 +156,7 @@ def test_a_server_that_was_away_applies_what_it_missed(server: Make) -> None:
     b.propose(*[notice(f"while {number}") for number in range(500)])
     again = server("a").open()
     assert again.catch_up(b) == b.catch_up(again)
-    again.log.close()
+    again.stop()
     b.propose(notice("more"))
     again = server("a").open()
     assert again.catch_up(b) == b.catch_up(again)
@@ -206,7 +211,7 @@ def test_the_log_forgets_and_a_new_server_begins_from_a_snapshot(
     who = alice()
     a.propose(entries.join(who))
     away.catch_up(a)
-    away.log.close()
+    away.stop()
     for number in range(40):
         a.propose(notice(f"{number} " + "x" * 1000))
     a.until(lambda: a.log._engine.info().state.first_seq > 20)  # type: ignore[union-attr]

@@ -1,0 +1,44 @@
+"""The server's arguments."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from chat.front.arguments import parser
+from chat.paths import default_history
+
+
+def test_nothing_need_be_said() -> None:
+    options = parser().parse_args([])
+    assert (options.port, options.history, options.cluster) == (9999, default_history(), ())
+
+
+def test_the_nodes_of_a_cluster_are_a_list() -> None:
+    options = parser().parse_args(["--cluster", "nats://a:4222,tls://user:secret@[::1]:4222"])
+    assert options.cluster == ("nats://a:4222", "tls://user:secret@[::1]:4222")
+
+
+@pytest.mark.parametrize("where", ["chat.example:9999", "192.0.2.1:1", "[2001:db8::1]:9999"])
+def test_where_clients_find_the_server(where: str) -> None:
+    assert parser().parse_args(["--advertise", where]).advertise == where
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--port", "70000"],
+        ["--rate", "-1"],
+        ["--cluster", "localhost"],
+        ["--cluster", "nats://a, nats://b"],
+        ["--chat", "two words"],
+        ["--advertise", "host"],
+        ["--advertise", "2001:db8::1:9999"],
+        ["--advertise", "a host:1"],
+    ],
+)
+def test_what_can_not_be_meant_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(arguments)
+    assert re.search(r"needed, .*not ", capsys.readouterr().err)

@@ -1,0 +1,133 @@
+"""Several servers that are one chat: real processes, a real engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clusters import Cluster, cluster
+from tests.harness import Client, texts
+from tests.system.test_server import run
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> Iterator[Cluster]:
+    """A cluster on an engine of one node."""
+    with cluster(tmp_path) as made:
+        yield made
+
+
+def test_two_servers_are_one_chat(chat: Cluster) -> None:
+    a, b = chat.start("a"), chat.start("b")
+    alice, bob = chat.join(a, "alice"), chat.join(b, "bob")
+    alice.send("hello")
+    assert bob.until("message").text == "hello"
+    bob.send("hi", "there")
+    alice.until("message", "there")
+    assert texts(alice.history()) == ["hello", "hi", "there"]
+    bob.send("clear")
+    assert alice.until("clear").name == "bob"
+    chat.until_equal(a, b)
+    alice.close()
+    bob.until("leave", "connection closed", "alice")
+    assert a.stop() == b.stop() == 0
+
+
+def test_of_two_who_want_a_name_one_has_it(chat: Cluster) -> None:
+    a, b = chat.start("a"), chat.start("b")
+    clients = [chat.join(server, None) for server in (a, b) for _ in range(5)]
+    for client in clients:
+        client.send("alice")
+    got = []
+    for client in clients:
+        while (found := client.next()).kind not in ("join", "/error") or found.name == "bob":
+            pass
+        got.append(found.kind if found.kind == "/error" else found.name)
+    refused = sum(1 for kind in got if kind == "/error")
+    assert refused == len(clients) - 1
+    assert chat.until_equal(a, b).count(b"\tjoin\t") == 1
+
+
+def test_a_session_goes_on_at_another_server(chat: Cluster) -> None:
+    a, b = chat.start("a"), chat.start("b")
+    alice, bob = chat.resuming(a, "alice"), chat.join(b, "bob")
+    for number in range(5):
+        alice.client.send(f"{number}")
+        bob.until("message", f"{number}")
+        bob.send(f"answer {number}")
+        alice.move(b if number % 2 == 0 else a)
+    bob.send("last")
+    alice.client.until("message", "last")
+    whole = chat.until_equal(a, b)
+    assert whole.endswith(alice.history())
+    assert whole.count(b"alice\tleave\treconnecting") == 5
+
+
+def test_clients_know_where_to_go(chat: Cluster) -> None:
+    a = chat.start("a")
+    alice = chat.join(a, "alice", "/session")
+    assert servers(alice) == [a.port]
+    b = chat.start("b")
+    alice.until("/servers")
+    assert servers(alice) == [a.port, b.port]
+    bob = chat.join(b, "bob", "/session")
+    assert servers(bob) == [b.port, a.port]
+    b.stop()
+    alice.until("/servers")
+    assert servers(alice) == [a.port]
+    assert [found.name for found in alice.records if found.kind == "leave"] == ["bob"]
+
+
+def servers(client: Client) -> list[int]:
+    """The ports of the servers that the client was told of last."""
+    told = [found.text for found in client.records if found.kind == "/servers"][-1]
+    return [int(each.rpartition(":")[2]) for each in told.split()]
+
+
+def test_a_dead_server_is_missed_and_its_people_leave(chat: Cluster) -> None:
+    a, b = chat.start("a"), chat.start("b")
+    alice, bob = chat.join(a, "alice"), chat.join(b, "bob")
+    alice.send("hello")
+    bob.until("message", "hello")
+    a.kill()
+    bob.until("leave", "connection lost", "alice")
+    again = chat.start("a")
+    bob.until("notice", f"The server 127.0.0.1:{a.port} is here.")
+    chat.until_equal(again, b)
+
+
+def test_a_server_that_starts_again_at_once_frees_the_names(chat: Cluster) -> None:
+    a, b = chat.start("a"), chat.start("b")
+    alice = chat.join(a, "alice")
+    a.kill()
+    alice.close()
+    again = chat.start("a")
+    alice = chat.join(again, "alice")
+    chat.until_equal(again, b)
+
+
+def test_the_first_server_starts_the_chat_and_the_last_one_stops_it(chat: Cluster) -> None:
+    a, b = chat.start("a"), chat.start("b")
+    assert a.stop() == b.stop() == 0
+    kinds = [(found.kind, found.text) for found in b.records()]
+    assert kinds == [
+        ("start", f"127.0.0.1:{a.port}"),
+        ("notice", f"The server 127.0.0.1:{b.port} is here."),
+        ("notice", f"The server 127.0.0.1:{a.port} has stopped."),
+        ("notice", f"The server 127.0.0.1:{b.port} has stopped."),
+        ("stop", ""),
+    ]
+
+
+def test_a_history_that_is_not_the_chats_is_refused_with_a_sentence(chat: Cluster) -> None:
+    chat.start("a")
+    history = chat.folder / "history.txt"
+    line = "2026-11-24T10:00:00.000Z\t10.0.0.1\tbob\tmessage\tmine\n"
+    history.write_text(line)
+    ended = run("--history", str(history), "--port", "0", "--cluster", chat.engine.urls)
+    assert ended.returncode == 1
+    assert "is not the chat's history" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert history.read_text() == line
