@@ -182,7 +182,7 @@ class Cluster:
         self.generation += 1
         kept = "" if forget else self._kept_name()
         fate = f"is kept as {kept}" if kept else "was deleted"
-        drafts = record.draft(address, name, "clear", f"The history before this {fate}.")
+        drafts = record.draft(address, name, "clear", f"The earlier history {fate}.")
         return Step(entry=entry or Clear(b"", address, name), clear=Cleared(drafts, kept))
 
     def _kept_name(self) -> str:

@@ -1,4 +1,4 @@
-"""Entries: what is proposed to the log, as pure data. The log orders them, and decides on them."""
+"""Entries: what is proposed to the log, as pure data. The log orders them and decides their fate."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chat import record
 class Presence:
     """Somebody in the room, as the log knows them. `since` is the time of their join, "" before it.
 
-    `session` is what a TakeOver names them by; "" where they can't be taken over.
+    `session` is the name by which a TakeOver refers to them; "" if they can't be taken over.
     """
 
     id: str
@@ -32,7 +32,7 @@ class Entry:
 class Append(Entry):
     """What was said, by the presence with the id `author`; "" is the server.
 
-    `retry`: nobody would say it again, so a failed one is written with the next append.
+    `retry`: nobody would repeat it, so if it fails it is written with the next append.
     """
 
     author: str = ""
@@ -46,14 +46,14 @@ class Stop(Append):
 
 @dataclass(slots=True, eq=False)
 class Join(Entry):
-    """Somebody comes in. Refused where the name is taken."""
+    """Somebody joins. Refused if the name is taken."""
 
     presence: Presence
 
 
 @dataclass(slots=True, eq=False)
 class Rename(Entry):
-    """Somebody takes another name. Refused where it is taken."""
+    """Somebody takes another name. Refused if it is taken."""
 
     presence: Presence
     name: str
@@ -61,7 +61,7 @@ class Rename(Entry):
 
 @dataclass(slots=True, eq=False)
 class Leave(Entry):
-    """Somebody is gone. Never refused: where it can't be written now, it is written with the next append."""
+    """Somebody leaves. Never refused: if it can't be written now, it is written with the next append."""
 
     presence: Presence
     reason: str
@@ -69,7 +69,7 @@ class Leave(Entry):
 
 @dataclass(slots=True, eq=False)
 class Clear(Entry):
-    """The history starts anew. The log writes the record itself, so there are no drafts."""
+    """A new history starts. The log writes the record itself, so there are no drafts."""
 
     address: str
     name: str
@@ -77,14 +77,14 @@ class Clear(Entry):
 
 @dataclass(slots=True, eq=False)
 class Direct(Entry):
-    """Direct records for somebody at another server. Refused where they are not here."""
+    """Direct records for somebody at another server. Refused if they are not here."""
 
     recipient: str
 
 
 @dataclass(slots=True, eq=False)
 class Change(Entry):
-    """A value of a table that all servers share, such as a ban; "" takes the key out. It has no drafts."""
+    """A value of a table that all servers share, such as a ban; "" removes the key. It has no drafts."""
 
     table: str
     key: str
@@ -93,23 +93,23 @@ class Change(Entry):
 
 @dataclass(slots=True, eq=False)
 class TakeOver(Entry):
-    """Whoever has this session, at whatever server, leaves; the log writes the record itself."""
+    """Whoever has this session leaves, at whichever server; the log writes the record itself."""
 
     session: str
 
 
 def join(presence: Presence) -> Join:
-    """The entry with which somebody comes in."""
+    """The entry for somebody who joins."""
     return Join(record.draft(presence.address, presence.name, "join"), presence)
 
 
 def rename(presence: Presence, name: str) -> Rename:
-    """The entry with which somebody takes another name."""
+    """The entry for somebody who takes another name."""
     return Rename(record.draft(presence.address, presence.name, "rename", name), presence, name)
 
 
 def leave(presence: Presence, why: str) -> Leave:
-    """The entry with which somebody leaves."""
+    """The entry for somebody who leaves."""
     return Leave(record.draft(presence.address, presence.name, "leave", why), presence, why)
 
 

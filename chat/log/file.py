@@ -1,4 +1,4 @@
-"""One file of records that only grows: read anywhere, appended to at its end.
+"""One append-only file of records, readable anywhere.
 
     history.txt    |rec|rec|rec|rec|rec|rec|rec|rec|
                         ^ a reader is an offset     ^ end: records are appended here, whole or not at all
@@ -20,27 +20,27 @@ from chat.record import RECORD_BYTES, NotARecord, Record
 
 Position = tuple[int, int]  # in the history: the file's number, the offset in it
 
-BLOCK = 64 * 1024  # what is read at once when looking for something in the file
+BLOCK = 64 * 1024  # read at once when searching the file
 SHORTEST_RECORD = len("2026-11-21T10:15:42.123Z\t-\ta\ta\t\n")  # in bytes
 
 MOVES_OPEN_FILES = os.name != "nt"
-_PREAD = hasattr(os, "pread")  # Windows has none: there a read moves the file's one position, under a lock
-_BINARY = getattr(os, "O_BINARY", 0)  # and there a file is text unless one says otherwise
+_PREAD = hasattr(os, "pread")  # Windows lacks it: there a read moves the file's only position, under a lock
+_BINARY = getattr(os, "O_BINARY", 0)  # Windows opens files as text by default
 _sync_data = getattr(os, "fdatasync", os.fsync)
 
 
 class HistoryFile:
     """One file of records, open for reading anywhere and for appending at its end.
 
-    Readers in any thread. What is before `opened_end` was there already and may have been edited by hand;
-    what comes after it is records that this process wrote.
+    Any thread may read. What is before `opened_end` was already there and may have been edited by hand; what
+    follows is records that this process wrote.
     """
 
     def __init__(self, path: Path, number: int) -> None:
         self.path = path
         self.number = number  # 0, 1, …: a later file is a later time
-        self.next: HistoryFile | None = None  # what took its place
-        # Where readers of the file before it continue; None: at its `clear`.
+        self.next: HistoryFile | None = None  # the file that replaced it
+        # Where readers of the previous file continue; None: at its `clear`.
         self.resume_offset: int | None = None
         self._position = threading.Lock()  # guards the file's position, where a read has to set it
         self._fd = -1
@@ -48,13 +48,13 @@ class HistoryFile:
         self.end = self.opened_end = os.fstat(self._fd).st_size
         self._recent = b""  # the last append, which most readers want next
         self._recent_start = self.end
-        self._lost_before = 0  # what was removed from the file from outside
+        self._lost_before = 0  # bytes before this offset were removed from outside
         self._may_have_partial = False  # a failed append may have left bytes past the end
 
     # ----- reading
 
     def read(self, offset: int, size: int) -> bytes:
-        """At most `size` bytes from offset on, whatever they are."""
+        """At most `size` bytes from the offset, whatever they are."""
         size = min(size, self.end - offset)
         if _PREAD:
             return os.pread(self._fd, size, offset)
@@ -63,16 +63,17 @@ class HistoryFile:
             return os.read(self._fd, size)
 
     def records(self, offset: int, size: int) -> tuple[int, bytes | memoryview]:
-        """Records from offset on: where they begin, and at most `size` bytes of them, or all the last append.
+        """Records from the offset: where they begin, and at most `size` bytes of them, or all of the last
+        append.
 
-        They begin behind offset where a line that is no record was passed over; then there may be no bytes
-        yet. An offset inside a record gives the rest of it. `size` is to be more than RECORD_BYTES.
+        They begin after the offset if a line that is not a record was skipped; then there may be no bytes
+        yet. An offset inside a record returns the rest of it. `size` must exceed RECORD_BYTES.
         """
         if offset >= self._recent_start:
             passed = offset - self._recent_start
             return offset, self._recent if not passed else memoryview(self._recent)[passed:]
         if offset < self._lost_before or os.fstat(self._fd).st_size < self.end:
-            raise OSError(errno.EIO, "the history was shortened from outside")
+            raise OSError(errno.EIO, "the history was truncated from outside")
         if offset >= self.opened_end:
             return offset, self.read(offset, size)
         return self._checked(offset, min(size, self.opened_end - offset))
@@ -82,7 +83,7 @@ class HistoryFile:
         start = max(0, offset - RECORD_BYTES)
         block = self.read(start, offset - start + size)
         here = offset - start
-        line = block.rfind(b"\n", 0, here) + 1  # where the line begins that offset is in
+        line = block.rfind(b"\n", 0, here) + 1  # where the line around the offset begins
         if line or start == 0:
             run = record.HISTORY_RECORDS.match(block, line)
             if run and run.end() > here:
@@ -92,19 +93,19 @@ class HistoryFile:
     def blocks_back(self, end: int) -> Iterator[tuple[int, bytes]]:
         """The lines before `end`, newest block first: (offset of the first line, whole lines).
 
-        A line longer than BLOCK is in none of them.
+        Lines longer than BLOCK are left out.
         """
         while end > 0:
             start = max(0, end - BLOCK)
             block = self.read(start, end - start)
-            first = block.find(b"\n") + 1 if start else 0  # before it: the rest of a line from further up
+            first = block.find(b"\n") + 1 if start else 0  # before it: the rest of an earlier line
             last = block.rfind(b"\n") + 1
             if first < last:
                 yield start + first, block[first:last]
             end = start + first if first < last else start
 
     def start_of_last(self, count: int) -> int:
-        """Where the last `count` records begin; 0 where there are not so many."""
+        """Where the last `count` records begin; 0 if there are fewer."""
         if count == 0:
             return self.end
         if count * SHORTEST_RECORD > self.end:
@@ -117,7 +118,7 @@ class HistoryFile:
         return 0
 
     def record_before(self, offset: int) -> Record | None:
-        """The record that ends at offset; None where none does."""
+        """The record that ends at the offset; None if none does."""
         if not 0 < offset <= self.end:
             return None
         block = self.read(max(0, offset - RECORD_BYTES), min(offset, RECORD_BYTES))
@@ -129,7 +130,7 @@ class HistoryFile:
             return None
 
     def last_record(self) -> Record | None:
-        """The newest line that is a record."""
+        """The newest record, if any."""
         for _, lines in self.blocks_back(self.end):
             for match in reversed(list(record.HISTORY_RECORD.finditer(lines))):
                 return record.parse(match.group())
@@ -138,7 +139,7 @@ class HistoryFile:
     # ----- writing: one thread
 
     def append(self, records: bytes, *, sync: bool = False) -> None:
-        """Write all of them or none; with `sync`, to the disk. Raises OSError."""
+        """Append all of the records or none; with `sync`, flush them to the disk. Raises OSError."""
         self._discard_partial()
         try:
             rest = memoryview(records)
@@ -152,10 +153,10 @@ class HistoryFile:
             self._discard_partial()
             raise
         self._recent_start, self._recent = self.end, records
-        self.end += len(records)  # last: a reader of `end` finds everything before it in the file
+        self.end += len(records)  # last: whatever is before `end` must be in the file
 
     def _discard_partial(self) -> None:
-        """Remove what a failed append left. Where that fails, it is tried again before the next append."""
+        """Remove what a failed append left; if that fails, try again before the next append."""
         if self._may_have_partial:
             os.ftruncate(self._fd, self.end)
             self._may_have_partial = False
@@ -170,21 +171,21 @@ class HistoryFile:
             return True
 
     def hand_over(self, successor: HistoryFile) -> None:
-        """Have readers continue at the end of the successor, once they have read what is still here."""
+        """Let readers continue at the end of the successor once they have read the rest of this file."""
         if os.fstat(self._fd).st_size < self.end:
             self._lost_before = self._recent_start = self.end
         successor.resume_offset = successor.end
         self.next = successor
 
     def truncate(self, end: int) -> None:
-        """Cut the file off at this offset. Raises OSError."""
+        """Truncate the file at this offset. Raises OSError."""
         os.ftruncate(self._fd, end)
         self.end = self._recent_start = end
         self.opened_end = min(self.opened_end, end)
         self._recent = b""
 
     def sync(self) -> None:
-        """Bring everything appended to the disk. Raises OSError."""
+        """Flush everything appended to the disk. Raises OSError."""
         _sync_data(self._fd)
 
     def rename(self, path: Path) -> None:
@@ -202,7 +203,7 @@ class HistoryFile:
                 self._open()
 
     def close(self) -> None:
-        """Close the descriptor; happens by itself once nothing refers to the file."""
+        """Close the descriptor. This happens by itself once nothing refers to the file."""
         self._closing()
 
     def _open(self) -> None:

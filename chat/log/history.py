@@ -1,11 +1,11 @@
-"""The history: the files of records, what clearing and outside changes do to them, and when they are synced.
+"""The history: files of records, how clearing and outside changes affect them, and when they are synced.
 
-Clearing starts a new file. A reader that has not finished the old one reads it to its end and continues in
-the `next`; the old one is closed when its last reader has left. So a reader never has to hurry:
+Clearing starts a new file. A reader still in the old file reads it to the end and continues with `next`; the
+old file is closed when its last reader has left. So no reader ever has to hurry:
 
     HistoryFile 1 (history.cleared-….txt) --next--> HistoryFile 2 (history.txt)
 
-Opening looks at the two ends of the file, so it does not depend on its size.
+Opening looks only at both ends of the file, so its cost does not depend on the size.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class HistoryError(Exception):
 
 
 class History:
-    """The history that this server writes. One thread appends and clears; any thread reads `file`.
+    """The history that this server writes. One thread appends and clears; any thread may read `file`.
 
     Raises HistoryError.
     """
@@ -67,16 +67,16 @@ class History:
 
     @property
     def position(self) -> Position:
-        """Where it ends."""
+        """The end of the history."""
         return self.file.number, self.file.end
 
     @property
     def last_time(self) -> str:
-        """The time of the newest record; "" where there is none."""
+        """The time of the newest record; "" if there is none."""
         return self._last_time
 
     def append(self, drafts: bytes, now: str) -> None:
-        """Append the drafts, stamped with this time: all of them, or none. Raises OSError."""
+        """Append the drafts, stamped with this time: all of them or none. Raises OSError."""
         self._pending_notice += self._take_up_changes()
         self.file.append(record.stamp(now, self._pending_notice + drafts), sync=self._sync == "always")
         self._pending_notice = b""
@@ -85,17 +85,17 @@ class History:
             self._unsynced.set()
 
     def clear(self, address: str, name: str, now: str) -> None:
-        """R9: start a new file that begins with a `clear` record; keep the old one, or delete it.
+        """R9: start a new file that begins with a `clear` record; keep the old file or delete it.
 
-        Raises OSError; the history is then as it was, or the old one could not be deleted.
+        Raises OSError: either the history is unchanged, or the old file could not be deleted.
         """
         self._pending_notice += self._take_up_changes()
         kept = self._kept_path(now)
         fate = "was deleted" if self._forget else f"is kept as {kept.name}"
-        self.start_anew(record.draft(address, name, "clear", f"The history before this {fate}."), now, kept)
+        self.start_anew(record.draft(address, name, "clear", f"The earlier history {fate}."), now, kept)
 
     def start_anew(self, drafts: bytes, now: str, kept: Path, *, forget: bool | None = None) -> None:
-        """Start a new file with these drafts; the old one is kept at the path, or deleted. Raises OSError."""
+        """Start a new file with these drafts; the old one is kept at the path or deleted. Raises OSError."""
         forget = self._forget if forget is None else forget
         new = HistoryFile(self._new_path, self.file.number + 1)
         try:
@@ -111,7 +111,7 @@ class History:
         self._last_time = max(now, self._last_time)
         self.file.next = new
         self.file = new
-        with contextlib.suppress(OSError):  # it is cleared, even if a power cut may undo that
+        with contextlib.suppress(OSError):  # it is cleared, although a power cut may undo that
             _sync_folder(self.path.parent)
         if forget and not MOVES_OPEN_FILES:
             kept.unlink()
@@ -126,7 +126,7 @@ class History:
             self.file.sync()
         except OSError as error:
             raise HistoryError(
-                f"{self.path}: what was said last may not be on the disk: {error.strerror}."
+                f"{self.path}: the latest messages may not be on the disk: {error.strerror}."
             ) from None
         finally:
             self.file.close()
@@ -135,13 +135,13 @@ class History:
     # ----- opening
 
     def _acquire(self, holder: str) -> FileLock:
-        if not self.path.name.isprintable():  # it stands in records
+        if not self.path.name.isprintable():  # it appears in records
             raise HistoryError(
-                f"{self.path.name!a} has characters that can't be printed. Name another file with --history."
+                f"{self.path.name!a} contains unprintable characters. Name another file with --history."
             )
         if not self.path.parent.is_dir():
             raise HistoryError(
-                f"{self.path.parent}: no such folder. Make it, or name another with --history."
+                f"{self.path.parent}: no such folder. Create it, or name another with --history."
             )
         if self.path.exists() and not self.path.is_file():
             raise HistoryError(f"{self.path} is not a file. Name another with --history.")
@@ -153,17 +153,17 @@ class History:
             ) from None
         except OSError as error:
             raise HistoryError(
-                f"{self.path.parent}: {error.strerror}. Name a folder that you may write to."
+                f"{self.path.parent}: {error.strerror}. Name a folder that you can write to."
             ) from None
 
     def _finish_clearing(self) -> None:
-        """Complete a `clear` that a crash cut short: the new file is not yet where the old one was."""
+        """Finish a `clear` that a crash interrupted before the new file took the place of the old one."""
         if self._new_path.exists() and not self.path.exists():
             self._new_path.rename(self.path)
         self._new_path.unlink(missing_ok=True)
 
     def _open(self, number: int) -> HistoryFile:
-        """The file at the history's path, without a torn end. Raises HistoryError, OSError."""
+        """Open the file at the history's path, and repair a torn end. Raises HistoryError, OSError."""
         file = HistoryFile(self.path, number)
         self._repair(file)
         last = file.last_record()
@@ -171,9 +171,9 @@ class History:
         return file
 
     def _take_up_changes(self) -> bytes:
-        """Reopen the file where it was changed from outside: shortened, replaced or removed.
+        """Reopen the file if it was changed from outside: truncated, extended, replaced or removed.
 
-        Returns the draft of a notice that says so, empty if nothing was changed. Raises OSError.
+        Returns the draft of a notice about it, empty if nothing changed. Raises OSError.
         """
         if not self.file.was_changed():
             return b""
@@ -192,10 +192,10 @@ class History:
         )
 
     def _repair(self, file: HistoryFile) -> None:
-        """Move a torn last line, which was never on the wire, to a file of its own."""
+        """Move a torn last line, which was never sent, to a file of its own."""
         whole = self._end_of_lines(file)
         if not self._looks_like_history(file, whole):
-            raise HistoryError(f"{self.path} is no chat history. Name another file with --history.")
+            raise HistoryError(f"{self.path} is not a chat history. Name another file with --history.")
         torn = file.end - whole
         if torn:
             aside = self.path.with_name(f"{self.path.stem}.torn{self.path.suffix}")
@@ -207,13 +207,13 @@ class History:
                 os.fsync(kept.fileno())
             file.truncate(whole)
             log.warning(
-                "The last line of %s was cut off in writing and never sent (%d bytes); it is now in %s.",
+                "The last line of %s was only partly written and never sent (%d bytes); it is now in %s.",
                 *(self.path.name, torn, aside.name),
             )
 
     @staticmethod
     def _end_of_lines(file: HistoryFile) -> int:
-        """The offset behind the last LF."""
+        """The offset after the last LF."""
         end = file.end
         while end > 0:
             start = max(0, end - BLOCK)
@@ -225,7 +225,7 @@ class History:
 
     @staticmethod
     def _looks_like_history(file: HistoryFile, whole: int) -> bool:
-        """Whether there are records at either end, or nothing yet: a chat must not be appended to a photo."""
+        """Whether either end has records, or there is nothing yet: a chat must not be appended to a photo."""
         if whole == 0:
             return record.could_begin(file.read(0, RECORD_BYTES))
         ends = (file.read(0, BLOCK), file.read(max(0, whole - BLOCK), BLOCK))
@@ -235,9 +235,9 @@ class History:
     # ----- the disk
 
     def _replace(self, old: HistoryFile, kept: Path, new: HistoryFile, *, forget: bool) -> None:
-        """Put the new file in the place of the old one, now `kept`. On OSError nothing has changed."""
+        """Put the new file in place of the old one, now `kept`. On OSError nothing has changed."""
         if forget and MOVES_OPEN_FILES:
-            new.rename(self.path)  # in one step: a crash leaves nothing of the old one
+            new.rename(self.path)  # atomic: a crash leaves nothing of the old file
             return
         old.rename(kept)
         try:
@@ -248,7 +248,7 @@ class History:
 
     def _kept_path(self, now: str) -> Path:
         """An unused name for the cleared history."""
-        stem = f"{self.path.stem}.cleared-{now.replace(':', '-')}"  # Windows has no colon in names
+        stem = f"{self.path.stem}.cleared-{now.replace(':', '-')}"  # Windows allows no colon in names
         path = self.path.with_name(stem + self.path.suffix)
         count = 1
         while path.exists():
@@ -263,13 +263,13 @@ class History:
             try:
                 self.file.sync()
             except OSError as error:
-                log.error("history: can't sync it to the disk: %s; trying again", error.strerror)
+                log.error("history: can't sync to the disk: %s; trying again", error.strerror)
                 self._unsynced.set()
             self._closed.wait(SYNC_SECONDS)
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make renames in the folder durable. Windows can't sync a folder; it does so by itself in time."""
+    """Make renames in the folder durable. Windows can't sync a folder, but does so by itself in time."""
     try:
         fd = os.open(folder, os.O_RDONLY)
     except OSError:

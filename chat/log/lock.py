@@ -1,4 +1,4 @@
-"""One server per history: a lock that the system lets go of by itself when its holder dies."""
+"""One server per history: a lock that the system releases when its holder dies."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import IO
 if sys.platform == "win32":
     import msvcrt
 
-    _LOCKED_BYTE = 1 << 30  # far behind the text, which stays readable: Windows' locks keep readers out
+    _LOCKED_BYTE = 1 << 30  # far past the text, which stays readable: Windows' locks keep readers out
 
     def _lock(file: IO[str]) -> None:
         os.lseek(file.fileno(), _LOCKED_BYTE, os.SEEK_SET)
@@ -25,25 +25,25 @@ else:
 
 
 class Locked(Exception):
-    """Somebody else holds the lock; the message is what the holder says of itself."""
+    """Another process holds the lock; the message says which."""
 
 
 class FileLock:
-    """Holds `path` locked from its making until `release`. The file holds one line that says by whom.
+    """Holds a lock on `path` until `release`. The file contains one line that says who holds it.
 
-    Raises Locked where another process has it, OSError where the file can't be made.
+    Raises Locked if another process has it, OSError if the file can't be created.
     """
 
     def __init__(self, path: Path, holder: str) -> None:
         self._path = path
         self._file = self._acquire()
-        with contextlib.suppress(OSError):  # a full disk: locked it is all the same
+        with contextlib.suppress(OSError):  # a full disk; it is locked all the same
             os.ftruncate(self._file.fileno(), 0)
             os.write(self._file.fileno(), f"{holder}\n".encode())
 
     def release(self) -> None:
-        """Let go, and leave no file behind where the system permits that."""
-        with contextlib.suppress(OSError):  # Windows does not remove an open file
+        """Release the lock, and remove the file if the system permits that."""
+        with contextlib.suppress(OSError):  # Windows doesn't remove an open file
             self._path.unlink()
         self._file.close()
 
@@ -62,7 +62,7 @@ class FileLock:
             file.close()
 
     def _is_still(self, file: IO[str]) -> bool:
-        """Whether the path still leads to the locked file: its last holder may just have removed it."""
+        """Whether the path still leads to the locked file: its previous holder may just have removed it."""
         try:
             return os.path.samestat(os.fstat(file.fileno()), self._path.stat())
         except FileNotFoundError:

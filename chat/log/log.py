@@ -2,11 +2,11 @@
 
     propose([entry, …])  -->  settled() -> [Result(entry, …), …]
 
-Until it is settled nobody knows the fate of an entry. What is committed is in the history and in the roster
-before its result is handed out. Times are the log's: a record's time is when it was committed, and
-never earlier than that of the record before it (R7).
+Until an entry is settled, nobody knows its fate. A committed entry is in the history and in the roster before
+its result is returned. The log sets the time of a record: when it was committed, never earlier than the
+record before it (R7).
 
-The local log commits by writing to the file, so everything is settled at once.
+The local log commits by writing to the file, so everything is settled immediately.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ log = logging.getLogger("chat.log")
 
 @dataclass(slots=True)
 class Result:
-    """What became of an entry: committed at `time`, its records ending at `end`; or `why_not`, a sentence."""
+    """The fate of an entry: committed at `time`, its records ending at `end`; or `why_not`, a sentence."""
 
     entry: Entry
     end: Position
@@ -39,20 +39,20 @@ class Result:
 
 
 class Log(Protocol):
-    """One order of entries. One thread proposes and settles; any thread reads the rest."""
+    """One order of entries. One thread proposes and settles; any thread may read the rest."""
 
     history: History
     roster: Roster
 
     @property
     def ready(self) -> bool:
-        """Whether it takes a proposal now: nothing is in flight."""
+        """Whether it accepts a proposal now: nothing is in flight."""
 
     def propose(self, entries: Sequence[Entry]) -> None:
-        """Hand over entries, to be committed in this order. Requires `ready`."""
+        """Propose entries, to be committed in this order. Requires `ready`."""
 
     def settled(self) -> list[Result]:
-        """What has been settled since the last call, in the order of the log."""
+        """The results since the last call, in the order of the log."""
 
     def on_settled(self, wake: Callable[[], None]) -> None:
         """Have `wake` called, in whatever thread, when there may be something to settle."""
@@ -72,13 +72,13 @@ class Log(Protocol):
         """The time that a record committed now would get."""
 
     def close(self) -> None:
-        """Sync and close what is kept. Raises HistoryError."""
+        """Sync and close the history. Raises HistoryError."""
 
 
 class LocalLog:
     """The log of a server on its own: to write is to commit."""
 
-    ready = True  # a proposal is settled by the time that it returns
+    ready = True  # `propose` settles before it returns
     trouble = ""
     servers: tuple[str, ...] = ()
 
@@ -86,8 +86,8 @@ class LocalLog:
         self.history = history
         self.roster = Roster()
         self._settled: list[Result] = []
-        self._unwritten = b""  # drafts that nobody would repeat; they go before the next append
-        self._failure = ""  # why nothing can be written
+        self._unwritten = b""  # drafts to be retried: they go before the next append
+        self._failure = ""  # why writing fails, while it does
 
     def propose(self, entries: Sequence[Entry]) -> None:
         """Commit the entries: one write for each run of them between clears."""
@@ -145,7 +145,7 @@ class LocalLog:
             self._settled.append(Result(entry, (number, end), now))
 
     def _reject(self, entries: Sequence[Entry], refused: set[Entry], why: str) -> None:
-        """Settle entries that could not be written. Who leaves is gone all the same."""
+        """Settle entries that could not be written. A member that leaves is gone all the same."""
         end = self.history.position
         for entry in entries:
             if isinstance(entry, Leave):
@@ -169,7 +169,7 @@ class LocalLog:
         self._settled.append(Result(entry, self.history.position, now, why_not))
 
     def _report(self, failure: str) -> str:
-        """Tell the host when writing starts to fail and when it works again, not each time between."""
+        """Tell the host when writing begins to fail and when it works again, not every time in between."""
         if failure != self._failure:
             log.error("history: %s", failure or "writing works again.")
             self._failure = failure

@@ -1,4 +1,4 @@
-"""The roster: who is here, as a function of what is committed. Names are decided here and nowhere else.
+"""The roster: who is here, as a function of what has been committed. Names are decided here and nowhere else.
 
 The rules are R14 to R16 of docs/protocol.md.
 """
@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from chat import record
 from chat.log.entries import Entry, Join, Leave, Presence, Rename
 
-RESERVED = "-"  # the id of who has the reserved names; no presence has it
+RESERVED = "-"  # the id that holds the reserved names; no presence has it
 
 
 class Roster:
-    """Who is here, by id and by name. One thread applies; any thread reads."""
+    """Who is here, by id and by name. One thread applies; any thread may read."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()  # guards the next two, and the names in them
@@ -23,27 +23,27 @@ class Roster:
         self._by_key: dict[str, Presence] = {}  # by record.name_key
 
     def find(self, name: str) -> Presence | None:
-        """Who has this name, in whatever case."""
+        """The holder of this name, whatever the case."""
         key = record.name_key(name)
         with self._lock:
             return self._by_key.get(key)
 
     def get(self, presence_id: str) -> Presence | None:
-        """Who has this id."""
+        """The presence with this id."""
         with self._lock:
             return self._by_id.get(presence_id)
 
     def all(self) -> list[Presence]:
-        """Who is here, in the order of coming."""
+        """Who is here, in the order of joining."""
         with self._lock:
             return list(self._by_id.values())
 
     # ----- for the log
 
     def refused(self, entries: Iterable[Entry]) -> set[Entry]:
-        """The entries that would come second to a name, if these were applied in order."""
+        """The entries whose name would be taken if these were applied in order."""
         refused: set[Entry] = set()
-        holders: dict[str, str] = {}  # id by key, where an earlier entry changes it; "" = free
+        holders: dict[str, str] = {}  # id by key, where an earlier entry changed it; "" = free
         for entry in entries:
             if isinstance(entry, Leave):
                 holders[record.name_key(entry.presence.name)] = ""
@@ -58,7 +58,7 @@ class Roster:
         return refused
 
     def apply(self, entry: Entry, now: str) -> None:
-        """Take in an entry that was committed at this time."""
+        """Apply an entry that was committed at this time."""
         if not isinstance(entry, Join | Rename | Leave):
             return
         presence = entry.presence
@@ -76,7 +76,7 @@ class Roster:
             self._by_id[presence.id] = self._by_key[record.name_key(presence.name)] = presence
 
     def _holder(self, key: str, holders: dict[str, str]) -> str:
-        """The id of who has the name once the entries so far are applied; "" where nobody has."""
+        """The id of the name's holder once the entries so far are applied; "" if it is free."""
         if key in record.RESERVED_NAMES:  # R15
             return RESERVED
         if key in holders:

@@ -114,7 +114,7 @@ def test_what_keeps_it_from_starting_gets_a_sentence(tmp_path: Path) -> None:
             (["--history", str(history)], f"in use by process {server.process.pid}"),
             (["--history", str(tmp_path / "nowhere" / "history.txt")], "no such folder"),
             (["--history", str(tmp_path)], "not a file"),
-            (["--history", str(binary)], "no chat history"),
+            (["--history", str(binary)], "not a chat history"),
             (["--history", str(tmp_path / "b"), "--host", "127.0.0.1", "--port", taken], f"port {taken}"),
             (["--history", str(tmp_path / "c"), "--host", "192.0.2.1", "--port", "0"], "can't listen"),
             (["--history", str(tmp_path / "d"), "--host", "no.such.host.invalid"], "can't listen"),

@@ -94,14 +94,14 @@ def test_a_whole_file_is_left_as_it_is(
 )
 def test_what_is_no_history_is_refused_and_not_touched(content: bytes, history_path: Path) -> None:
     history_path.write_bytes(content)
-    with pytest.raises(HistoryError, match="no chat history"):
+    with pytest.raises(HistoryError, match="not a chat history"):
         History(history_path)
     assert history_path.read_bytes() == content
 
 
 @pytest.mark.parametrize("name", ["a\tb.txt", "a\x1b[2J.txt", "a\nb.txt", "\udcff.txt", "\u202etxt.a"])
 def test_a_name_that_no_record_can_have_is_refused(name: str, tmp_path: Path) -> None:
-    with pytest.raises(HistoryError, match="can't be printed") as refused:
+    with pytest.raises(HistoryError, match="unprintable") as refused:
         History(tmp_path / name)
     assert str(refused.value).isprintable()
     assert not list(tmp_path.iterdir())
