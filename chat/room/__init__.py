@@ -1,5 +1,5 @@
-"""Who hears what is kept: the room, the broadcaster, and the delivery to each listener.
+"""Distribution: the room, the broadcaster, and the delivery to each listener.
 
-The broadcaster's thread alone proposes to the log and writes to listeners. This floor knows sockets as
-something to write bytes of the file to; it knows no protocol, commands or permissions.
+Only the broadcaster's thread proposes to the log and writes to listeners. To this layer a socket is something
+to write bytes of the file to; it knows no protocol, commands or permissions.
 """

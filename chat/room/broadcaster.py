@@ -2,10 +2,9 @@
 
     handlers --> pending --> broadcaster --> log (one append) --> listeners (delivery.py)
 
-To speak is to append to the file, to listen is to have a cursor into it. The broadcaster takes all that is
-pending, proposes it as one batch, and when that is committed (R7) gives each listener what lies between its
-cursor and the end. What is in the batch and needs no log (a direct record, a barrier) keeps its place in the
-order.
+To speak is to append to the file; to listen is to have a cursor into it. The broadcaster takes everything
+pending, proposes it as one batch, and once that is committed (R7) sends each listener what lies between its
+cursor and the end. Items that need no log (a direct record, a barrier) keep their place in the order.
 """
 
 from __future__ import annotations
@@ -24,17 +23,17 @@ from chat.room.delivery import Delivery, Listener
 from chat.room.ending import LOST, Ending
 from chat.room.items import Awaited, Barrier, Item, Proposal, SendDirect, Subscribe, is_free
 
-# What may be pending; beyond it handlers wait, and with them their clients. No more than a processor's caches
-# hold: the same batch is copied to every socket, and a larger one is copied more slowly.
+# Beyond this, handlers wait, and with them their clients. No more than a processor's cache holds: the batch
+# is copied to every socket, and a larger one would be copied more slowly.
 PENDING_BYTES = 256 * 1024
 DIRECT_BYTES = 256 * 1024  # direct records that may wait for one listener
-STOP_SECONDS = 5  # for the last records to reach everybody when the server stops
+STOP_SECONDS = 5  # to send the last records to everybody when the server stops
 
 SERVER_FAILED = "The server has failed."
 
 
 class Full(Exception):
-    """The listener has not taken the direct records that wait for it already."""
+    """Too many direct records are waiting for the listener already."""
 
 
 class Closed(Exception):
@@ -46,37 +45,37 @@ class Refused(Exception):
 
 
 class Broadcaster:
-    """What is pending, and who listens. `run` is the thread; everything public is for the other threads."""
+    """What is pending, and who listens. `run` is the thread; other public methods are for other threads."""
 
-    def __init__(self, log: Log, hear: Callable[[Result], None]) -> None:
-        # The lock guards what is pending, how much waits for each listener, and how each listener ends. No
-        # file and no socket is touched while it is held.
+    def __init__(self, log: Log, take_foreign: Callable[[Result], None]) -> None:
+        # Guards what is pending, how much waits for each listener, and how each listener ends. No file and
+        # no socket is touched while it is held.
         self._lock = threading.Lock()
-        self._not_full = threading.Condition(self._lock)  # there is room for more that is pending
+        self._not_full = threading.Condition(self._lock)  # there is room for more to be pending
         self._pending: list[Item] = []
         self._pending_bytes = 0
-        self._asleep = False  # the thread waits for its waker
+        self._asleep = False  # the thread is waiting for its waker
         self._closed = False
-        self._finished = threading.Event()  # the thread touches no connection any more
+        self._finished = threading.Event()  # the thread no longer touches any connection
 
-        # The thread's own.
+        # Used by the thread alone.
         self._log = log
         self._batch: collections.deque[Item] = collections.deque()  # taken from pending, not yet done
         self._in_flight: collections.deque[Proposal] = collections.deque()  # proposed, not yet settled
         self._delivery = Delivery(log, self._taken, self._lost)
-        self._hear = hear  # is given what the log has settled that was not proposed here
-        self._told: set[Listener] = set()  # who knows that their proposals wait
+        self._take_foreign = take_foreign  # called with results that were not proposed here
+        self._told: set[Listener] = set()  # those who know that their proposals wait
         log.on_settled(self._delivery.wake)
 
     # ------------------------------------------------------------------------------- for the other threads
 
     def propose(self, entry: Entry, author: Listener | None = None) -> None:
-        """Have an entry committed; its author is told where that fails. Doesn't wait. Raises Closed."""
+        """Have an entry committed; its author gets a `/error` if that fails. Doesn't wait. Raises Closed."""
         with self._lock:
             self._post(Proposal(entry, author))
 
     def commit(self, entry: Entry, author: Listener | None = None) -> str:
-        """Have an entry committed, and wait for it; its time. Raises Refused, Closed."""
+        """Have an entry committed, wait for it, and return its time. Raises Refused, Closed."""
         awaited = Awaited(entry, author)
         with self._lock:
             self._post(awaited)
@@ -86,7 +85,7 @@ class Broadcaster:
         return awaited.time
 
     def say(self, author: Listener | None, drafts: bytes, author_id: str = "") -> None:
-        """Have records committed and so sent to everybody, the author among them (R28).
+        """Commit records and so send them to everybody, the author included (R28).
 
         Waits while too much is pending. Raises Closed.
         """
@@ -96,7 +95,7 @@ class Broadcaster:
             self._post(Proposal(Append(drafts, author_id, retry=author is None), author))
 
     def answer(self, listener: Listener, drafts: bytes) -> None:
-        """Send direct records to a listener, from its own handler, which first waits until it is not full.
+        """Send direct records to a listener from its own handler, which first calls `wait_not_full`.
 
         Raises Closed.
         """
@@ -111,7 +110,7 @@ class Broadcaster:
             self._post_direct(listener, drafts)
 
     def wait_not_full(self, listener: Listener) -> None:
-        """Wait while the listener is backlogged; until it ends, at the latest."""
+        """Wait while the listener is backlogged, at most until it ends."""
         if not is_backlogged(listener):
             return
         with self._lock:
@@ -121,26 +120,26 @@ class Broadcaster:
             listener.not_full = None
 
     def subscribe(self, listener: Listener) -> None:
-        """Send the host what happens from now on, who is not in the room. Raises Closed."""
+        """Send a listener that is not in the room, the host's, what happens from now on. Raises Closed."""
         file = self._log.history.file
         listener.seek(file, file.end)
         with self._lock:
             self._post(Subscribe(listener))
 
     def flush(self) -> None:
-        """Return when everything that was pending is done. Raises Closed."""
+        """Return once everything that was pending is done. Raises Closed."""
         barrier = Barrier(threading.Event())
         with self._lock:
             self._post(barrier)
         barrier.reached.wait()
 
     def end(self, listener: Listener, ending: Ending) -> None:
-        """End the connection: its handler wakes up and leaves. The first ending counts."""
+        """End the connection: its handler wakes up and leaves. The first ending wins."""
         self.decide_ending(listener, ending)
         listener.interrupt()
 
     def decide_ending(self, listener: Listener, ending: Ending) -> Ending:
-        """How the connection ends: like this, unless that has been decided already."""
+        """Decide how the connection ends, unless that is decided already; how it does end."""
         with self._lock:
             listener.ending = listener.ending or ending
             listener.ended.set()
@@ -149,7 +148,7 @@ class Broadcaster:
             return listener.ending
 
     def stop(self, notice: str) -> None:
-        """Say so, write a `stop` record, and let the thread finish once everybody has it."""
+        """Announce it, write a `stop` record, and let the thread finish once everybody has both."""
         farewell = record.draft(record.NOBODY, "server", "notice", notice)
         stopped = record.draft(record.NOBODY, "server", "stop")
         with self._lock, contextlib.suppress(Closed):
@@ -158,7 +157,7 @@ class Broadcaster:
             self._not_full.notify_all()
 
     def wait_finished(self) -> None:
-        """Wait until the thread touches no connection any more."""
+        """Wait until the thread no longer touches any connection."""
         self._finished.wait()
 
     # ----- for the delivery
@@ -167,7 +166,7 @@ class Broadcaster:
         """The listener has taken direct records of this size."""
         with self._lock:
             listener.direct_bytes -= draft_bytes
-            # Not before half is free: or its handler would wake up for each record.
+            # Not before half is free, or its handler would wake up for each record.
             if listener.not_full and listener.direct_bytes <= DIRECT_BYTES // 2:
                 listener.not_full.notify_all()
 
@@ -183,7 +182,7 @@ class Broadcaster:
         listener.direct_bytes += len(drafts)
 
     def _post(self, item: Item) -> None:
-        """Add to what is pending, and wake the thread if it sleeps. Raises Closed."""
+        """Add an item to what is pending, and wake the thread if it sleeps. Raises Closed."""
         if self._closed:
             raise Closed
         self._pending.append(item)
@@ -212,7 +211,7 @@ class Broadcaster:
             self._take_pending()
         self._work_off()
         if self._log.trouble:
-            self._bear_with_it()
+            self._do_without_log()
         elif self._told:
             self._told.clear()
         self._delivery.deliver()
@@ -234,7 +233,7 @@ class Broadcaster:
             self._pending_bytes = 0
 
     def _work_off(self) -> None:
-        """Do what is in the batch, in order, as far as the log is ready for it."""
+        """Do the items of the batch, in order, as long as the log is ready for them."""
         self._settle()
         while self._batch and self._log.ready:
             if isinstance(self._batch[0], Proposal):
@@ -250,8 +249,8 @@ class Broadcaster:
             self._batch.popleft()
         self._log.propose([proposal.entry for proposal in self._in_flight])
 
-    def _bear_with_it(self) -> None:
-        """While proposals wait: tell their authors once, and do what needs no log for everybody else."""
+    def _do_without_log(self) -> None:
+        """While proposals wait, tell their authors once, and do what needs no log for everybody else."""
         with self._lock:
             proposed = (*self._in_flight, *self._batch, *self._pending)
             waiting = {item.author for item in proposed if isinstance(item, Proposal) and item.author}
@@ -279,7 +278,7 @@ class Broadcaster:
     # ----- what was settled
 
     def _settle(self) -> None:
-        """Take in what the log has settled; everybody is due if the history has grown."""
+        """Act on what the log has settled; everybody is due if the history has grown."""
         committed = False
         coalesce = True  # only joins and leaves, which may wait a moment
         for result in self._log.settled():
@@ -287,7 +286,7 @@ class Broadcaster:
             if own:
                 self._tell_author(self._in_flight.popleft(), result)
             else:
-                self._hear(result)
+                self._take_foreign(result)
             if not result.why_not:
                 committed = True
                 coalesce = coalesce and isinstance(result.entry, Join | Leave)
@@ -308,26 +307,26 @@ class Broadcaster:
             self._refuse(author, result.why_not, max(1, proposal.entry.drafts.count(b"\n")))
 
     def _refuse(self, author: Listener, why: str, times: int) -> None:
-        """Tell the author of so many records that they were not committed: each line is answered (R27)."""
+        """Tell the author that records were not committed: each line is answered (R27)."""
         self.queue_direct(author, record.draft(record.NOBODY, "server", "/error", why) * times)
 
-    # ----- for `hear`, in the thread
+    # ----- for `take_foreign`, in the thread
 
     def queue_direct(self, listener: Listener, drafts: bytes) -> None:
-        """Send direct records that nobody here has proposed."""
+        """Send direct records that nobody here has posted."""
         with self._lock:
             listener.direct_bytes += len(drafts)
         self._delivery.queue_direct(listener, drafts)
 
     def release(self, listener: Listener, ending: Ending, position: Position) -> None:
-        """The listener's leave is committed, and ends there: its handler wakes up, and proposes none."""
+        """The listener's leave is committed, and ends at this position: its handler wakes up."""
         self._delivery.detach(listener, position, hears_rest=ending.hears_rest)
         self.end(listener, ending)
 
     # ----- the end
 
     def _finish(self) -> None:
-        """Send what is still to be sent, while somebody takes it and there is time."""
+        """Send the rest, as long as there is time and somebody who takes it."""
         deadline = time.monotonic() + STOP_SECONDS
         self._round()
         while time.monotonic() < deadline and (
@@ -337,13 +336,13 @@ class Broadcaster:
             self._round()
 
     def _close(self) -> None:
-        """Release everybody who waits for the broadcaster."""
+        """Release every thread that waits for the broadcaster."""
         with self._lock:
             self._closed = True
             self._not_full.notify_all()
             undone = [*self._in_flight, *self._batch, *self._pending]
             self._pending = []
-        for item in undone:  # only where the broadcaster has failed
+        for item in undone:  # empty unless the broadcaster has failed
             if isinstance(item, Awaited):
                 item.why_not = SERVER_FAILED
                 item.settled.set()
@@ -359,5 +358,5 @@ class Broadcaster:
 
 
 def is_backlogged(listener: Listener) -> bool:
-    """Whether more direct records wait for the listener than may."""
+    """Whether more direct records than allowed wait for the listener."""
     return listener.direct_bytes > DIRECT_BYTES

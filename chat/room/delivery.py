@@ -1,17 +1,17 @@
 """The delivery: each listener gets what lies between its cursor and the end of the history.
 
-    file  |rec|rec|rec|rec|rec|rec|rec|     one non-blocking send to each listener that lacks something;
+    file  |rec|rec|rec|rec|rec|rec|rec|     one non-blocking send to each listener that is behind;
                ^           ^       ^        listeners at the same position share the same bytes
              stalled      due     up to date
 
-A listener whose socket is full is stalled: it stays where it is until the selector says that its socket is
+A listener whose socket is full is stalled: it stays where it is until the selector reports its socket
 writable again. Nothing is queued for it, so it costs no memory and holds up nobody (R34).
 
-Direct records (for one listener only) are the exception: they are queued, with a bound, each with its
-position in the history, and go out when the listener's cursor reaches it (R11): there is one order (R6).
+Direct records (for one listener only) are the exception: they are queued, up to a limit, each with its
+position in the history, and are sent when the listener's cursor reaches it (R11): there is one order (R6).
 
 It writes bytes of the file to plain non-blocking sockets and to nothing else. A client that needs other bytes
-(TLS, a browser, the console) is behind a socket pair, and its own handler thread moves them on.
+(TLS, a browser, the console) is behind a socket pair, from which its own thread forwards them.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ from chat.log.log import Log
 from chat.room import liveness
 from chat.room.ending import Ending
 
-PIECE_BYTES = 256 * 1024  # what a listener that is behind gets at once: about what a socket's buffer takes
-# Pieces that are kept in memory to be shared: listeners that are behind are mostly at the same positions.
+PIECE_BYTES = 256 * 1024  # sent at once to a listener that is behind: about what a socket's buffer takes
+# Pieces kept in memory to be shared: listeners that are behind are mostly at the same few positions.
 PIECES = 64
-# R8: joins and leaves alone wait before they are sent, for this many times what the last round to all took.
-# So a crowd that arrives at once costs a fifth of the time, not all of it; among ten it is a millisecond.
+# R8: joins and leaves alone wait before they are sent, for this many times the duration of the last round to
+# everybody. So a crowd that arrives at once takes a fifth of the time, not all of it; ten take a millisecond.
 COALESCING = 4
-COALESCING_SECONDS = 0.25  # at most, whatever held up the last round
+COALESCING_SECONDS = 0.25  # at most, however long the last round took
 CHECK_SECONDS = 10  # how often connections with unacknowledged bytes are checked
 
-DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)  # Windows has none: there the socket itself is non-blocking
+DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)  # Windows lacks it: there the socket itself is non-blocking
 NEVER = float("inf")
 
 # What to send next from a position; see HistoryFile.records.
@@ -49,18 +49,18 @@ Pieces = dict[Position, tuple[int, bytes | memoryview]]
 
 @dataclass(slots=True)
 class _Direct:
-    """Direct records on their way to a listener, to go out at `position` in the history."""
+    """Direct records waiting for a listener, to be sent at `position` in the history."""
 
     position: Position
     data: bytes
-    draft_bytes: int = 0  # how much of it counts against the bound
+    draft_bytes: int = 0  # how much of it counts against the limit
 
 
 class Listener:
     """A connection that gets the history from its cursor on. The cursor is the broadcaster's.
 
-    `connection` is what the broadcaster writes to: a non-blocking socket, the client's own or one end of a
-    pair. `tcp` is the client's socket, None where there is none. `interrupt` wakes the handler that reads.
+    `connection` is the non-blocking socket that the broadcaster writes to: the client's own, or one end of a
+    pair. `tcp` is the client's socket, if any. `interrupt` wakes the handler that reads from the client.
     """
 
     __slots__ = (
@@ -92,33 +92,35 @@ class Listener:
         self.connection = connection
         self.tcp = tcp
         self.interrupt = interrupt or self._stop_reading
-        self.token = token  # of the session, where one was asked for
+        self.token = token  # of the session, if one was asked for
         self.ending: Ending | None = None  # why the server ends the connection, once it does
-        self.ended = threading.Event()  # set with `ending`: the handler must not sleep any longer
+        self.ended = threading.Event()  # set with `ending`: the handler must stop sleeping
         self.gone = threading.Event()  # set once its leave is committed and nothing more is sent to it
 
         self.file: HistoryFile  # the cursor: the next byte of history to send
         self.offset = 0
-        self.skipped = False  # the cursor moved past what is no record
+        self.skipped = False  # the cursor has skipped what is not a record
         self.directs: collections.deque[_Direct] = collections.deque()  # in the order of their positions
         self.direct_bytes = 0  # drafts of direct records that wait; guarded by the broadcaster's lock
-        self.not_full: threading.Condition | None = None  # there is room for direct records; the same
-        self.detach_at: Position | None = None  # where it has everything that it is to get
+        self.not_full: threading.Condition | None = (
+            None  # there is room for direct records; guarded by the same lock
+        )
+        self.detach_at: Position | None = None  # where it has everything that it should get
         self.stalled = False  # its socket is full, and the selector watches it
 
     def seek(self, file: HistoryFile, offset: int, first: bytes = b"") -> None:
-        """Set the cursor: direct records `first` come first, then what is in the file from offset on."""
+        """Set the cursor: direct records `first`, then what is in the file from the offset on."""
         self.file, self.offset = file, offset
         if first:
             self.directs.append(_Direct((file.number, offset), first))
 
     def _stop_reading(self) -> None:
-        with contextlib.suppress(OSError):  # it has ended by itself
+        with contextlib.suppress(OSError):  # it has ended already
             self.connection.shutdown(socket.SHUT_RD)
 
 
 class Delivery:
-    """Who listens, and the sending. The broadcaster's thread calls everything but `wake`.
+    """The listeners, and sending to them. The broadcaster's thread calls everything but `wake`.
 
     It calls `taken` when a listener has taken direct records, with the size of their drafts, and `lost` when
     a listener's connection is lost.
@@ -131,14 +133,14 @@ class Delivery:
         self._taken = taken
         self._lost = lost
         self._listeners: set[Listener] = set()
-        self._due: set[Listener] = set()  # those who may have something to get, and whose sockets aren't full
+        self._due: set[Listener] = set()  # those who may be behind, and whose sockets aren't full
         self._selector = selectors.DefaultSelector()  # sockets that are full
         self._waker_out, self._waker = socket.socketpair()  # a byte in the waker ends the wait
         self._waker_out.setblocking(False)
         self._waker.setblocking(False)
         self._selector.register(self._waker_out, selectors.EVENT_READ)
-        self._all_due_at = NEVER  # when everybody is to get what is new
-        self._coalescing_delay = 0.0  # seconds for which joins and leaves may wait
+        self._all_due_at = NEVER  # when to send what is new to everybody
+        self._coalescing_delay = 0.0  # in seconds: how long joins and leaves may wait
         self._check_at = NEVER  # when to check whether the listeners are still there
 
     # ----- what there is to send
@@ -154,7 +156,7 @@ class Delivery:
         self._all_due_at = min(self._all_due_at, time.monotonic() + delay)
 
     def queue_direct(self, listener: Listener, drafts: bytes) -> None:
-        """Queue direct records, to go out when the listener has all of the history up to now."""
+        """Queue direct records, to be sent once the listener has all of the history up to now."""
         position = self._log.history.position
         listener.directs.append(_Direct(position, record.stamp(self._log.now(), drafts), len(drafts)))
         if not listener.stalled and listener in self._listeners:
@@ -172,13 +174,13 @@ class Delivery:
 
     @property
     def due(self) -> bool:
-        """Whether there is something to do without waiting."""
+        """Whether there is something to do now."""
         return bool(self._due)
 
     def wait(self, timeout: float | None) -> None:
         """Wait for a full socket to become writable, or for `wake`; at most `timeout` seconds.
 
-        None is until the next thing to do: a coalescing delay that is over, or a check.
+        With None, until the next thing to do: the end of a coalescing delay, or a check.
         """
         if timeout is None and (until := min(self._all_due_at, self._check_at)) != NEVER:
             timeout = max(0, until - time.monotonic())
@@ -223,16 +225,16 @@ class Delivery:
             self._check_at = time.monotonic() + CHECK_SECONDS
 
     def _send_or_stall(self, listener: Listener, pieces: Pieces) -> None:
-        """`_send`; a listener whose socket is full waits until the selector says that it is writable."""
+        """`_send`; a listener whose socket is full waits until the selector reports it writable."""
         try:
             self._send(listener, pieces)
         except BlockingIOError:
             self._stall(listener)
 
     def _send(self, listener: Listener, pieces: Pieces) -> None:
-        """Send the listener one piece of what it has not got yet.
+        """Send the listener one piece of what it lacks.
 
-        Raises BlockingIOError where its socket is full, OSError where its connection is lost.
+        Raises BlockingIOError if its socket is full, OSError if its connection is lost.
         """
         position = (listener.file.number, listener.offset)
         if listener.directs and listener.directs[0].position <= position:
@@ -257,7 +259,7 @@ class Delivery:
             self._send_history(listener, piece)
 
     def _send_history(self, listener: Listener, piece: bytes | memoryview) -> None:
-        """Send records up to where a direct one goes in between, or up to the last that it is to get."""
+        """Send records up to the listener's next direct record, or up to where it is detached."""
         if listener.directs or listener.detach_at:
             piece = _before(piece, listener)
         sent = listener.connection.send(piece, DONT_WAIT)
@@ -315,18 +317,18 @@ class Delivery:
         if listener.stalled:
             listener.stalled = False
             self._selector.unregister(listener.connection)
-        with contextlib.suppress(OSError):  # it has ended by itself
+        with contextlib.suppress(OSError):  # it has ended already
             listener.connection.shutdown(socket.SHUT_WR)
         if listener.detach_at:
             listener.gone.set()
 
     def _drop_lost(self, listener: Listener) -> None:
-        """The same where its connection is lost."""
+        """The same, if its connection is lost."""
         self._lost(listener)
         self._drop(listener)
 
     def _check_connections(self) -> None:
-        """Drop listeners whose other end is out of reach; check again while anything is unacknowledged."""
+        """Drop listeners whose peer is out of reach; check again later while anything is unacknowledged."""
         self._check_at = NEVER
         for listener in list(self._listeners):
             if listener.tcp is None:
@@ -343,14 +345,14 @@ class Delivery:
     # ----- the end
 
     def is_behind(self) -> bool:
-        """Whether somebody has not got everything."""
+        """Whether any listener is behind."""
         end = self._log.history.position
         return any(
             listener.directs or (listener.file.number, listener.offset) != end for listener in self._listeners
         )
 
     def close(self) -> list[Listener]:
-        """Send nothing more to anybody; who listened until now."""
+        """Stop sending; the listeners until now."""
         listeners = list(self._listeners)
         for listener in listeners:
             listener.detach_at = (0, 0)
@@ -367,7 +369,7 @@ def session_record(token: str, start: int, end: int) -> bytes:
 
 
 def _before(piece: bytes | memoryview, listener: Listener) -> bytes | memoryview:
-    """The part of the piece before the listener's next direct record, and before where it is detached."""
+    """The part of the piece before the listener's next direct record and before where it is detached."""
     for position in (listener.directs[0].position if listener.directs else None, listener.detach_at):
         if position and position[0] == listener.file.number:
             piece = piece[: position[1] - listener.offset]

@@ -1,12 +1,12 @@
-"""How a connection ends (R36). Each way out is one constant here, and Room.leave walks all of them.
+"""How a connection ends (R36). Each ending is a constant here, and Room.leave handles all of them.
 
-ending          what it sent and is not yet handled      what it has not got yet
-EXIT            dropped                                  is sent, up to its own leave
-CLOSED          has all been handled by then             is sent
-LOST            handled, as far as the rate has room     nobody would take it
-RECONNECTING    dropped: its client sends it again       its new connection gets it
+ending          received, but not handled yet            not sent yet
+EXIT            dropped                                  sent, up to its own leave
+CLOSED          nothing is left                          sent
+LOST            handled, as far as the rate allows       dropped
+RECONNECTING    dropped: the client sends it again       dropped: the new connection gets it
 SERVER_STOPPED, BANNED, EXPELLED, kicked
-                dropped                                  is sent
+                dropped                                  sent
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from chat import record
 class Ending:
     """`reason` is the text of the leave record.
 
-    `input_counts`: what was received is still handled. `hears_rest`: what comes up to it is still sent.
+    `input_counts`: what was received is still handled. `hears_rest`: everything up to the leave is still
+    sent.
     """
 
     reason: str
@@ -38,12 +39,12 @@ EXPELLED = Ending(record.LEFT_EXPELLED)
 
 
 def kicked(by: str, because: str) -> Ending:
-    """An admin ended the connection; `because` is empty, or ": " and the reason."""
+    """An admin ended the connection. `because` is empty, or ": " and the reason."""
     return Ending(f"{record.LEFT_KICKED}{by}{because}")
 
 
 def ending_of(reason: str) -> Ending:
-    """The ending of a member whose leave, with this reason, another server has proposed."""
+    """The ending of a member whose leave, with this reason, was proposed by another server."""
     for ending in (RECONNECTING, BANNED, SERVER_STOPPED):
         if ending.reason == reason:
             return ending

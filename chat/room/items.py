@@ -1,4 +1,4 @@
-"""What is pending for the broadcaster: entries for the log, and what keeps its place between them."""
+"""What is pending for the broadcaster: entries for the log, and other items in order with them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chat.room.delivery import Listener
 
 @dataclass(slots=True)
 class Proposal:
-    """An entry for the log. `author` is told where it fails; a Join or a Leave is of the author."""
+    """An entry for the log. `author` gets a `/error` if it fails; a Join or a Leave is the author's own."""
 
     entry: Entry
     author: Listener | None = None
@@ -36,14 +36,14 @@ class SendDirect:
 
 @dataclass(slots=True)
 class Subscribe:
-    """Somebody listens without being in the room."""
+    """A listener that is not in the room."""
 
     listener: Listener
 
 
 @dataclass(slots=True)
 class Barrier:
-    """Somebody waits until everything that was pending before this is done."""
+    """A thread waits until everything that was pending before this is done."""
 
     reached: threading.Event
 
@@ -52,5 +52,5 @@ Item = Proposal | SendDirect | Subscribe | Barrier
 
 
 def is_free(item: Item, waiting: set[Listener]) -> bool:
-    """Whether the item needs no log, nor to come after what waits for it."""
+    """Whether the item needs neither the log nor to come after an entry that waits for it."""
     return isinstance(item, Barrier) or (isinstance(item, SendDirect) and item.listener not in waiting)

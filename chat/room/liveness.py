@@ -1,10 +1,10 @@
 """Whether the other end of a connection is still there.
 
-A system that is gone (unplugged, crashed, out of reach) says nothing; one has to ask. While nothing is in
-flight, TCP's keepalive asks. While something is, `state` tells for how long nothing was acknowledged.
+A peer that is gone (unplugged, crashed, out of reach) says nothing: it has to be probed. While nothing is in
+flight, TCP's keepalive does that. While something is, `state` tells how long nothing has been acknowledged.
 
-Not TCP_USER_TIMEOUT: it also ends connections whose other end is well but does not read (a stopped program,
-a suspended terminal), and nobody is dropped here for being slow.
+TCP_USER_TIMEOUT would also end connections whose peer is alive but doesn't read (a stopped program, a
+suspended terminal), and nobody is dropped here for being slow.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ import sys
 
 IDLE_SECONDS = 30  # of silence before the first probe
 PROBE_SECONDS = 10  # between probes
-PROBES = 3  # unanswered: gone, after 60 s in all
-UNACKNOWLEDGED_SECONDS = 60  # without any acknowledgement: gone
+PROBES = 3  # unanswered ones until it is gone: 60 s in total
+UNACKNOWLEDGED_SECONDS = 60  # without any acknowledgement until it is gone
 
-# struct tcp_info of Linux: retransmits and probes are its third and fourth byte, two of its 32-bit fields
-# are tcpi_unacked at 24 and tcpi_last_ack_recv (milliseconds) at 56 (linux/tcp.h).
+# Linux' struct tcp_info: its third and fourth byte are retransmits and probes, two of its 32-bit fields are
+# tcpi_unacked at 24 and tcpi_last_ack_recv (milliseconds) at 56 (linux/tcp.h).
 _TCP_INFO = struct.Struct("=2xBB20xI28xI")
 _HAS_TCP_INFO = sys.platform == "linux" and hasattr(socket, "TCP_INFO")
 
 
 def keep_alive(connection: socket.socket) -> None:
-    """Let the system ask a silent other end whether it is there, and end the connection if it is not."""
+    """Have the system probe a silent peer, and end the connection if the peer is gone."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     idle = "TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE"  # macOS
     for option, value in ((idle, IDLE_SECONDS), ("TCP_KEEPINTVL", PROBE_SECONDS), ("TCP_KEEPCNT", PROBES)):
@@ -34,15 +34,15 @@ def keep_alive(connection: socket.socket) -> None:
 
 
 def state(connection: socket.socket) -> tuple[bool, bool]:
-    """(whether something sent is not yet acknowledged, whether the other end is out of reach).
+    """(whether something sent is not acknowledged yet, whether the peer is out of reach).
 
-    Both False where the system doesn't tell: there TCP itself gives up, after about a quarter of an hour.
-    And for one end of a socket pair, which reaches no further than this program.
+    Both are False on systems that don't tell: there TCP itself gives up, after about a quarter of an hour.
+    So they are for one end of a socket pair, which stays within this program.
     """
     if not _HAS_TCP_INFO or connection.family == socket.AF_UNIX:
         return False, False
     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 64)
     retransmits, probes, unacknowledged, since_ack = _TCP_INFO.unpack_from(info)
     waiting = bool(unacknowledged or retransmits or probes)
-    unanswered = bool(retransmits) or probes > 1  # one probe may be on its way
+    unanswered = bool(retransmits) or probes > 1  # one probe may still be under way
     return waiting, unanswered and since_ack >= UNACKNOWLEDGED_SECONDS * 1000

@@ -1,4 +1,4 @@
-"""The room: who is here, and what one can do in it. It has a log and a broadcaster; it is neither."""
+"""The room: who is here, and what can be done in it. It has a log and a broadcaster."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from chat.room.broadcaster import Broadcaster, Closed, Refused
 from chat.room.delivery import Listener, session_record
 from chat.room.ending import RECONNECTING, Ending, ending_of
 
-TAKEOVER_SECONDS = 10  # for the earlier connection of a resumed session to end; it takes milliseconds
+TAKEOVER_SECONDS = 10  # for the earlier connection of a resumed session to end, which takes milliseconds
 
 
 class NameTaken(Exception):
@@ -27,7 +27,7 @@ class NameTaken(Exception):
 
 
 class Member(Listener):
-    """Somebody in the room, at this server. The log decides on the name: `presence` is how it knows them."""
+    """Somebody in the room, at this server. The log decides on the name: `presence` is its view of them."""
 
     __slots__ = ("admin", "away", "correspondent", "muted", "presence")
 
@@ -43,19 +43,19 @@ class Member(Listener):
         super().__init__(connection, token, tcp=tcp, interrupt=interrupt)
         self.presence = presence
         self.away: str | None = None
-        # Who sent the last private message: the name then, and the member, None for the host.
+        # Who sent the last private message: their name at the time, and the member, None for the host.
         self.correspondent: tuple[str, Member | None] = ("", None)
         self.admin = False
         self.muted = False
 
     @property
     def name(self) -> str:
-        """As records have it, now."""
+        """The current name, as in records."""
         return self.presence.name
 
     @property
     def address(self) -> str:
-        """As records have it."""
+        """As in records."""
         return self.presence.address
 
     @property
@@ -75,7 +75,7 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a member starts to listen; `exact` where nothing is missed or repeated."""
+    """Where a member starts to listen; `exact` if nothing is missed or repeated."""
 
     file: HistoryFile
     offset: int
@@ -83,16 +83,16 @@ class Start:
 
 
 class Room:
-    """The members, and the broadcaster of what they say. Safe to use from any thread."""
+    """The members, and the broadcaster of what they say. Thread-safe."""
 
     def __init__(self, log: Log) -> None:
         self.log = log
-        self._broadcaster = Broadcaster(log, self._hear)
+        self._broadcaster = Broadcaster(log, self._take_foreign)
         self._lock = threading.Lock()  # guards the next two
         self._members: dict[str, Member] = {}  # by the id of their presence
         self._sessions: dict[str, Member] = {}  # by token
-        self._servers = log.servers  # as the members were told
-        # What others do with the broadcaster, they do with the room.
+        self._servers = log.servers  # as announced to the members
+        # The broadcaster's operations are available as the room's.
         self.run = self._broadcaster.run
         self.answer = self._broadcaster.answer
         self.send_direct = self._broadcaster.send_direct
@@ -108,19 +108,19 @@ class Room:
 
     @property
     def history_path(self) -> Path:
-        """Where what is said is kept."""
+        """The history file."""
         return self.log.history.path
 
     # ----- coming and going
 
     def presence(self, name: str, address: str, token: str = "") -> Presence:
-        """Somebody who may join under this name."""
+        """A presence that may join under this name."""
         return Presence(secrets.token_urlsafe(9), name, address, session=_session(token))
 
     def start(self, replay: int | None, resume: Resume | None) -> Start:
-        """R41: where to start: exactly where the session was cut off, else before the last `replay` records.
+        """R41: where to start: exactly where the session was cut off, or before the last `replay` records.
 
-        None is the whole history.
+        A replay of None is the whole history.
         """
         file = self.log.history.file
         if resume and _was_at(file, resume):
@@ -129,7 +129,7 @@ class Room:
         return Start(file, offset, exact=resume is None)
 
     def join(self, member: Member, start: Start, first: bytes = b"") -> None:
-        """R22: let the member in. It gets direct records `first`, then what is in the file from the start on.
+        """R22: let the member in. It gets the direct records `first`, then the file from `start` on.
 
         Raises NameTaken, Refused, Closed.
         """
@@ -154,7 +154,7 @@ class Room:
     def leave(self, member: Member, ending: Ending) -> None:
         """Take the member out, and return when its connection may be closed.
 
-        Where it hears the rest, it first gets everything up to its own leave, however long that takes.
+        If it hears the rest, it first gets everything up to its own leave, however long that takes.
         """
         reason = self._broadcaster.decide_ending(member, ending).reason
         try:
@@ -169,14 +169,14 @@ class Room:
     def take_over(self, token: str) -> bool:
         """R40: end the session's earlier connection; what it sent is then committed, or dropped for good.
 
-        Whether the token was known. Raises TimeoutError, Closed.
+        Returns whether the token was known. Raises TimeoutError, Closed.
         """
         with self._lock:
             member = self._sessions.get(token)
         if self.log.servers:  # it may be at another of them
             self._broadcaster.commit(TakeOver(b"", _session(token)))
         elif member is None:
-            self.flush()  # the connection may have ended a moment ago, with its last lines still pending
+            self.flush()  # the connection may have ended just now, with its last lines still pending
         if member is None:
             return False
         self.end(member, RECONNECTING)
@@ -185,19 +185,19 @@ class Room:
         return True
 
     def say(self, author: Listener | None, drafts: bytes) -> None:
-        """Have records committed and so sent to everybody. Waits while too much is pending. Raises Closed."""
+        """Commit records and so send them to everybody. Waits while too much is pending. Raises Closed."""
         self._broadcaster.say(author, drafts, author.presence.id if isinstance(author, Member) else "")
 
     # ----- who is here
 
     def find(self, name: str) -> Member | None:
-        """Who has this name, in whatever case."""
+        """The member with this name, whatever the case."""
         presence = self.log.roster.find(name)
         with self._lock:
             return self._members.get(presence.id) if presence else None
 
     def members(self) -> list[Member]:
-        """Who is here, in the order of coming."""
+        """Who is here, in the order of joining."""
         here = self.log.roster.all()
         with self._lock:
             return [self._members[presence.id] for presence in here if presence.id in self._members]
@@ -205,13 +205,13 @@ class Room:
     # ----- the history
 
     def clear(self, address: str, name: str, author: Listener | None) -> None:
-        """Start a new history, on behalf of somebody; the author is told where that fails. Raises Closed."""
+        """Start a new history on behalf of the author, who gets a `/error` if that fails. Raises Closed."""
         self._broadcaster.propose(entries.clear(address, name), author)
 
     # ----- what other servers have proposed; in the broadcaster's thread
 
-    def _hear(self, result: Result) -> None:
-        """Take in what the log has settled that was not proposed here."""
+    def _take_foreign(self, result: Result) -> None:
+        """Act on a result that was proposed by another server."""
         entry = result.entry
         if isinstance(entry, Leave):
             with self._lock:
@@ -226,7 +226,7 @@ class Room:
                 self._broadcaster.queue_direct(member, self._servers_record())
 
     def _servers_record(self) -> bytes:
-        """The draft that tells a client where to go if this server is gone; empty where there is no other."""
+        """The draft that tells a client where to go if this server is gone; empty if there is no other."""
         servers = " ".join(self.log.servers)
         return record.draft(record.NOBODY, "server", "/servers", servers) if servers else b""
 
@@ -248,7 +248,7 @@ class Room:
 
 
 def _session(token: str) -> str:
-    """What the log knows a session by, whose token is nobody else's business."""
+    """The name of a session in the log, which must not reveal its token."""
     return hashlib.sha256(token.encode()).hexdigest()[:32] if token else ""
 
 
