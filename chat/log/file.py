@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import threading
 import weakref
 from collections.abc import Iterator
@@ -44,6 +45,7 @@ class HistoryFile:
         self.resume_offset: int | None = None
         self._position = threading.Lock()  # guards the file's position, where a read has to set it
         self._fd = -1
+        self._closing: weakref.finalize[..., HistoryFile]  # what happens when nothing refers to it any more
         self._open()
         self.end = self.opened_end = os.fstat(self._fd).st_size
         self._recent = b""  # the last append, which most readers want next
@@ -56,7 +58,7 @@ class HistoryFile:
     def read(self, offset: int, size: int) -> bytes:
         """At most `size` bytes from the offset, whatever they are."""
         size = min(size, self.end - offset)
-        if _PREAD:
+        if sys.platform != "win32" and _PREAD:
             return os.pread(self._fd, size, offset)
         with self._position:
             os.lseek(self._fd, offset, os.SEEK_SET)
@@ -202,6 +204,11 @@ class HistoryFile:
             finally:
                 self._open()
 
+    def delete(self) -> None:
+        """Delete the file as soon as nothing refers to it any more, since Windows keeps what is open."""
+        self._closing.detach()
+        self._closing = weakref.finalize(self, _close_and_delete, self._fd, self.path)
+
     def close(self) -> None:
         """Close the descriptor. This happens by itself once nothing refers to the file."""
         self._closing()
@@ -209,3 +216,8 @@ class HistoryFile:
     def _open(self) -> None:
         self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o644)
         self._closing = weakref.finalize(self, os.close, self._fd)
+
+
+def _close_and_delete(fd: int, path: Path) -> None:
+    os.close(fd)
+    path.unlink(missing_ok=True)

@@ -106,15 +106,16 @@ class History:
             self.file.sync()
             self._replace(self.file, kept, new, forget=forget)
         except OSError:
+            new.close()  # or Windows would refuse to delete it, and hide why it could not be done
             new.path.unlink()
             raise
         self._last_time = max(now, self._last_time)
-        self.file.next = new
-        self.file = new
+        old, self.file = self.file, new
+        old.next = new
         with contextlib.suppress(OSError):  # it is cleared, although a power cut may undo that
             _sync_folder(self.path.parent)
         if forget and not MOVES_OPEN_FILES:
-            kept.unlink()
+            old.delete()
 
     def close(self) -> None:
         """Sync and close the file, and release the lock. Raises HistoryError."""

@@ -43,7 +43,9 @@ class FileLock:
 
     def release(self) -> None:
         """Release the lock, and remove the file if the system permits that."""
-        with contextlib.suppress(OSError):  # Windows doesn't remove an open file
+        if sys.platform == "win32":  # which deletes no open file: neither this one now, nor the next holder's
+            self._file.close()
+        with contextlib.suppress(OSError):
             self._path.unlink()
         self._file.close()
 

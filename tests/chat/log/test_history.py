@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import resource
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chat import record
 from chat.log import file as file_module
 from chat.log import history as history_module
-from chat.log.file import BLOCK
+from chat.log.file import BLOCK, HistoryFile
 from chat.log.history import History, HistoryError
 from chat.log.log import LocalLog
 from tests.files import OLD, all_records, append, clear, line, said, texts
@@ -170,6 +172,7 @@ def test_a_clock_that_steps_back_is_not_followed(
 
 
 def test_a_failed_append_leaves_nothing(opened: Callable[..., History], history_path: Path) -> None:
+    resource = pytest.importorskip("resource")
     history = opened()
     append(history, said("before"))
     before = history_path.read_bytes()
@@ -336,11 +339,37 @@ def test_a_crash_before_a_clear_is_forgotten(history_path: Path) -> None:
     assert not history_path.with_name("history.txt.new").exists()
 
 
-def test_the_way_of_windows(history_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without pread, and with files that have to be closed for a moment to be renamed."""
+@pytest.fixture
+def windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without pread, and with files that are to be closed before they are renamed or deleted."""
     monkeypatch.setattr(file_module, "_PREAD", False)
     monkeypatch.setattr(history_module, "MOVES_OPEN_FILES", False)
     monkeypatch.setattr(file_module, "MOVES_OPEN_FILES", False)
+    if sys.platform == "win32":
+        return
+    for name in ("rename", "unlink"):
+        monkeypatch.setattr(Path, name, unless_open(getattr(Path, name)))
+
+
+def unless_open(change: Callable[..., Any]) -> Callable[..., Any]:
+    """The change of a path, refused while this process has it open."""
+
+    def changed(path: Path, *arguments: Any, **options: Any) -> Any:
+        own = Path("/proc/self/fd")
+        opened = {os.path.realpath(fd) for fd in own.iterdir()}
+        if os.path.realpath(path) in opened:
+            raise PermissionError(errno.EACCES, "The process cannot access the file", str(path))
+        return change(path, *arguments, **options)
+
+    return changed
+
+
+def full_disk(file: HistoryFile) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+@pytest.mark.usefixtures("windows")
+def test_a_clear_on_windows(history_path: Path) -> None:
     history = History(history_path)
     append(history, said("old"))
     old = history.file
@@ -350,3 +379,28 @@ def test_the_way_of_windows(history_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert all_records(history.file)[0][1:] == ["new"]
     assert old.read(0, 10) == line("old", record.parse(old.read(0, old.end)).time)[:10]
     history.close()
+
+
+@pytest.mark.usefixtures("windows")
+def test_a_clear_that_fails_on_windows_says_why(history_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    history = History(history_path)
+    append(history, said("old"))
+    with monkeypatch.context() as failing:
+        failing.setattr(HistoryFile, "sync", full_disk)
+        with pytest.raises(OSError, match="No space left"):
+            clear(history, "-", "host")
+    append(history, said("more"))
+    clear(history, "-", "host")
+    history.close()
+
+
+@pytest.mark.usefixtures("windows")
+def test_what_is_forgotten_on_windows_is_deleted_when_its_last_reader_leaves(history_path: Path) -> None:
+    history = History(history_path, forget=True)
+    append(history, said("old"))
+    reader = history.file
+    clear(history, "-", "host")
+    assert all_records(reader)[0] == ["old"]
+    del reader
+    history.close()
+    assert not list(history_path.parent.glob("history.cleared-*"))
