@@ -56,7 +56,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TextIO, TypeVar, Union
 
 if TYPE_CHECKING:
     from prompt_toolkit.formatted_text import StyleAndTextTuples
@@ -1491,11 +1491,11 @@ def _networks() -> list[tuple[str, str]]:
     A datagram to 255.255.255.255 takes one network card only, so each is asked at its own address.
     """
     networks = [("", "127.0.0.1")]
-    try:
-        import fcntl
-    except ImportError:  # Windows: there the source chooses the card
+    if sys.platform == "win32":  # there the source chooses the card
         own = socket.gethostbyname_ex(socket.gethostname())[2]
         return networks + [(address, "255.255.255.255") for address in own]
+    import fcntl
+
     broadcast_of = 0x8919 if sys.platform == "linux" else 0xC0206923  # SIOCGIFBRDADDR
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         for _, card in socket.if_nameindex():
@@ -2027,19 +2027,31 @@ def cells(text: str) -> int:
     return len(text) + wide - sum(unicodedata.combining(character) != 0 for character in text)
 
 
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person is at the other end; not so for NUL, which Windows takes for a terminal."""
+    if not stream.isatty() or sys.platform != "win32":
+        return stream.isatty()
+    import ctypes
+    import msvcrt
+
+    handle = ctypes.c_void_p(msvcrt.get_osfhandle(stream.fileno()))
+    return bool(ctypes.windll.kernel32.GetConsoleMode(handle, ctypes.byref(ctypes.c_ulong())))
+
+
 def _terminal_modes() -> list[Any] | None:
-    try:
-        import termios
-    except ImportError:  # Windows, where a read leaves the console as it was
+    if sys.platform == "win32":  # there a read leaves the console as it was
         return None
+    import termios
+
     return termios.tcgetattr(sys.stdin)
 
 
 def _restore_terminal(modes: list[Any]) -> None:
-    import termios
+    if sys.platform != "win32":
+        import termios
 
-    with contextlib.suppress(OSError, termios.error):
-        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, modes)
+        with contextlib.suppress(OSError, termios.error):
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, modes)
 
 
 class PromptScreen(Screen):
@@ -2247,10 +2259,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     conversation = Conversation(name, password, options.replay or "")
     try:
-        if options.plain or options.json or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        if options.plain or options.json or not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
             view = View(Settings(), colours=False, iso_times=options.time == "iso")
             show = as_json if options.json else view.line
-            commands = options.commands or sys.stdin.isatty()  # as wherever somebody types
+            commands = options.commands or is_terminal(sys.stdin)  # as wherever somebody types
             return PlainScreen(address, conversation, sys.stdin.buffer, show, commands=commands).run()
         return _talk(address, conversation, settings, colours=_colours(options.no_color))
     except KeyboardInterrupt:  # the second one: the first leaves in order
@@ -2310,7 +2322,7 @@ def _who_and_where(options: argparse.Namespace, settings: Settings) -> tuple[Add
     if options.name:
         return address, options.name
     default = settings.name or _login_name()
-    if options.server and not sys.stdin.isatty():
+    if options.server and not is_terminal(sys.stdin):
         return address, default
     return address, _ask("Name", default, checked_name)
 
@@ -2350,7 +2362,7 @@ def _ask(question: str, default: str, check: Callable[[str], _Answer]) -> _Answe
 
 def _input(prompt: str) -> str:
     """A line from the person. Raises EOFError at the end of the input."""
-    if sys.stdin.isatty() and sys.stdout.isatty():
+    if is_terminal(sys.stdin) and is_terminal(sys.stdout):
         return clean(input(prompt))
     print(prompt, end="", file=sys.stderr, flush=True)
     line = sys.stdin.buffer.readline()

@@ -34,7 +34,7 @@ from chat import paths, record
 from chat.front import discovery
 from chat.front.arguments import parser
 from chat.front.connections import Connections, address_of
-from chat.front.console import Console
+from chat.front.console import Console, has_keyboard
 from chat.front.lines import LineConnection
 from chat.front.logs import log_to_standard_error
 from chat.front.welcome import own_addresses, welcome
@@ -210,7 +210,7 @@ def _serve(options: argparse.Namespace) -> None:
         chat_log.close()
         raise _CannotStart(_why_not_listening(options.host, options.port, error)) from None
     broadcaster = _Broadcaster(server)
-    console = Console(service, server.shutdown) if sys.stdin.isatty() else None
+    console = Console(service, server.shutdown) if has_keyboard() else None
     try:
         chat_log.open(_advertised(options, server.server_address[1]))
         broadcaster.start()
@@ -310,10 +310,10 @@ def _password(path: Path | None) -> str:
 
 def _raise_file_limit() -> None:
     """Take as many open files as the system gives: each client is one."""
-    try:
-        import resource
-    except ImportError:
-        return  # Windows has no such limit
+    if sys.platform == "win32":
+        return  # it has no such limit
+    import resource
+
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):  # macOS says "unlimited" and then refuses it
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

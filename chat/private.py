@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
+import sys
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,8 +33,9 @@ def write(path: Path, data: bytes) -> None:
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)  # what a crash left, or somebody put there; never followed
     with create(new) as file:
-        with contextlib.suppress(FileNotFoundError, AttributeError):  # there is no old one; Windows
-            os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
+        if sys.platform != "win32":  # there it has the rights of its folder
+            with contextlib.suppress(FileNotFoundError):  # there is no old one
+                os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
@@ -45,8 +47,8 @@ def check(path: Path) -> None:
 
     A file that is root's may be for a group, which is how a system shares a key with its servers.
     """
-    if os.name == "nt":
-        return  # there it has the rights of its folder
+    if sys.platform == "win32":
+        return
     status = path.stat()
     forbidden = 0o077 if status.st_uid == os.geteuid() else 0o027
     if status.st_mode & forbidden:

@@ -40,7 +40,7 @@ class Console:
         self._service = service
         self._stop = stop
         self._session = _prompt_session()
-        colours = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        colours = TCP_client.is_terminal(sys.stdout) and not os.environ.get("NO_COLOR")
         self._view = TCP_client.View(TCP_client.Settings(), colours=colours and _colours_work())
         # The broadcaster writes to one end; the screen's thread reads from the other.
         self._reader, writer = socket.socketpair()
@@ -120,8 +120,15 @@ class Console:
             log.error("%s failed: %r", request.name, error, exc_info=log.isEnabledFor(logging.DEBUG))
 
 
+def has_keyboard() -> bool:
+    """Whether the host can type."""
+    return TCP_client.is_terminal(sys.stdin)
+
+
 def _prompt_session() -> PromptSession[str] | None:
-    """A line to type on that stays whole while lines come in; None without prompt_toolkit."""
+    """A line to type on that stays whole while lines come in; None without prompt_toolkit or a screen."""
+    if not TCP_client.is_terminal(sys.stdout):
+        return None
     try:
         from prompt_toolkit import PromptSession
     except ImportError:

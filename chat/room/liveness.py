@@ -9,6 +9,7 @@ suspended terminal), and nobody is dropped here for being slow.
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import sys
@@ -21,7 +22,6 @@ UNACKNOWLEDGED_SECONDS = 60  # without any acknowledgement until it is gone
 # Linux' struct tcp_info: its third and fourth byte are retransmits and probes, two of its 32-bit fields are
 # tcpi_unacked at 24 and tcpi_last_ack_recv (milliseconds) at 56 (linux/tcp.h).
 _TCP_INFO = struct.Struct("=2xBB20xI28xI")
-_HAS_TCP_INFO = sys.platform == "linux" and hasattr(socket, "TCP_INFO")
 
 
 def keep_alive(connection: socket.socket) -> None:
@@ -29,7 +29,7 @@ def keep_alive(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     idle = "TCP_KEEPIDLE" if hasattr(socket, "TCP_KEEPIDLE") else "TCP_KEEPALIVE"  # macOS
     for option, value in ((idle, IDLE_SECONDS), ("TCP_KEEPINTVL", PROBE_SECONDS), ("TCP_KEEPCNT", PROBES)):
-        if hasattr(socket, option):
+        with contextlib.suppress(AttributeError, OSError):  # neither Python nor the system has to know it
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
 
 
@@ -39,7 +39,7 @@ def state(connection: socket.socket) -> tuple[bool, bool]:
     Both are False on systems that don't tell: there TCP itself gives up, after about a quarter of an hour.
     So they are for one end of a socket pair, which stays within this program.
     """
-    if not _HAS_TCP_INFO or connection.family == socket.AF_UNIX:
+    if sys.platform != "linux" or connection.family == socket.AF_UNIX:
         return False, False
     info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 64)
     retransmits, probes, unacknowledged, since_ack = _TCP_INFO.unpack_from(info)

@@ -22,6 +22,7 @@ import logging
 import os
 import re
 import stat
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -183,8 +184,9 @@ class Bans:
         new.unlink(missing_ok=True)  # what a crash left, or somebody put there; never followed
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), NEW_FILE_MODE)
         with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            with contextlib.suppress(FileNotFoundError, AttributeError):  # there is none yet; Windows
-                os.fchmod(fd, stat.S_IMODE(path.stat().st_mode))
+            if sys.platform != "win32":  # there it has the rights of its folder
+                with contextlib.suppress(FileNotFoundError):  # there is none yet
+                    os.fchmod(fd, stat.S_IMODE(path.stat().st_mode))
             file.writelines(lines if self._lines else [HEADER, *lines])
             file.flush()
             os.fsync(fd)

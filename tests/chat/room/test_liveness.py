@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import struct
 import sys
@@ -42,6 +43,19 @@ def test_a_peer_that_does_not_read_is_not_lost(pair: tuple[socket.socket, socket
         while True:
             here.send(b"x" * 65536)
     assert not liveness.state(here)[1]
+
+
+def test_a_system_that_lacks_an_option_is_asked_for_the_others() -> None:
+    asked = []
+
+    class Connection:
+        def setsockopt(self, level: int, option: int, value: int) -> None:
+            if (level, option) == (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL):
+                raise OSError(errno.ENOPROTOOPT, "Protocol not available")
+            asked.append(option)
+
+    liveness.keep_alive(Connection())  # type: ignore[arg-type]
+    assert asked == [socket.SO_KEEPALIVE, socket.TCP_KEEPIDLE, socket.TCP_KEEPCNT]
 
 
 @pytest.mark.parametrize(
