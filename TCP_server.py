@@ -30,7 +30,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from chat import paths, record
+from chat import paths, private, record
 from chat.front import discovery
 from chat.front.arguments import parser
 from chat.front.connections import Connections, address_of
@@ -198,7 +198,11 @@ def _serve(options: argparse.Namespace) -> None:
     except BaseException:
         history.close()
         raise
-    service = Service(Room(chat_log), policy, Bans(history.path.with_name("bans.txt")))
+    try:
+        service = Service(Room(chat_log), policy, Bans(history.path.with_name("bans.txt")))
+    except (OSError, private.Exposed) as error:
+        chat_log.close()
+        raise _CannotStart(_why_not_readable(error)) from None
     try:
         server = ChatServer(
             (options.host, options.port),
@@ -317,6 +321,12 @@ def _raise_file_limit() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(OSError, ValueError):  # macOS says "unlimited" and then refuses it
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def _why_not_readable(error: OSError | private.Exposed) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename} can't be read: {error.strerror}."
+    return str(error)
 
 
 def _why_not_listening(host: str, port: int, error: OSError | UnicodeError) -> str:

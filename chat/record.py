@@ -143,9 +143,13 @@ def draft_lines(address: str, name: str, kind: str, lines: bytes) -> bytes:
 
 
 def stamp(time: str, drafts: bytes) -> bytes:
-    """The drafts as records with this time. No text contains a TAB, so LF TAB is where a draft begins."""
+    """The drafts as records with this time; what has its own time already keeps it.
+
+    No text contains a TAB, so LF TAB is where a draft begins.
+    """
     bare = time.encode()
-    return bare + drafts.replace(b"\n\t", b"\n" + bare + b"\t")
+    stamped = drafts.replace(b"\n\t", b"\n" + bare + b"\t")
+    return bare + stamped if drafts.startswith(b"\t") else stamped
 
 
 def stamped_size(drafts: bytes) -> int:

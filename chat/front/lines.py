@@ -21,7 +21,7 @@ from chat.room.broadcaster import Closed
 from chat.room.delivery import DONT_WAIT
 from chat.room.ending import CLOSED, EXIT, LOST, SERVER_STOPPED, Ending
 from chat.room.room import Member
-from chat.service import admission, commands
+from chat.service import admission, commands, ownership
 from chat.service.budget import JOIN_WORK
 from chat.service.policy import CommandError, Disconnect, MemberCaller, answer, error
 from chat.service.requests import Join, LoginRequest, Password, Quit, Refuse
@@ -67,6 +67,8 @@ class LineConnection:
             ending = LOST
             try:
                 ending = self._converse(member)
+                if ending is CLOSED and member.handed_over:
+                    ownership.received(self._service, member)
             finally:
                 self._room.leave(member, ending)
                 log.info("%s (%s) left: %s", member.name, member.address, (member.ending or ending).reason)

@@ -23,6 +23,7 @@ class Login:
         self._replay: int | None = HISTORY_RECORDS
         self._wants_session = False
         self._resume: Resume | None = None
+        self._secret = ""
 
     def feed(self, received: bytes) -> None:
         """Add what came."""
@@ -58,10 +59,14 @@ class Login:
             return self._take_replay(argument)
         if word == "/session":
             return self._take_session(argument)
+        if word == "/identify":
+            self._secret = argument
+            return Noted()
         if word in ("/exit", "/quit"):
             return Quit()
         return Refuse(
-            "Before your name only /password, /replay and /session are understood; send a name to join."
+            "Before your name only /password, /identify, /replay and /session are understood; "
+            "send a name to join."
         )
 
     def _take_replay(self, argument: str) -> LoginRequest:
@@ -90,4 +95,4 @@ class Login:
             return Refuse(str(bad))
         if not self.admitted:
             return Refuse("This room has a password: send /password SECRET, then your name.")
-        return Join(name, self._replay, self._wants_session, self._resume)
+        return Join(name, self._replay, self._wants_session, self._resume, self._secret)

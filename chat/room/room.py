@@ -29,7 +29,7 @@ class NameTaken(Exception):
 class Member(Listener):
     """Somebody in the room, at this server. The log decides on the name: `presence` is its view of them."""
 
-    __slots__ = ("admin", "away", "correspondent", "muted", "presence")
+    __slots__ = ("account", "admin", "away", "correspondent", "handed_over", "muted", "presence", "secret")
 
     def __init__(
         self,
@@ -47,6 +47,9 @@ class Member(Listener):
         self.correspondent: tuple[str, Member | None] = ("", None)
         self.admin = False
         self.muted = False
+        self.account: object = None  # of the name, where they have proved that it is theirs
+        self.secret = ""  # what they said to prove the next name
+        self.handed_over = False  # they were sent what was kept for them, and have not answered yet
 
     @property
     def name(self) -> str:

@@ -12,6 +12,7 @@ from chat.log.entries import Presence
 from chat.room.broadcaster import Refused
 from chat.room.ending import BANNED
 from chat.room.room import Member, NameTaken, Resume
+from chat.service import ownership
 from chat.service.bans import Ban
 from chat.service.moderation import refusal
 from chat.service.policy import CommandError, error
@@ -38,10 +39,14 @@ def admit(
     if ban := _ban(service, address, request.name):
         raise CommandError(refusal(ban))
     token = _token(service, request)
+    account = ownership.prove(service, request.name, request.secret, address, threading.Event())
     member = make_member(room.presence(request.name, address, token), token)
+    member.account = account
     member.muted = not service.muted.isdisjoint((record.name_key(request.name), token))
     start = room.start(request.replay, request.resume)
     first = b"" if start.exact else record.stamp(room.now(), error(NOT_THERE))
+    if room.log.roster.find(request.name) is None:  # else there is no coming in
+        first += ownership.kept_for(service, member)
     try:
         room.join(member, start, first)
     except NameTaken:

@@ -12,9 +12,9 @@ from typing import Literal
 
 from chat import record
 from chat.room.ending import EXIT
-from chat.service import lookup, moderation, talk
+from chat.service import lookup, moderation, ownership, talk
 from chat.service.budget import JOIN_WORK
-from chat.service.policy import Caller, CommandError, Disconnect, answer, error
+from chat.service.policy import Caller, CommandError, Disconnect, answer, error, member_of
 from chat.service.requests import Command as CommandRequest
 from chat.service.requests import Request, Speak
 from chat.service.service import Service, require_unmuted
@@ -58,6 +58,8 @@ def perform(service: Service, caller: Caller, request: Request) -> Iterator[byte
     Each line is answered (R27): by what it says, by a record of the command's kind, or by a `/error`.
     Raises Disconnect, Closed.
     """
+    if caller.member and caller.member.handed_over:
+        ownership.received(service, caller.member)  # whoever speaks has read what came before
     try:
         if isinstance(request, Speak):
             require_unmuted(caller)
@@ -141,7 +143,7 @@ def _clear(service: Service, caller: Caller, argument: str) -> None:
 
 
 def _admin(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
-    member = talk.member_of(caller)
+    member = member_of(caller)
     if not service.policy.admin_password:
         raise CommandError(
             "There are no admins here: the host has set no password for them (--admin-password-file)."
@@ -167,7 +169,13 @@ TABLE = (
     Command("users", "", "list who is here", lookup.users, ("who", "names")),
     Command("nick", "NAME", "take another name", talk.nick, who="members", speaks=True, work=JOIN_WORK),
     Command("me", "ACTION", "say what you are doing", talk.me, speaks=True),
-    Command("msg", "NAME TEXT", "send a private message, which is kept nowhere", talk.msg, speaks=True),
+    Command(
+        "msg",
+        "NAME TEXT",
+        "send a private message; it is kept only for the owner of a name who is out",
+        talk.msg,
+        speaks=True,
+    ),
     Command(
         "reply", "TEXT", "answer the last private message", talk.reply, ("r",), who="members", speaks=True
     ),
@@ -178,6 +186,13 @@ TABLE = (
     Command("back", "", "be shown as here again", talk.back, who="members"),
     Command("say", "TEXT", "say a text that looks like a command", talk.say, speaks=True),
     Command("clear", "", "start a new history", _clear, who="admins", work=0.1),
+    Command(
+        "register", "SECRET", "make your name yours, or change its secret", ownership.register, who="members"
+    ),
+    Command(
+        "identify", "SECRET", "prove that the name you take next is yours", ownership.identify, who="members"
+    ),
+    Command("unregister", "[NAME]", "give your name back; any name as an admin", ownership.unregister),
     Command("exit", "", "leave; at the console, stop the server", _exit, ("quit",)),
     Command("admin", "PASSWORD", "become an admin", _admin, who="members"),
     Command("kick", "NAME [WHY]", "disconnect somebody", moderation.kick, who="admins"),

@@ -7,65 +7,114 @@ import hmac
 import logging
 import threading
 import time
+from collections.abc import Callable
 
 from chat.room.ending import EXPELLED
+from chat.service.budget import network_of
 from chat.service.policy import CommandError, Disconnect
 
 WRONG_TRY_SECONDS = 1.0  # R20: what a wrong password costs
 WRONG_TRIES = 6  # R20: in a minute, from one address: this one ends the connection
-MINUTE = 60.0
+NAME_TRIES = 60  # of secrets for one name, in a minute, from all addresses
+OWNERS = 10_000  # that are remembered, with where they came from
+REGISTRATIONS = 10  # of names, in an hour, from one address
+MINUTE, HOUR = 60.0, 3600.0
 TOO_MANY = "Too many wrong passwords came from your address; wait a minute and connect again."
 
 log = logging.getLogger("chat.service.limits")
 
 
-class LoginThrottle:
-    """Slows down the guessing of passwords: counts wrong tries by address. Safe to use from any thread."""
+class Tries:
+    """Counts what is tried: `most` times in so many seconds by one key. Safe to use from any thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int, seconds: float) -> None:
+        self.most = most
+        self._seconds = seconds
         self._lock = threading.Lock()  # guards the times
         self._times: dict[str, collections.deque[float]] = {}
+
+    def take(self, key: str) -> bool:
+        """Count one more; False, and not counted, where there were as many already."""
+        now = time.monotonic()
+        with self._lock:
+            self._forget(now - self._seconds)
+            times = self._times.setdefault(key, collections.deque())
+            if len(times) >= self.most:
+                return False
+            times.append(now)
+            return True
+
+    def give_back(self, key: str) -> None:
+        """The last one doesn't count."""
+        with self._lock:
+            if times := self._times.get(key):
+                times.pop()
+
+    def left(self, key: str) -> bool:
+        """Whether one more would be counted."""
+        with self._lock:
+            return len(self._times.get(key, ())) < self.most
+
+    def _forget(self, before: float) -> None:
+        """Requires holding the lock."""
+        for key, times in list(self._times.items()):
+            while times and times[0] < before:
+                times.popleft()
+            if not times:
+                del self._times[key]
+
+
+class LoginThrottle:
+    """Slows down the guessing of passwords and of the secrets of names. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._by_address = Tries(WRONG_TRIES, MINUTE)
+        self._by_name = Tries(NAME_TRIES, MINUTE)
+        self._owners: dict[tuple[str, str], None] = {}  # (name, from where its owner came), oldest first
 
     def check(self, address: str, said: str, password: str, ended: threading.Event) -> None:
         """Return if what was said is the password.
 
         If not, raises CommandError after a second, or Disconnect after too many wrong tries in a minute.
         """
-        if self._count(address) > WRONG_TRIES:
+        wrong = "That is not the password; ask the host for it."
+        self.attempt(address, lambda: hmac.compare_digest(said.encode(), password.encode()), ended, wrong)
+
+    def attempt(
+        self, address: str, is_right: Callable[[], bool], ended: threading.Event, wrong: str, name: str = ""
+    ) -> None:
+        """Return if it is right; if not, CommandError says so, in the words of `wrong`, and else as `check`.
+
+        With a name, tries by all addresses together count as well, but for those that its owner comes from:
+        so nobody can keep the owner out by guessing.
+        """
+        source = network_of(address)
+        # A try counts as wrong before it is checked, so that simultaneous ones don't slip through.
+        if not self._by_address.take(source):
             raise Disconnect(EXPELLED, TOO_MANY)
-        if hmac.compare_digest(said.encode(), password.encode()):
-            self._take_back(address)
+        counts_by_name = bool(name) and (name, source) not in self._owners
+        if counts_by_name and not self._by_name.take(name):
+            self._by_address.give_back(source)
+            raise CommandError(f"Too many wrong secrets were sent for {name}; try again in a minute.")
+        right = None
+        try:
+            right = is_right()
+        finally:
+            if right is not False:  # it is right, or could not be checked
+                self._by_address.give_back(source)
+                if counts_by_name:
+                    self._by_name.give_back(name)
+        if right:
+            self._remember_owner(name, source)
             return
         log.warning("%s sent a wrong password", address)
         ended.wait(WRONG_TRY_SECONDS)
-        if self._recent(address) >= WRONG_TRIES:
+        if not self._by_address.left(source):
             raise Disconnect(EXPELLED, TOO_MANY)
-        raise CommandError("That is not the password; ask the host for it.")
+        raise CommandError(wrong)
 
-    def _count(self, address: str) -> int:
-        """Count a try as wrong before it is checked, so that simultaneous tries don't slip through."""
-        now = time.monotonic()
-        with self._lock:
-            self._forget(now - MINUTE)
-            times = self._times.setdefault(address, collections.deque())
-            if len(times) == WRONG_TRIES:
-                return WRONG_TRIES + 1
-            times.append(now)
-            return len(times)
-
-    def _take_back(self, address: str) -> None:
-        with self._lock:
-            if times := self._times.get(address):
-                times.pop()
-
-    def _recent(self, address: str) -> int:
-        with self._lock:
-            return len(self._times.get(address, ()))
-
-    def _forget(self, before: float) -> None:
-        """Requires holding the lock."""
-        for address, times in list(self._times.items()):
-            while times and times[0] < before:
-                times.popleft()
-            if not times:
-                del self._times[address]
+    def _remember_owner(self, name: str, source: str) -> None:
+        if name:
+            self._owners[name, source] = None
+            while len(self._owners) > OWNERS:
+                self._owners.pop(next(iter(self._owners)), None)

@@ -107,6 +107,12 @@ class HostCaller:
     slash = ""
 
 
+def member_of(caller: Caller) -> Member:
+    """The caller of a command that is for members."""
+    assert caller.member
+    return caller.member
+
+
 def answer(kind: str, text: str) -> bytes:
     """The draft of a direct record from the server (R12)."""
     return record.draft(record.NOBODY, "server", kind, record.shorten(text))

@@ -52,6 +52,7 @@ class Join:
     replay: int | None
     wants_session: bool
     resume: Resume | None
+    secret: str = ""  # that proves that the name is theirs, where it is registered
 
 
 @dataclass(frozen=True, slots=True)

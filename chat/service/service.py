@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 
 from chat import record
 from chat.room.room import Room
+from chat.service.accounts import Accounts
 from chat.service.bans import Bans
 from chat.service.budget import Budget
-from chat.service.limits import LoginThrottle
+from chat.service.limits import HOUR, REGISTRATIONS, LoginThrottle, Tries
+from chat.service.mailbox import Mailbox
 from chat.service.policy import Caller, CommandError, HostCaller, Policy
 from chat.service.statistics import Statistics
 
@@ -17,20 +19,29 @@ MUTED = "You are muted: nobody sees what you say. An admin can unmute you."
 
 @dataclass
 class Service:
-    """What requests are performed in. `muted` are keys of names (record.name_key), and tokens of sessions."""
+    """What requests are performed in. Raises OSError, private.Exposed where its files can't be read.
+
+    `muted` are keys of names (record.name_key), and tokens of sessions.
+    """
 
     room: Room
     policy: Policy
     bans: Bans
     budget: Budget = field(init=False)
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
+    registrations: Tries = field(default_factory=lambda: Tries(REGISTRATIONS, HOUR))
     statistics: Statistics = field(init=False)
+    accounts: Accounts = field(init=False)
+    mailbox: Mailbox = field(init=False)
     muted: set[str] = field(default_factory=set)
     host: HostCaller | None = None  # where there is a console
 
     def __post_init__(self) -> None:
         self.budget = Budget(self.policy.rate)
-        self.statistics = Statistics(self.room.history_path)
+        path = self.room.history_path
+        self.statistics = Statistics(path)
+        self.accounts = Accounts(path.with_name("names.txt"))
+        self.mailbox = Mailbox(path.with_name("kept-messages"))
 
     def speak(self, caller: Caller, kind: str, lines: bytes) -> None:
         """Have it committed that the caller said these lines: clean texts, each ended by LF.

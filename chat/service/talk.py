@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from chat import record
 from chat.room.broadcaster import Full, Refused
 from chat.room.delivery import Listener
-from chat.room.room import Member, NameTaken
+from chat.room.room import NameTaken
+from chat.service import ownership
 from chat.service.moderation import refusal
-from chat.service.policy import Caller, CommandError, answer
+from chat.service.policy import Caller, CommandError, answer, member_of
 from chat.service.service import Service, check_size
 
 AWAY_BYTES = 256  # of a text that stands in a list
@@ -25,8 +26,8 @@ def me(service: Service, caller: Caller, argument: str) -> None:
     service.speak(caller, "action", argument.encode() + b"\n")
 
 
-def nick(service: Service, caller: Caller, argument: str) -> None:
-    """`nick NAME`: take another name."""
+def nick(service: Service, caller: Caller, argument: str) -> Iterator[bytes] | None:
+    """`nick NAME`: take another name; its owner gets what was kept for them."""
     member = member_of(caller)
     try:
         name = record.clean_name(argument)
@@ -36,12 +37,16 @@ def nick(service: Service, caller: Caller, argument: str) -> None:
         raise CommandError(f"You are {name} already.")
     if ban := service.bans.of_name(name):
         raise CommandError(refusal(ban))
+    account = ownership.prove(service, name, member.secret, member.address, member.ended, member.account)
     try:
         service.room.rename(member, name)
     except NameTaken:
         raise CommandError(f"The name {name} is taken; try another.") from None
     except Refused as refused:
         raise CommandError(str(refused)) from None
+    member.account = account
+    kept = ownership.kept_for(service, member)
+    return iter([kept]) if kept else None
 
 
 def msg(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
@@ -80,12 +85,6 @@ def back(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
     yield answer("/back", "Welcome back.")
 
 
-def member_of(caller: Caller) -> Member:
-    """The caller of a command that is for members."""
-    assert caller.member
-    return caller.member
-
-
 def _send_private(service: Service, caller: Caller, name: str, text: str) -> bytes:
     """Send the text to the one with that name only; its author gets a copy as the acknowledgement (R30)."""
     other = service.room.find(name)
@@ -94,10 +93,12 @@ def _send_private(service: Service, caller: Caller, name: str, text: str) -> byt
         name = other.name
     elif service.host and record.name_key(name) == service.host.name:
         name, listener = service.host.name, service.host.listener
-    if listener is None:
-        raise CommandError(f"Nobody here is called {name}; {caller.slash}users lists who is here.")
     copy = f"to {name}: {text}"
     check_size(len(copy.encode()))
+    if listener is None and (account := ownership.keep(service, caller, name, text)):
+        return record.draft(caller.address, caller.name, "/msg", f"kept for {account.name}: {text}")
+    if listener is None:
+        raise CommandError(f"Nobody here is called {name}; {caller.slash}users lists who is here.")
     try:
         service.room.send_direct(listener, record.draft(caller.address, caller.name, "/msg", text))
     except Full:

@@ -1,0 +1,240 @@
+"""Names that are owned and messages that wait for their owners, as their owners and others meet them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chat.record import Record
+from chat.service.limits import REGISTRATIONS, WRONG_TRIES
+from tests.harness import Client, Server, serving
+
+SECRET = "correct horse battery"
+
+Join = Callable[..., Client]
+
+
+@pytest.fixture
+def alice(join: Join) -> Client:
+    """The owner of her name, who is in."""
+    client = join("alice")
+    client.ask(f"/register {SECRET}", "/register")
+    return client
+
+
+def refused(server: Server, *lines: str) -> str:
+    """What somebody is told who wants to come in like this."""
+    client = Client(server.port)
+    client.send(*lines)
+    sentence = client.until("/error").text
+    client.close()
+    return sentence
+
+
+def leave(client: Client, witness: Client) -> None:
+    """So that others know it."""
+    client.send("/exit")
+    client.rest()
+    client.close()
+    witness.until("leave")
+
+
+def test_nobody_takes_an_owners_name_or_one_that_looks_like_it(
+    server: Server, join: Join, alice: Client
+) -> None:
+    bob = join("bob")
+    leave(alice, bob)
+    assert refused(server, "alice").startswith("alice is registered: send /identify SECRET")
+    for name in ("Alice", "аlice", "a1ice", "ａlice"):
+        assert refused(server, name).startswith(f"{name} looks like alice, which is registered"), name
+    assert "not the secret of alice" in refused(server, "/identify something else", "alice")
+    for name in ("alice", "аlice"):
+        bob.send(f"/nick {name}")
+        assert "is registered" in bob.until("/error").text
+    join("malice").close()
+
+
+def test_the_owner_comes_in_with_the_secret(server: Server, join: Join, alice: Client) -> None:
+    bob = join("bob")
+    leave(alice, bob)
+    join("alice", f"/identify {SECRET}").close()
+    bob.until("leave", name="alice")
+    join("ALICE", f"/identify {SECRET}").close()  # whoever owns a name may write it as they like
+
+
+def test_the_owner_takes_the_name_in_the_room(join: Join, alice: Client) -> None:
+    bob = join("bob")
+    alice.send("/nick al")
+    bob.until("rename")
+    bob.send("/identify wrong one", "/nick alice")
+    assert "not the secret" in bob.until("/error").text
+    assert alice.ask("/identify " + SECRET, "/identify").text == "Now take your name: /nick NAME."
+    alice.send("/nick alice")
+    alice.until("rename", text="alice")
+
+
+def test_who_is_not_the_owner_cannot_change_the_secret_nor_give_the_name_back(
+    join: Join, alice: Client
+) -> None:
+    bob = join("bob")
+    bob.send("/unregister alice")
+    assert "not yours" in bob.until("/error").text
+    assert "password" not in alice.ask("/register another secret", "/register").text
+
+
+def test_a_changed_secret_holds(server: Server, join: Join, alice: Client) -> None:
+    alice.ask("/register another secret", "/register")
+    leave(alice, join("bob"))
+    assert "not the secret" in refused(server, f"/identify {SECRET}", "alice")
+    join("alice", "/identify another secret")
+
+
+def test_a_name_that_is_given_back_is_anybodys(server: Server, join: Join, alice: Client) -> None:
+    assert alice.ask("/unregister", "/unregister").text == "alice is anybody's again."
+    leave(alice, join("bob"))
+    join("alice").ask("/register the next secret", "/register")
+
+
+def test_one_that_was_in_with_a_look_alike_before_does_not_own_the_name(join: Join) -> None:
+    poser, alice = join("аlice"), join("alice")
+    alice.ask(f"/register {SECRET}", "/register")
+    poser.send("/register my own secret")
+    assert "registered already, or looks like" in poser.until("/error").text
+    poser.send("/unregister")
+    assert "not yours" in poser.until("/error").text
+
+
+@pytest.mark.parametrize("secret", ["short", "x" * 300])
+def test_a_secret_has_bounds(join: Join, secret: str) -> None:
+    client = join("alice")
+    client.send(f"/register {secret}")
+    assert "at least 8 characters" in client.until("/error").text
+
+
+def test_an_admin_gives_any_name_back(tmp_path: Path) -> None:
+    password = tmp_path / "admin.txt"
+    password.write_text("letmein\n")
+    password.chmod(0o600)
+    with serving(tmp_path / "history.txt", "--admin-password-file", str(password)) as server:
+        alice = Client(server.port, "alice")
+        alice.ask(f"/register {SECRET}", "/register")
+        admin = Client(server.port, "root")
+        admin.ask("/admin letmein", "/admin")
+        admin.ask("/unregister alice", "/unregister")
+        alice.close()
+        admin.until("leave")
+        Client(server.port, "alice").close()
+        admin.close()
+
+
+def test_guessing_is_limited(server: Server, join: Join, alice: Client) -> None:
+    leave(alice, join("bob"))
+    guesser = Client(server.port)
+    for _ in range(WRONG_TRIES):
+        guesser.send("/identify guess after guess", "alice")
+    guesser.rest()
+    guesser.close()
+    assert guesser.records[-1].text.startswith("Too many wrong passwords came from your address")
+
+
+def test_one_address_registers_so_many_names(join: Join) -> None:
+    client = join("name0")
+    for number in range(REGISTRATIONS):
+        client.ask(f"/register {SECRET}", "/register")
+        client.send(f"/nick name{number + 1}")
+        client.until("rename")
+    client.send(f"/register {SECRET}")
+    assert "try again later" in client.until("/error").text
+
+
+# --------------------------------------------------------------------------------------- messages that wait
+
+
+def sent_while_out(bob: Client, *texts: str) -> list[Record]:
+    """Messages for alice, who is out; the records with which bob is told that they are kept."""
+    return [bob.ask(f"/msg alice {text}", "/msg") for text in texts]
+
+
+def handed_over(alice: Client) -> list[Record]:
+    """What alice got on coming in: what introduces the messages, and they."""
+    return [found for found in alice.records if found.kind in ("/kept", "/msg")]
+
+
+def test_messages_wait_for_the_owner_and_are_handed_over_once(join: Join, alice: Client) -> None:
+    bob = join("bob")
+    leave(alice, bob)
+    one, two = sent_while_out(bob, "one", "two")
+    assert (one.text, two.text) == ("kept for alice: one", "kept for alice: two")
+    again = join("alice", f"/identify {SECRET}")
+    introduction, first, second = handed_over(again)
+    assert introduction.text == "Sent to you while you were out: 2 private messages."
+    assert [(sent.name, sent.text) for sent in (first, second)] == [("bob", "one"), ("bob", "two")]
+    assert abs(int(first.time[20:23]) - int(one.time[20:23])) <= 1000
+    assert first.time <= one.time  # its own time, not that of the handing over
+    again.ask("/users", "/users")
+    leave(again, bob)
+    assert handed_over(join("alice", f"/identify {SECRET}")) == []
+
+
+def test_what_was_handed_over_and_not_answered_comes_again_and_is_marked(
+    server: Server, join: Join, alice: Client
+) -> None:
+    bob = join("bob")
+    leave(alice, bob)
+    sent_while_out(bob, "one")
+    handed_over(join("alice", f"/identify {SECRET}"))
+    os.kill(server.pid, signal.SIGKILL)
+    server.wait()
+    with serving(server.history) as restarted:
+        again = Client(restarted.port, "alice", f"/identify {SECRET}")
+        introduction, message = handed_over(again)
+        again.close()
+    assert introduction.text == (
+        "Sent to you while you were out: 1 private message; you may have had them before."
+    )
+    assert message.text == "one"
+
+
+def test_messages_are_kept_for_owners_only(join: Join, alice: Client) -> None:
+    bob = join("bob")
+    leave(alice, bob)
+    for name in ("carol", "аlice"):  # the second only looks like her
+        bob.send(f"/msg {name} hello")
+        assert "Nobody here is called" in bob.until("/error").text
+
+
+def test_the_owner_gets_them_on_taking_the_name_in_the_room(join: Join, alice: Client) -> None:
+    bob = join("bob")
+    alice.send("/nick al")
+    bob.until("rename")
+    sent_while_out(bob, "for the owner of the name")
+    alice.send(f"/identify {SECRET}", "/nick alice")
+    assert alice.until("/msg").text == "for the owner of the name"
+
+
+def test_the_muted_leave_no_messages(tmp_path: Path) -> None:
+    password = tmp_path / "admin.txt"
+    password.write_text("letmein\n")
+    password.chmod(0o600)
+    with serving(tmp_path / "history.txt", "--admin-password-file", str(password)) as server:
+        alice, bob = Client(server.port, "alice"), Client(server.port, "bob")
+        alice.ask(f"/register {SECRET}", "/register")
+        alice.ask("/admin letmein", "/admin")
+        alice.send("/mute bob", "/nick al")
+        bob.until("rename")
+        bob.send("/msg alice psst")
+        assert "muted" in bob.until("/error").text
+        alice.close()
+        bob.close()
+
+
+def test_what_is_kept_when_the_disk_is_full_is_told(server: Server, join: Join, alice: Client) -> None:
+    bob = join("bob")
+    leave(alice, bob)
+    server.history.with_name("kept-messages").write_text("a file is in the way")
+    bob.send("/msg alice hello")
+    assert bob.until("/error").text == "Not kept: the host's computer can't store it for alice."
