@@ -36,9 +36,7 @@ def prove(
     Takes some 50 ms where it is, unless that is `proved` already. Raises CommandError, Disconnect.
     """
     if any(look_alike(name, reserved) for reserved in record.RESERVED_NAMES):
-        raise CommandError(
-            f"The name {name} is taken: it is, or looks like, one of the server's own; send another."
-        )
+        raise CommandError(f"The name {name} is taken: it looks like one of the server's own; send another.")
     account = service.accounts.owner(name)
     if account is None or account == proved:
         return account
