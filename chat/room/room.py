@@ -224,7 +224,7 @@ class Room:
         if self.log.servers != self._servers:
             self._servers = self.log.servers
             with self._lock:
-                told = [member for member in self._members.values() if member.token]
+                told = [member for member in self._members.values() if member.token and self._servers]
             for member in told:
                 self._broadcaster.queue_direct(member, self._servers_record())
 
