@@ -5,98 +5,146 @@ from __future__ import annotations
 import argparse
 import ipaddress
 import json
+import os
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036 - whoever has an older one is to read a sentence
     sys.exit("analytics needs Python 3.11 or newer, and this is {}.{}.".format(*sys.version_info))
 
-from contextlib import suppress
-from datetime import UTC, datetime, tzinfo
-from importlib import import_module
+from datetime import UTC, datetime, timezone, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from analytics import environment
 from chat.paths import default_history
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analytics.load import Network
-    from analytics.tables import Per
+    from analytics.choice import Choice, Network
+    from analytics.findings import Findings
+    from analytics.load import Read
+    from analytics.summary import Summary
 
-INSTALL = "python3 -m pip install '.[analytics]'"
+SIGPIPE_EXIT = 141  # as a shell has it of a program whose reader has gone
 
 
 class Refused(Exception):
     """It can't be done; the message is one sentence for the person who asked."""
 
 
+class BadRequest(Refused):
+    """The arguments don't go together."""
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the program; returns its exit code: 0, or 1 where something can't be done (2: wrong arguments)."""
+    """Runs the program; returns its exit code: 0, 1 where something can't be done, 2 for wrong arguments."""
     asked = _parser().parse_args(arguments)
+    if asked.setup:
+        return environment.set_up()
+    if environment.missing():
+        environment.hand_over(sys.argv[1:] if arguments is None else arguments)
+        print(environment.how_to_install(environment.missing()[0]), file=sys.stderr)
+        return 1
     try:
-        _run(asked)
-    except ModuleNotFoundError as missing:
-        print(f"analytics needs {missing.name}; install what it needs with: {INSTALL}", file=sys.stderr)
-        return 1
-    except Refused as refused:
-        print(refused, file=sys.stderr)
-        return 1
+        return _without_surprises(asked)
+    except BrokenPipeError:
+        _let_go_of_output()
+        return SIGPIPE_EXIT
     except OSError as error:
-        print(f"{error.filename}: {error.strerror}", file=sys.stderr)
+        _let_go_of_output()
+        print(f"{error.filename or 'standard output'}: {error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    return 0
+
+
+def _without_surprises(asked: argparse.Namespace) -> int:
+    """Does what was asked, and says in a sentence why something can't be done."""
+    code = 1
+    try:
+        _run(asked)
+        sys.stdout.flush()  # now: what can't be written is to be said
+        return 0
+    except ModuleNotFoundError as error:
+        sentence = environment.how_to_install(error.name or "a package")
+    except BadRequest as error:
+        code, sentence = 2, str(error)
+    except Refused as error:
+        sentence = str(error)
+    print(sentence, file=sys.stderr)
+    return code
+
+
+def _let_go_of_output() -> None:
+    """What could not be written is not tried again at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python3 -m analytics", description=(__doc__ or "").partition(": ")[2]
     )
-    parser.add_argument(
+    add = parser.add_argument
+    add(
         "history",
         nargs="*",
         type=Path,
         default=[default_history()],
-        help="history files, put together in the order of time",
+        help="history files, put together in the order of time; - is standard input, .gz and .zst are fine",
     )
-    parser.add_argument(
+    add("--summary", action="store_true", help="print the summary and write no page")
+    add("--json", action="store_true", help="print everything as one JSON object and write no page")
+    add(
+        "--export",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="TABLE.csv",
+        help="write a table, as records.csv or words.parquet, and no page; may be repeated",
+    )
+    add(
         "--out",
         type=Path,
         default=Path("history-report"),
         metavar="FOLDER",
         help="where the page goes (%(default)s)",
     )
-    parser.add_argument(
-        "--json", action="store_true", help="print the numbers as one JSON object and write no page"
+    shown = parser.add_argument_group("what is shown")
+    shown.add_argument(
+        "--since", type=_time, metavar="T", help="what was at T, as 2026-11-21T10:15, or later"
     )
-    parser.add_argument(
+    shown.add_argument("--until", type=_time, metavar="T", help="what was before T")
+    shown.add_argument("--name", nargs="+", default=[], metavar="N", help="these people")
+    shown.add_argument(
+        "--address",
+        nargs="+",
+        type=_network,
+        default=[],
+        metavar="A",
+        help="these addresses or networks, as 192.168.1.0/24",
+    )
+    shown.add_argument(
+        "--by",
+        choices=("person", "name"),
+        default="person",
+        help="whether who changed their name is one person (%(default)s)",
+    )
+    shown.add_argument(
+        "--alias", type=Path, metavar="F", help="a file of lines such as: alice = al, alice_phone"
+    )
+    shown.add_argument(
         "--tz", type=_zone, metavar="ZONE", help="time zone such as Europe/Berlin (this machine's)"
     )
-    parser.add_argument(
-        "--since", type=_time, metavar="T", help="only what was at T, as 2026-11-21T10:15, or later"
-    )
-    parser.add_argument("--until", type=_time, metavar="T", help="only what was before T")
-    parser.add_argument(
+    shown.add_argument(
         "--per",
         choices=("minute", "hour", "day"),
         default="minute",
         help="the bins of the main picture (%(default)s)",
     )
-    parser.add_argument("--name", nargs="+", default=[], help="only these names")
-    parser.add_argument(
-        "--address",
-        nargs="+",
-        type=_network,
-        default=[],
-        help="only these addresses or networks, as 192.168.1.0/24",
-    )
-    parser.add_argument(
-        "--export", type=_table_file, metavar="FILE", help="write the records to a .parquet or .csv file"
-    )
-    parser.add_argument("--resolve", action="store_true", help="ask the name service for the hosts' names")
+    shown.add_argument("--resolve", action="store_true", help="ask the name service for the hosts' names")
+    add("--setup", action="store_true", help="install what analytics needs into .venv in the checkout")
     return parser
 
 
@@ -121,90 +169,62 @@ def _network(text: str) -> Network:
         raise argparse.ArgumentTypeError(f"{text} is no address or network") from None
 
 
-def _table_file(text: str) -> Path:
-    path = Path(text)
-    if path.suffix not in (".parquet", ".csv"):
-        raise argparse.ArgumentTypeError(f"{text} ends neither in .parquet nor in .csv")
-    return path
-
-
 # ------------------------------------------------------------------------------------------------- the work
 
 
 def _run(asked: argparse.Namespace) -> None:
-    from tzlocal import get_localzone
+    from analytics.findings import Findings, Question
+    from analytics.identify import Identifier
+    from analytics.people import BadAliases, read_aliases
 
-    from analytics import load, terminal
-    from analytics.languages import UNKNOWN, languages
-    from analytics.online import connections, within
+    _check_exports(asked.export)
+    if asked.history == [default_history()] and any(Path(name).is_file() for name in asked.name):
+        raise BadRequest(_is_a_file(asked.name).strip())
+    zone: tzinfo = asked.tz or local_zone()
+    choice = _choice(asked, zone)
+    try:
+        aliases = read_aliases(asked.alias) if asked.alias else {}
+    except BadAliases as error:
+        raise BadRequest(str(error)) from None
+    question = Question(choice, zone, asked.per, asked.by, aliases, asked.resolve)
+    identifier = None if asked.summary or asked.export else Identifier()  # it gets ready meanwhile
+    try:
+        findings = Findings(_read(asked.history), question, identifier)
+        _show(findings, asked)
+    finally:
+        if identifier:
+            identifier.close()
+
+
+def _show(findings: Findings, asked: argparse.Namespace) -> None:
+    from analytics import terminal
+    from analytics.findings import NothingChosen
     from analytics.summary import summarize
 
-    zone: tzinfo = asked.tz or get_localzone()
-    since, until = _moment(asked.since, zone), _moment(asked.until, zone)
-    size = sum(path.stat().st_size for path in asked.history)
-    with terminal.progress("Reading", size) as advance:
-        everything, skipped = load.load_history(*asked.history, progress=advance)
-    if everything.empty and len(skipped):
-        raise Refused(f"{_listed(asked.history)}: no line of it is a record; is it the history of a chat?")
-    zone = _able_to_show(everything["time"], zone)
-    records = load.select(everything, since, until, asked.name, asked.address)
-    connected = load.of(within(connections(everything), since, until), asked.name, asked.address)
-    summary = summarize(records, connected, skipped, zone)
-    if asked.export:
-        _export(records, asked.export)
+    try:
+        _ = findings.records  # whether anything is chosen is said before anything is done
+    except NothingChosen as error:
+        raise BadRequest(f"{error}{_is_a_file(asked.name)}") from None
+    for path in asked.export:
+        _export(findings, path)
     if asked.json:
-        spoken = {UNKNOWN: 0, **languages(records).to_dict()}
-        print(json.dumps({**summary.as_json(), "languages": spoken}))
-        return
+        from analytics.document import document
 
-    from analytics import report  # only now: matplotlib takes its time
-
-    counts = _counts(records, asked.per, zone)
-    console = terminal.console()
-    terminal.show(summary, counts, skipped, zone, console)
-    with terminal.progress("Drawing", len(report.SECTIONS)) as advance:
-        page = report.write_report(
-            report.Findings(
-                records=records,
-                connected=connected,
-                skipped=skipped,
-                summary=summary,
-                counts=counts,
-                languages=languages(records),
-                files=[str(path) for path in asked.history],
-                zone=zone,
-                resolve=asked.resolve,
-            ),
-            asked.out,
-            progress=lambda: advance(1),
-        )
-    console.print(f"\n{page}", highlight=False, markup=False, soft_wrap=True)
+        print(json.dumps(document(findings)))
+    elif asked.summary or not asked.export:
+        summary = summarize(findings)
+        terminal.show(summary, findings, terminal.console())
+        if not asked.summary:
+            _page(summary, findings, asked)
 
 
-def _able_to_show(times: pd.Series[pd.Timestamp], zone: tzinfo) -> tzinfo:
-    """The zone, or UTC where it might need a year 0 or 10000, which there are not: after a mistyped year."""
-    return zone if times.empty or (times.iloc[0].year > 1 and times.iloc[-1].year < 9999) else UTC
+def _choice(asked: argparse.Namespace, zone: tzinfo) -> Choice:
+    from analytics.choice import Choice
 
-
-def _counts(records: pd.DataFrame, per: Per, zone: tzinfo) -> pd.Series[int]:
-    """The bins that were asked for, or the next bigger ones that can be counted."""
-    from analytics.tables import MILLISECONDS, messages_per
-
-    for bigger in list(MILLISECONDS)[list(MILLISECONDS).index(per) :]:
-        with suppress(ValueError):
-            return messages_per(records, bigger, zone)
-    raise AssertionError("days can always be counted")
-
-
-def _export(records: pd.DataFrame, path: Path) -> None:
-    if path.suffix == ".parquet":
-        import_module("pyarrow")  # where it is missing, that is said as of anything else
-    with path.open("wb") as file:
-        if path.suffix == ".parquet":
-            records.to_parquet(file, index=False)
-        else:
-            times = records["time"].dt.tz_localize(None).to_numpy().astype(str)
-            records.assign(time=[f"{time}Z" for time in times]).to_csv(file, index=False)
+    since, until = _moment(asked.since, zone), _moment(asked.until, zone)
+    if since is not None and until is not None and since >= until:
+        raise BadRequest("Nothing is since --since and before --until: exchange the two.")
+    return Choice(since, until, frozenset(asked.name), tuple(asked.address))
 
 
 def _moment(time: datetime | None, zone: tzinfo) -> pd.Timestamp | None:
@@ -213,6 +233,69 @@ def _moment(time: datetime | None, zone: tzinfo) -> pd.Timestamp | None:
     if time is None:
         return None
     return pd.Timestamp(time if time.tzinfo else time.replace(tzinfo=zone)).tz_convert("UTC")
+
+
+def _is_a_file(names: list[str]) -> str:
+    files = [name for name in names if Path(name).is_file()]
+    return f" {files[0]} is a file: histories come before --name." if files else ""
+
+
+def local_zone() -> tzinfo:
+    """This machine's time zone, also where TZ says it in figures, as UTC0 or CET-1CEST."""
+    from tzlocal import get_localzone
+
+    try:
+        return get_localzone()
+    except (LookupError, OSError, ValueError):
+        from dateutil.tz import tzstr
+
+        try:
+            named = tzstr(os.environ.get("TZ", ""), posix_offset=True)
+        except ValueError:
+            return UTC
+        offset = named.utcoffset(datetime(2026, 1, 1))
+        return named if named.hasdst or offset is None else timezone(offset)
+
+
+def _read(paths: list[Path]) -> Read:
+    from analytics import load, source, terminal
+
+    try:
+        with terminal.progress("Reading", source.size(paths)) as advance:
+            read = load.read_history(*paths, progress=advance)
+    except source.CannotRead as error:
+        raise Refused(f"{_listed(paths)}: {error}") from None
+    if read.records.empty and len(read.skipped):
+        raise Refused(f"{_listed(paths)}: no line of it is a record; is it the history of a chat?")
+    return read
+
+
+def _check_exports(paths: list[Path]) -> None:
+    from analytics.export import FORMATS, TABLES
+
+    for path in paths:
+        if path.suffix not in FORMATS:
+            raise BadRequest(f"{path} ends neither in {' nor in '.join(FORMATS)}.")
+        if path.stem not in TABLES:
+            raise BadRequest(f"There is no table {path.stem}; there are {', '.join(TABLES)}.")
+
+
+def _export(findings: Findings, path: Path) -> None:
+    from analytics import export
+
+    try:
+        export.write(findings, path)
+    except ValueError as error:
+        raise Refused(f"{path}: {error}") from None
+
+
+def _page(summary: Summary, findings: Findings, asked: argparse.Namespace) -> None:
+    from analytics import report, terminal  # only now: matplotlib takes its time
+
+    with terminal.progress("Drawing", report.STEPS) as advance:
+        files = [str(path) for path in asked.history]
+        page = report.write_report(summary, findings, asked.out, files, lambda: advance(1))
+    terminal.console().print(f"\n{page}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _listed(paths: list[Path]) -> str:

@@ -16,13 +16,15 @@ Records end at LF only, so a bare CR or U+2028 is text. A last line without LF i
 
 from __future__ import annotations
 
-import ipaddress
+import ctypes
 import os
+import sys
+import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from functools import lru_cache
-from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -30,13 +32,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analytics import source
+from analytics.texts import Texts
 from chat import record
 from chat.record import NotARecord, Record
-
-try:
-    import pyarrow as pa
-except ImportError:  # texts then take more time and memory, and nothing else changes
-    pa = None
 
 BLOCK_BYTES = 2 << 20  # big enough that numpy's own overhead vanishes, small enough for a processor's cache
 HEAD_BYTES = 160  # the longest head the server writes has 150; a longer one is looked up the slow way
@@ -55,8 +54,8 @@ Words = NDArray[np.uint64]  # eight bytes of text each, the first one lowest
 Integers = NDArray[np.int64]
 Flags = NDArray[np.bool_]
 
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+# One kind of text column whatever is installed: with pyarrow, pandas would copy all texts into another one.
+TEXTS = pd.StringDtype("python", na_value=np.nan)
 
 
 class History(NamedTuple):
@@ -70,96 +69,93 @@ class History(NamedTuple):
     skipped: pd.DataFrame
 
 
+class Read(NamedTuple):
+    """The same, with the texts aside: as bytes they take a third of the memory."""
+
+    records: pd.DataFrame
+    texts: Texts
+    skipped: pd.DataFrame
+
+
 def load_history(
     *paths: str | Path, texts: bool = True, progress: Callable[[int], None] | None = None
 ) -> History:
     """The records of history files, put together in the order of time.
 
-    texts=False leaves the column text out: to count needs none, and most of the memory goes into them.
-    `progress` is told how many bytes were done since it was last told. What is appended meanwhile waits
-    for the next time. Raises OSError for a file that can't be read.
+    A path is a file, a pipe, or "-" for standard input, gzip and zstd among them; a file that is named twice
+    counts once. texts=False leaves the column text out: to count needs none, and most of the memory goes into
+    them. `progress` is told how many bytes were done since it was last told. What is appended meanwhile waits
+    for the next time. Raises OSError for what can't be read.
     """
+    read = read_history(*paths, texts=texts, progress=progress)
+    if texts:
+        read.records["text"] = _text_column(read.texts)
+    return History(read.records, read.skipped)
+
+
+def read_history(
+    *paths: str | Path, texts: bool = True, progress: Callable[[int], None] | None = None
+) -> Read:
+    """The same as `load_history`, with the texts aside (texts=False: without them)."""
     blocks: list[_Block] = []
-    heads: dict[Record, int] = {}
+    heads = _Heads()
     skipped: list[pd.DataFrame] = []
-    for path in paths:
+    for path in source.distinct(paths):
         lines = 0
         numbers = [np.empty(0, np.int64)]
-        for block in _read_blocks(Path(path), texts):
+        for block in _read_blocks(path, heads, texts):
             numbers.append(block.skipped + lines + 1)
             lines += block.lines
-            known = np.array([heads.setdefault(head, len(heads)) for head in block.heads], np.int32)
-            blocks.append(block._replace(head=known[block.head], heads=[]))
+            blocks.append(block)
             if progress:
                 progress(block.size)
         skipped.append(pd.DataFrame({"file": str(path), "line": np.concatenate(numbers)}))
-    records = _frame(blocks, list(heads), texts)
-    return History(records, pd.concat(skipped, ignore_index=True))
+    _give_back_memory()
+    records, order = _frame(blocks, heads.records)
+    chunks = [block.texts for block in blocks if block.texts is not None]
+    found = Texts(chunks, [len(block.time) for block in blocks] if texts else [], order)
+    return Read(records, found, pd.concat(skipped, ignore_index=True))
 
 
-def select(
-    records: pd.DataFrame,
-    since: pd.Timestamp | None = None,
-    until: pd.Timestamp | None = None,
-    names: Sequence[str] = (),
-    networks: Sequence[Network] = (),
-) -> pd.DataFrame:
-    """The records from `since` on and before `until`, by one of the names, from one of the networks.
-
-    What is not given does not restrict. Names are compared as the chat does, whatever their case.
-    """
-    chosen = np.ones(len(records), bool)
-    if since is not None:
-        chosen &= (records["time"] >= since).to_numpy()
-    if until is not None:
-        chosen &= (records["time"] < until).to_numpy()
-    return of(records[chosen], names, networks)
+def _give_back_memory() -> None:
+    """What reading has needed goes back to the system, where the C library can do that."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
-def of(table: pd.DataFrame, names: Sequence[str] = (), networks: Sequence[Network] = ()) -> pd.DataFrame:
-    """The rows of any table with name and address that belong to one of the names and of the networks."""
-    if names:
-        keys = {record.name_key(name) for name in names}
-        table = table[table["name"].map(lambda name: record.name_key(name) in keys).to_numpy(bool)]
-    if networks:
-        table = table[table["address"].map(lambda address: _is_in(address, networks)).to_numpy(bool)]
-    return table
-
-
-def _is_in(address: str, networks: Sequence[Network]) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:  # the host's "-", and what looks like an address only
-        return False
-    return any(parsed in network for network in networks)
-
-
-def _frame(blocks: list[_Block], heads: list[Record], texts: bool) -> pd.DataFrame:
+def _frame(blocks: list[_Block], heads: list[Record]) -> tuple[pd.DataFrame, Integers | None]:
+    """The records in the order of time, and which of them comes where (None: in the order of the blocks)."""
     time = np.concatenate([np.empty(0, np.int64), *(block.time for block in blocks)])
+    order = None
+    if (time[1:] < time[:-1]).any():  # several files, or one that somebody edited
+        order = np.argsort(time, kind="stable")
+        time = time[order]
     columns: dict[str, Any] = {"time": pd.DatetimeIndex(time.view("M8[ms]"), tz="UTC", copy=False)}
     for field in ("address", "name", "kind"):
-        columns[field] = _category([getattr(each, field) for each in heads], blocks)
-    if texts:
-        columns["text"] = _text_column([block.texts for block in blocks])
-    records = pd.DataFrame(columns, copy=False)
-    if not records["time"].is_monotonic_increasing:  # several files, or one that somebody edited
-        records = records.sort_values("time", kind="stable", ignore_index=True)
-    return records
+        columns[field] = _category([getattr(each, field) for each in heads], blocks, order)
+    return pd.DataFrame(columns, copy=False), order
 
 
-def _category(values: list[str], blocks: list[_Block]) -> pd.Categorical:
+def _text_column(texts: Texts) -> pd.Series[str]:
+    column = np.empty(len(texts), object)
+    filled = 0
+    for strings in texts.strings():
+        column[filled : filled + len(strings)] = strings
+        filled += len(strings)
+    if texts.order is not None:
+        column = column[texts.order]
+    return pd.Series(pd.array(column, dtype=TEXTS, copy=False), copy=False)
+
+
+def _category(values: list[str], blocks: list[_Block], order: Integers | None) -> pd.Categorical:
     """The column in which each head has this value."""
     distinct, categories = pd.factorize(np.array(values, object))
     narrow = distinct.astype(np.min_scalar_type(-max(len(categories), 1)))
     codes = np.concatenate([narrow[:0], *(narrow[block.head] for block in blocks)])
+    if order is not None:
+        codes = codes[order]
     dtype = pd.CategoricalDtype(pd.Index(categories, dtype="str"))
     return pd.Categorical.from_codes(codes, dtype=dtype, validate=False)
-
-
-def _text_column(chunks: list[Any]) -> pd.Series[str]:
-    if pa is None:
-        return pd.Series(list(chain.from_iterable(chunks)), dtype="str")
-    return pd.Series(pa.chunked_array(chunks, pa.large_string()).to_pandas(), dtype="str", copy=False)
 
 
 # -------------------------------------------------------------------------------------------------- blocks
@@ -172,38 +168,38 @@ class _Block(NamedTuple):
     lines: int
     skipped: Integers  # which of the lines are no records, from 0
     time: Integers  # milliseconds since 1970, one a record
-    head: NDArray[np.integer[Any]]  # which of the heads, one a record
-    heads: list[Record]
-    texts: Any  # a pyarrow array or a list of strings; None where none are wanted
+    head: NDArray[np.int32]  # which of the heads, one a record
+    texts: bytes | None  # with an LF behind each; None where none are wanted
 
 
-def _read_blocks(path: Path, texts: bool) -> Iterator[_Block]:
+def _read_blocks(path: Path, heads: _Heads, texts: bool) -> Iterator[_Block]:
     """The blocks of a file in their order; the next ones are worked on while one is taken."""
     np.empty(KEPT_BYTES, np.uint8)
-    with path.open("rb", buffering=0) as file, ThreadPoolExecutor(THREADS) as pool:
+    with source.opened(path) as (file, size), ThreadPoolExecutor(THREADS) as pool:
         waiting: deque[Future[_Block]] = deque()
-        for buffer, length in _cut(file):
-            waiting.append(pool.submit(_parse, buffer, length, texts))
+        for buffer, length in _cut(file, size):
+            waiting.append(pool.submit(_parse, buffer, length, heads, texts))
             if len(waiting) > THREADS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
 
-def _cut(file: BinaryIO) -> Iterator[tuple[Bytes, int]]:
+def _cut(file: BinaryIO, size: int | None) -> Iterator[tuple[Bytes, int]]:
     """The file in buffers that begin with whole lines, and how many bytes these are.
 
     After them there are HEAD_BYTES more at least, so that looking ahead stays inside the buffer.
     """
-    left = file.seek(0, os.SEEK_END)
-    file.seek(0)
+    if size is not None:
+        file.seek(0)
+    left = sys.maxsize if size is None else size
     rest = np.empty(0, np.uint8)
     while left:
         wanted = min(left, max(BLOCK_BYTES, rest.size))  # doubled, a line of any length takes linear time
         buffer = np.empty(rest.size + wanted + HEAD_BYTES, np.uint8)
         buffer[: rest.size] = rest
-        got = file.readinto(buffer.data[rest.size : rest.size + wanted])  # type: ignore[attr-defined]
-        if not got:  # the file was cut short meanwhile
+        got = _fill(file, buffer.data[rest.size : rest.size + wanted])
+        if not got:  # the end, or the file was cut short meanwhile
             return
         left -= got
         filled = rest.size + got
@@ -211,6 +207,17 @@ def _cut(file: BinaryIO) -> Iterator[tuple[Bytes, int]]:
         rest = buffer[length:filled]
         if length:
             yield buffer, length
+
+
+def _fill(file: BinaryIO, view: memoryview) -> int:
+    """Reads until the view is full or the file is at its end: a pipe gives little at a time."""
+    filled = 0
+    while filled < len(view):
+        got = file.readinto(view[filled:])  # type: ignore[attr-defined]
+        if not got:
+            break
+        filled += got
+    return filled
 
 
 def _after_last_lf(buffer: Bytes, start: int, stop: int) -> int:
@@ -224,16 +231,13 @@ def _after_last_lf(buffer: Bytes, start: int, stop: int) -> int:
     return 0
 
 
-def _parse(buffer: Bytes, length: int, texts: bool) -> _Block:
+def _parse(buffer: Bytes, length: int, heads: _Heads, texts: bool) -> _Block:
     """The block that the first `length` bytes are."""
     lines, number, start, ends = _five_fields(buffer[:length])
     time, true = _times(_gather(buffer, start, TIME_BYTES))
-    head, distinct = _distinct(buffer, start + TIME_BYTES + 1, ends[:, 3])
-    heads = [_parse_head(each) for each in distinct]
-    if None in heads:
-        valid = np.array([each is not None for each in heads])
-        true &= valid[head]
-        head = (np.cumsum(valid) - 1)[head]  # its place among the valid ones
+    which, distinct = _distinct(buffer, start + TIME_BYTES + 1, ends[:, 3])
+    head = heads.places(distinct)[which]
+    true &= head != NO_RECORD
     if not true.all():
         number, time, head, ends = number[true], time[true], head[true], ends[true]
     return _Block(
@@ -242,7 +246,6 @@ def _parse(buffer: Bytes, length: int, texts: bool) -> _Block:
         skipped=_others(number, lines),
         time=time,
         head=head,
-        heads=[each for each in heads if each is not None],
         texts=_texts(buffer, ends[:, 3] + 1, ends[:, 4]) if texts else None,
     )
 
@@ -376,7 +379,8 @@ def _distinct(buffer: Bytes, start: Integers, end: Integers) -> tuple[Integers, 
     sample[which] = np.arange(len(which))
     if not (words == words[sample][which]).all():  # two heads with one hash
         return _distinct_slowly(buffer, start, end)
-    return which, [buffer[start[row] : end[row]].tobytes() for row in sample]
+    data = buffer.tobytes()
+    return which, [data[a:b] for a, b in zip(start[sample].tolist(), end[sample].tolist(), strict=True)]
 
 
 def _distinct_slowly(buffer: Bytes, start: Integers, end: Integers) -> tuple[Integers, list[bytes]]:
@@ -389,31 +393,56 @@ def _distinct_slowly(buffer: Bytes, start: Integers, end: Integers) -> tuple[Int
     return np.array(which, np.int64), list(places)
 
 
-@lru_cache(1 << 16)
-def _parse_head(head: bytes) -> Record | None:
-    try:
-        parsed = record.parse(b"1970-01-01T00:00:00.000Z\t" + head + b"\t")
-    except NotARecord:
-        return None
-    return None if parsed.direct else parsed
+NO_RECORD = -1
+
+
+class _Heads:
+    """The distinct heads of a history, each parsed once."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self._places: dict[bytes, int] = {}
+        self._growing = threading.Lock()  # guards both against a second thread that adds a head
+
+    def places(self, heads: list[bytes]) -> NDArray[np.int32]:
+        """The place in `records` of each head, NO_RECORD for what is none."""
+        found = list(map(self._places.get, heads))
+        if None in found:
+            with self._growing:
+                found = [
+                    self._place(head) if place is None else place
+                    for head, place in zip(heads, found, strict=True)
+                ]
+        return np.array(found, np.int32)
+
+    def _place(self, head: bytes) -> int:
+        """Requires holding _growing."""
+        if head not in self._places:
+            try:
+                parsed = record.parse(b"1970-01-01T00:00:00.000Z\t" + head + b"\t")
+            except NotARecord:
+                parsed = None
+            if parsed is None or parsed.direct:
+                self._places[head] = NO_RECORD
+            else:
+                self.records.append(parsed)
+                self._places[head] = len(self.records) - 1
+        return self._places[head]
 
 
 # --------------------------------------------------------------------------------------------------- texts
 
 
-def _texts(buffer: Bytes, start: Integers, end: Integers) -> Any:
-    if pa is None:
-        return _decode(buffer.tobytes(), start, end)
-    bounds = np.column_stack((start, end)).ravel()  # every second stretch between them is a text
-    stretches = pa.Array.from_buffers(
-        pa.large_binary(), max(bounds.size - 1, 0), [None, pa.py_buffer(bounds), pa.py_buffer(buffer)]
-    )
+def _texts(buffer: Bytes, start: Integers, end: Integers) -> bytes:
+    """The texts between these places with their LFs, in true UTF-8."""
+    stretches = np.empty(2 * len(start), np.int64)  # what lies before a text, and the text, in turn
+    stretches[1::2] = end + 1 - start
+    stretches[0::2] = np.diff(start, prepend=0)
+    stretches[2::2] -= stretches[1:-1:2]
+    wanted = np.repeat(np.tile([False, True], len(start)), stretches)
+    data: bytes = buffer[: wanted.size][wanted].tobytes()
     try:
-        return stretches.take(pa.array(np.arange(0, bounds.size, 2))).cast(pa.large_string())
-    except pa.ArrowInvalid:  # a text that is no UTF-8
-        return pa.array(_decode(buffer.tobytes(), start, end), pa.large_string())
-
-
-def _decode(data: bytes, start: Integers, end: Integers) -> list[str]:
-    spans = zip(start.tolist(), end.tolist(), strict=True)
-    return [data[a:b].decode(errors="replace") for a, b in spans]
+        data.decode()
+    except UnicodeDecodeError:
+        return data.decode(errors="replace").encode()
+    return data

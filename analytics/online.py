@@ -9,15 +9,24 @@ leaves or is renamed without having joined was there since the `clear`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
-from analytics.tables import most_first
+from analytics.tables import most_first, rows_of_kinds
 
 CHANGES = ("join", "leave", "rename", "start", "stop", "clear")
+NONE = -1
+
+
+class Stay(NamedTuple):
+    """From the row of joining to that of leaving (NONE: still there at the end)."""
+
+    name: str
+    address: str
+    joined_row: int
+    left_row: int
 
 
 def connections(records: pd.DataFrame) -> pd.DataFrame:
@@ -26,14 +35,33 @@ def connections(records: pd.DataFrame) -> pd.DataFrame:
     `joined_row` and `left_row` are the rows of the records that say so (-1: none does), which tell apart
     what happened within one millisecond. Needs all records: some of them alone tell another story.
     """
-    stays = list(_stays(records))
-    table = pd.DataFrame(stays, columns=list(_Stay._fields))
-    times = records["time"].reset_index(drop=True)
-    died = (records["kind"] == "start").to_numpy()
+    table = pd.DataFrame(stays(records), columns=list(Stay._fields))
+    died = rows_of_kinds(records, ("start",))
     last_sign = table["left_row"] - died[table["left_row"]] if len(table) else table["left_row"]
-    table["joined"] = times.reindex(table["joined_row"]).array
-    table["left"] = times.reindex(last_sign.where(table["left_row"] != _NONE, _NONE)).array
+    table["joined"] = _times(records, table["joined_row"])
+    table["left"] = _times(records, last_sign.where(table["left_row"] != NONE, NONE))
     return table.sort_values("joined_row", kind="stable", ignore_index=True)
+
+
+def _times(records: pd.DataFrame, rows: pd.Series[int]) -> pd.Series[pd.Timestamp]:
+    """The times of the rows, NaT for NONE."""
+    return pd.Series(records["time"].array.take(rows.to_numpy(np.intp), allow_fill=True))
+
+
+def of_people(table: pd.DataFrame) -> pd.DataFrame:
+    """The same with one row for all the time that a person was there without a break.
+
+    Who is here twice, or changes their name, is here once.
+    """
+    if table.empty:
+        return table
+    order = table.sort_values(["name", "joined_row"], kind="stable", ignore_index=True)
+    end = order["left_row"].where(order["left_row"] != NONE, np.iinfo(np.int64).max)
+    until = end.groupby(order["name"]).cummax().groupby(order["name"]).shift(fill_value=NONE)
+    begins = order["joined_row"] > until
+    last = end.groupby(begins.cumsum()).idxmax().to_numpy()
+    found = order[begins].assign(left=order["left"].array[last], left_row=order["left_row"].to_numpy()[last])
+    return found.sort_values("joined_row", kind="stable", ignore_index=True)
 
 
 def within(
@@ -43,7 +71,7 @@ def within(
     if until is not None:
         table = table[table["joined"] < until]
         later = ~(table["left"] < until)
-        table = table.assign(left=table["left"].mask(later), left_row=table["left_row"].mask(later, _NONE))
+        table = table.assign(left=table["left"].mask(later), left_row=table["left_row"].mask(later, NONE))
     if since is not None:
         table = table[~(table["left"] < since)]
         table = table.assign(joined=table["joined"].clip(lower=since))
@@ -55,17 +83,12 @@ def online(table: pd.DataFrame) -> pd.Series[int]:
 
     Two changes in one millisecond are two entries. The peak is its max(), and idxmax() when that was first.
     """
-    gone = table[table["left_row"] != _NONE]
-    changes = pd.DataFrame(
-        {
-            "row": np.concatenate([table["joined_row"], gone["left_row"]]),
-            "time": pd.concat([table["joined"], gone["left"]]).array,
-            "change": np.repeat([1, -1], [len(table), len(gone)]),
-        }
-    )
-    steps = changes.groupby("row").agg(time=("time", "first"), change=("change", "sum"))
-    curve = steps["change"].cumsum()
-    return pd.Series(curve.to_numpy(), index=pd.DatetimeIndex(steps["time"]), name="online")
+    gone = table[table["left_row"] != NONE]
+    rows = np.concatenate([table["joined_row"].to_numpy(np.int64), gone["left_row"].to_numpy(np.int64)])
+    steps, first, which = np.unique(rows, return_index=True, return_inverse=True)
+    change = np.bincount(which, np.repeat([1, -1], [len(table), len(gone)]), minlength=len(steps))
+    times = pd.DatetimeIndex(pd.concat([table["joined"], gone["left"]]))[first]
+    return pd.Series(change.astype(np.int64).cumsum(), index=times.rename("time"), name="online")
 
 
 def time_connected(table: pd.DataFrame, end: pd.Timestamp) -> pd.Series[pd.Timedelta]:
@@ -74,48 +97,59 @@ def time_connected(table: pd.DataFrame, end: pd.Timestamp) -> pd.Series[pd.Timed
     return most_first(lasted.groupby(table["name"]).sum()).rename("connected")
 
 
-_NONE = -1
+def together(intervals: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The intervals in order, those that meet as one."""
+    found: list[tuple[int, int]] = []
+    for start, end in sorted(intervals):
+        if found and start < found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], end))
+        else:
+            found.append((start, end))
+    return found
 
 
-class _Stay(NamedTuple):
-    name: str
-    address: str
-    joined_row: int
-    left_row: int
+def stays(records: pd.DataFrame) -> list[Stay]:
+    """Who was here under which name, from which row to which."""
+    return list(_stays(records))
 
 
-def _stays(records: pd.DataFrame) -> Iterator[_Stay]:
+def _stays(records: pd.DataFrame) -> Iterator[Stay]:
     present: dict[str, tuple[str, int]] = {}  # name: address, row of joining
-    first_signs, changes = _rows_of_interest(records)
-    fields = (changes[field].tolist() for field in ("address", "name", "kind", "text"))
+    signs = _first_signs(records)
+    chosen = rows_of_kinds(records, CHANGES)
+    chosen[list(signs)] = True
+    rows = np.flatnonzero(chosen)
+    changes = records.iloc[rows]
+    texts = changes["text"].tolist() if "text" in changes else [""] * len(rows)
+    fields = (changes[field].tolist() for field in ("address", "name", "kind"))
     cleared = 0
-    for row, address, name, kind, text in zip(changes.index, *fields, strict=True):
-        if row in first_signs and name not in present and kind != "join":
+    for row, address, name, kind, text in zip(rows.tolist(), *fields, texts, strict=True):
+        if row in signs and name not in present and kind != "join":
             present[name] = (address, cleared)
         if kind == "clear":
             cleared = row
         elif kind in ("start", "stop"):
-            yield from (_Stay(each, *where, row) for each, where in present.items())
+            yield from (Stay(each, *where, row) for each, where in present.items())
             present.clear()
         elif kind in ("join", "leave", "rename"):
             if name in present:
-                yield _Stay(name, *present.pop(name), row)
+                yield Stay(name, *present.pop(name), row)
             if kind != "leave":
                 present[name if kind == "join" else text] = (address, row)
-    yield from (_Stay(each, *where, _NONE) for each, where in present.items())
+    yield from (Stay(each, *where, NONE) for each, where in present.items())
 
 
-def _rows_of_interest(records: pd.DataFrame) -> tuple[set[int], pd.DataFrame]:
-    """In which rows somebody is heard of for the first time since a `clear`; and these with all changes."""
-    records = records.reset_index(drop=True)
-    kinds = records["kind"].astype("str")
-    ends = [*records.index[kinds.isin(["start", "clear"])], len(records)]
-    people = records["address"] != "-"
+def _first_signs(records: pd.DataFrame) -> set[int]:
+    """In which rows somebody is heard of for the first time since a `clear`."""
+    clears = np.flatnonzero(rows_of_kinds(records, ("clear",)))
+    if not len(clears):
+        return set()
+    ends = np.append(np.flatnonzero(rows_of_kinds(records, ("start", "clear"))), len(records))
+    names = records["name"].cat.codes.to_numpy()
+    people = (records["address"] != "-").to_numpy()
     signs: set[int] = set()
-    for start, stop in pairwise(ends):
-        if kinds[start] == "clear":
-            names = records["name"][start:stop][people[start:stop]]
-            signs.update(names.index[~names.duplicated()])
-    chosen = kinds.isin(CHANGES)
-    chosen[list(signs)] = True
-    return signs, records[chosen]
+    for start in clears.tolist():
+        rows = np.flatnonzero(people[start : ends[np.searchsorted(ends, start, "right")]]) + start
+        _, first = np.unique(names[rows], return_index=True)
+        signs.update(rows[first].tolist())
+    return signs

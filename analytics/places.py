@@ -13,9 +13,11 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from analytics.tables import most_first, spoken
+from analytics.tables import is_spoken, most_first
+from chat.record import NOBODY
 
 NETWORK_BITS = {4: 24, 6: 64}  # what one house or office usually has
 ASKED_AT_ONCE = 16  # a name server that does not answer keeps each asker waiting for seconds
@@ -30,12 +32,13 @@ def places(records: pd.DataFrame, resolve: bool = False) -> pd.DataFrame:
     code; `host` a name from the hosts file or, with resolve=True, from the system's name service. What is
     unknown is "".
     """
-    people = records[(records["address"] != "-").to_numpy()]
-    pairs = people[["address", "name"]].drop_duplicates()
-    table = pd.DataFrame({"names": pairs.groupby("address", observed=True).size()})
-    table.index = table.index.astype("str")
-    said = spoken(people)["address"].astype("str").value_counts()
-    table["messages"] = said.reindex(table.index, fill_value=0)
+    codes, addresses = records["address"].cat.codes.to_numpy(np.int64), records["address"].cat.categories
+    names = len(records["name"].cat.categories)
+    pairs = pd.unique(codes * max(names, 1) + records["name"].cat.codes.to_numpy(np.int64))
+    table = pd.DataFrame(index=pd.Index(addresses.astype("str"), name="address"))
+    table["names"] = np.bincount(pairs // max(names, 1), minlength=len(addresses))
+    table["messages"] = np.bincount(codes[is_spoken(records)], minlength=len(addresses))
+    table = table[(table["names"] > 0) & (table.index != NOBODY)]
     parsed = [_parse(address) for address in table.index]
     table["range"] = [_range(address) for address in parsed]
     table["network"] = [_network(address) for address in parsed]

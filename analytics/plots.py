@@ -39,6 +39,7 @@ AVERAGED: dict[Per, tuple[tuple[int, str], ...]] = {
     "hour": ((24, "a day"), (168, "a week"), (720, "30 days")),
     "day": ((7, "a week"), (30, "30 days")),
 }
+SMALLEST = 1e-9  # instead of nothing, to divide by
 CALENDAR_YEARS = 3  # the last ones; older days are in the picture of all days
 
 # For what the first one lacks, the next ones are asked, where they are installed.
@@ -133,7 +134,7 @@ def _draw_bins(axes: Axes, counts: pd.Series[int], per: Per) -> None:
     axes.stairs(columns, np.append(times, end), fill=True, color=PALE, linewidth=0, label=every)
     window, name = next(each for each in AVERAGED[per] if each[0] >= step or each is AVERAGED[per][-1])
     if len(counts) > 2 * window:
-        average = counts.rolling(window, center=True, min_periods=1).mean()
+        average = counts.rolling(window, center=True).mean()
         axes.plot(*_thinned(average, np.add), color=ACCENT, label=f"average over {name}")
     _time_axis(axes, counts.index, end)
 
@@ -255,7 +256,7 @@ def _cells(
     of: float | None = None,
 ) -> None:
     """A square for each number, the more opaque the nearer it is to the biggest (or to `of`)."""
-    most = max(of if of is not None else np.nanmax(table, initial=0), 1)
+    most = max(of if of is not None else np.nanmax(table, initial=0), SMALLEST)
     for row, column in np.argwhere(~np.isnan(table.astype(float))):
         part = table[row, column] / most
         axes.add_patch(_square(x[column], y[row], part))

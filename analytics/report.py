@@ -10,16 +10,17 @@ import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import tzinfo
 from pathlib import Path
 from typing import Any
 
 import jinja2
+import numpy as np
 import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from analytics import conversations, online, places, plots, tables, wording, words
+from analytics import conversations, places, plots, tables, wording, words
+from analytics.findings import Findings
 from analytics.languages import UNKNOWN
 from analytics.summary import Summary
 from analytics.tables import Per
@@ -32,22 +33,15 @@ COARSER: dict[Per, tuple[tuple[Per, int], ...]] = {
     "hour": (("day", 3 * 24 * 60),),
     "day": (),
 }
-LANGUAGE_SHARE = 0.03  # of the messages: rarer ones are as likely a mistake, and their stop words too
 
 
 @dataclass(frozen=True)
-class Findings:
-    """What a report is made of: the chosen records and connections, and what is known of them already."""
+class Report:
+    """What a report is made of."""
 
-    records: pd.DataFrame
-    connected: pd.DataFrame
-    skipped: pd.DataFrame
+    findings: Findings
     summary: Summary
-    counts: pd.Series[int]  # messages per minute, or what else was asked for
-    languages: pd.Series[int]
     files: list[str]
-    zone: tzinfo
-    resolve: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,34 +72,46 @@ class Section:
     listings: list[Listing] = field(default_factory=list)
 
 
-def write_report(findings: Findings, folder: Path, progress: Callable[[], None] | None = None) -> Path:
+def write_report(
+    summary: Summary,
+    findings: Findings,
+    folder: Path,
+    files: list[str],
+    progress: Callable[[], None] | None = None,
+) -> Path:
     """Writes index.html and the pictures into the folder, which is made; returns the page's path.
 
-    `progress` is called after each section. Raises OSError where it can't write.
+    `progress` is called STEPS times. Pictures of an earlier report that this one has not are removed. Raises
+    OSError where it can't write.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    report = Report(findings, summary, files)
     parts = []
-    for part in SECTIONS if findings.summary.messages else ():
-        section = part(findings)
+    for part in SECTIONS if summary.messages else ():
+        section = part(report)
         parts.append((section, [(each, _drawn(each, folder)) for each in section.pictures]))
         if progress:
             progress()
     page = folder / "index.html"
-    page.write_text(_render(findings, parts), "utf-8")
+    page.write_text(_render(report, parts), "utf-8")
+    drawn = {picture.name for section, _ in parts for picture in section.pictures}
+    for old in PICTURES - drawn:
+        (folder / f"{old}.png").unlink(missing_ok=True)
     return page
 
 
-def _render(findings: Findings, parts: list[tuple[Section, list[tuple[Picture, Markup]]]]) -> str:
+def _render(report: Report, parts: list[tuple[Section, list[tuple[Picture, Markup]]]]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
+    zone = report.findings.zone
     return environment.get_template("report.html").render(
-        facts=wording.facts(findings.summary, findings.zone),
-        period=wording.period(findings.summary, findings.zone),
-        files=findings.files,
-        skipped=wording.skipped_lines(findings.skipped),
+        facts=wording.facts(report.summary, zone),
+        period=wording.period(report.summary, zone),
+        files=report.files,
+        skipped=wording.skipped_lines(report.findings.skipped),
         parts=parts,
         colours=plots.COLOURS,
     )
@@ -114,13 +120,14 @@ def _render(findings: Findings, parts: list[tuple[Section, list[tuple[Picture, M
 # ---------------------------------------------------------------------------------------------- the sections
 
 
-def _messages(findings: Findings) -> Section:
+def _messages(report: Report) -> Section:
     """The headline, and coarser views where the time is long enough for them."""
-    summary, zone, counts = findings.summary, findings.zone, findings.counts
+    summary, findings = report.summary, report.findings
+    counts = findings.counts
     pictures = [_messages_picture(counts)]
     for per, minutes in COARSER[counts.index.name]:
         if summary.rate.minutes > minutes:
-            pictures.append(_messages_picture(tables.messages_per(findings.records, per, zone)))
+            pictures.append(_messages_picture(findings.per(per)))
     return Section("How much is said", pictures=pictures)
 
 
@@ -130,11 +137,10 @@ def _messages_picture(counts: pd.Series[int]) -> Picture:
     return Picture(f"messages-per-{per}", lambda: plots.messages(counts), alternative)
 
 
-def _online(findings: Findings) -> Section:
-    connected, summary, zone = findings.connected, findings.summary, findings.zone
-    assert summary.last is not None
-    curve = online.online(connected).tz_convert(zone)
-    lasted = online.time_connected(connected, summary.last)
+def _online(report: Report) -> Section:
+    findings, summary = report.findings, report.summary
+    connected, lasted = findings.connected, findings.time_connected
+    curve = findings.online.tz_convert(findings.zone)
     peak = f"at most {summary.most_online} at once"
     return Section(
         "Who was connected",
@@ -150,23 +156,22 @@ def _online(findings: Findings) -> Section:
     )
 
 
-def _rhythm(findings: Findings) -> Section:
-    table = tables.weekday_by_hour(findings.records, findings.zone)
-    weekday, hour = divmod(int(table.to_numpy().argmax()), 24)
+def _rhythm(report: Report) -> Section:
+    table = report.findings.weekday_by_hour
+    weekday, hour = divmod(int(np.nanargmax(table.to_numpy())), 24)
     busiest = f"most is said on {wording.WEEKDAYS[weekday]} from {hour}:00 to {hour + 1}:00"
     pictures = [
         Picture("weekday-by-hour", lambda: plots.weekday_by_hour(table), f"Weekdays by hours: {busiest}.")
     ]
-    days = tables.messages_per(findings.records, "day", findings.zone)
+    days = report.findings.per("day")
     if len(days) > 14:
         alternative = f"A calendar; the stronger a day's colour, the more was said, at most {days.max():,}."
         pictures.append(Picture("calendar", lambda: plots.calendar(days), alternative))
     return Section("When people talk", f"{busiest[0].upper()}{busiest[1:]}.", pictures)
 
 
-def _people(findings: Findings) -> Section:
-    names = tables.by_name(findings.records)
-    zone = findings.zone
+def _people(report: Report) -> Section:
+    names, zone = report.findings.people, report.findings.zone
     rows = [
         (str(name), *_numbers(row), wording.moment(row.first, zone), wording.moment(row.last, zone))
         for name, row in zip(names.index, names.head(LISTED).itertuples(), strict=False)
@@ -191,9 +196,9 @@ def _numbers(row: Any) -> tuple[str, ...]:
     return f"{row.messages:,}", f"{row.share:.1%}", f"{row.words:,}", f"{row.characters:,}"
 
 
-def _talk(findings: Findings) -> Section:
-    talks = conversations.conversations(findings.records)
-    answered = conversations.answers(findings.records)
+def _talk(report: Report) -> Section:
+    findings = report.findings
+    talks, answered = findings.conversations, findings.answers
     length = (talks["end"] - talks["start"]).median()
     sentence = (
         f"{wording.counted(len(talks), 'conversation')}, half of them longer than {wording.span(length)} "
@@ -202,8 +207,7 @@ def _talk(findings: Findings) -> Section:
     )
     matrix = conversations.who_answers_whom(answered)
     starters = tables.most_first(talks["starter"].value_counts())
-    delays = conversations.time_to_answer(answered)
-    mentioned = conversations.mentions(findings.records)
+    delays, mentioned = findings.time_to_answer, findings.mentions
     return Section(
         "Who talks with whom",
         sentence,
@@ -235,12 +239,9 @@ def _talk(findings: Findings) -> Section:
     )
 
 
-def _words(findings: Findings) -> Section:
-    spoken = findings.languages.drop(UNKNOWN, errors="ignore")
-    common = spoken[spoken >= LANGUAGE_SHARE * findings.summary.messages].index
-    tokens = words.tokens(findings.records)
-    said = words.words(tokens, common)
-    links = words.links(tokens)
+def _words(report: Report) -> Section:
+    findings = report.findings
+    common, said, links = findings.common_languages, findings.words, findings.links
     return Section(
         "What is said",
         "Without the stop words of the languages found." if len(common) else "",
@@ -254,15 +255,15 @@ def _words(findings: Findings) -> Section:
         if len(said)
         else [],
         [
-            Listing("Emoji", ("emoji", "times"), _rows(words.emoji(tokens))),
+            Listing("Emoji", ("emoji", "times"), _rows(findings.emoji)),
             Listing("Links", ("link", "times"), _rows(links)),
             Listing("Sites", ("site", "times"), _rows(words.sites(links))),
         ],
     )
 
 
-def _languages(findings: Findings) -> Section:
-    found = findings.languages
+def _languages(report: Report) -> Section:
+    found = report.findings.languages
     return Section(
         "Languages",
         f"A text that is too short, or could be in several languages, is {UNKNOWN}.",
@@ -278,10 +279,11 @@ def _languages(findings: Findings) -> Section:
     )
 
 
-def _places(findings: Findings) -> Section:
-    table = places.places(findings.records, findings.resolve)
+def _places(report: Report) -> Section:
+    findings = report.findings
+    table = findings.places
     networks = places.networks(table)
-    shares = tables.by_address(findings.records)["share"].reindex(table.index, fill_value=0.0)
+    shares = findings.addresses["share"].reindex(table.index, fill_value=0.0)
     addresses: list[tuple[str, ...]] = [
         (address, row.host, row.range, row.country, f"{row.names:,}", f"{row.messages:,}", f"{share:.1%}")
         for address, share, row in zip(table.index, shares, table.head(LISTED).itertuples(), strict=False)
@@ -311,6 +313,11 @@ def _rows(numbers: pd.Series[int]) -> list[tuple[str, ...]]:
     return [(str(name), f"{number:,}") for name, number in numbers.head(LISTED).items()]
 
 
+STEPS = 8
+PICTURES = {
+    *("messages-per-minute", "messages-per-hour", "messages-per-day", "connected", "weekday-by-hour"),
+    *("calendar", "messages-by-name", "who-answers-whom", "words", "languages"),
+}
 SECTIONS = (_messages, _online, _rhythm, _people, _talk, _words, _languages, _places)
 
 

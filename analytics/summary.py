@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import tzinfo
-from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from analytics import tables
-from analytics.online import online
+from analytics.findings import Findings
 from analytics.tables import Rate
 
 
@@ -26,49 +25,29 @@ class Summary:
     busiest_hour: tuple[pd.Timestamp, int] | None
     busiest_day: tuple[pd.Timestamp, int] | None
     silence: tuple[pd.Timestamp, pd.Timestamp] | None
-    by_name: pd.Series[int]
+    by_person: pd.Series[int]
+    by_name: pd.Series[int]  # as it stands in the history
     by_address: pd.Series[int]
     most_online: int
     most_online_at: pd.Timestamp | None
 
-    def as_json(self) -> dict[str, Any]:
-        """The object that `--json` prints, save for the languages, which take longer."""
-        return {
-            "records": self.records,
-            "skipped": self.skipped,
-            "first": _time(self.first),
-            "last": _time(self.last),
-            "messages": self.messages,
-            "people": len(self.by_name),
-            "minutes": self.rate.minutes,
-            "messages_per_minute": {
-                "mean": self.rate.mean,
-                "median": self.rate.median,
-                "max": self.rate.max,
-                "busiest": _time(self.rate.busiest, "minutes"),
-            },
-            "by_name": self.by_name.to_dict(),
-            "by_address": self.by_address.to_dict(),
-            "online": {"max": self.most_online, "at": _time(self.most_online_at)},
-        }
 
-
-def summarize(records: pd.DataFrame, connected: pd.DataFrame, skipped: pd.DataFrame, zone: tzinfo) -> Summary:
-    """The summary of records, of the connections among them, and of the lines that were skipped."""
-    said = tables.spoken(records)
-    times = records["time"]
-    curve = online(connected)
+def summarize(findings: Findings) -> Summary:
+    """The summary of what was found."""
+    said, curve = findings.said, findings.online
+    times = findings.records["time"]
     return Summary(
-        records=len(records),
-        skipped=len(skipped),
+        records=len(times),
+        skipped=len(findings.skipped),
         first=None if times.empty else times.iloc[0],
         last=None if times.empty else times.iloc[-1],
         messages=len(said),
-        rate=tables.rate(records),
-        busiest_hour=tables.busiest(records, "hour"),
-        busiest_day=tables.busiest(records, "day", zone),
-        silence=tables.longest_silence(records),
-        by_name=_counts(said["name"]),
+        rate=tables.rate(said),
+        busiest_hour=tables.busiest(said, "hour"),
+        busiest_day=tables.busiest(said, "day", findings.zone),
+        silence=tables.longest_silence(said),
+        by_person=_counts(said["name"]),
+        by_name=_counts(findings.names_said),
         by_address=_counts(said["address"]),
         most_online=int(curve.max()) if len(curve) else 0,
         most_online_at=curve.idxmax() if len(curve) and curve.max() else None,
@@ -76,11 +55,7 @@ def summarize(records: pd.DataFrame, connected: pd.DataFrame, skipped: pd.DataFr
 
 
 def _counts(column: pd.Series[str]) -> pd.Series[int]:
-    numbers = column.value_counts(sort=False)
-    numbers.index = numbers.index.astype("str")
+    categories = column.cat.categories
+    counts = np.bincount(column.cat.codes.to_numpy(), minlength=len(categories))
+    numbers = pd.Series(counts, index=categories.astype("str"))
     return tables.most_first(numbers[numbers > 0])
-
-
-def _time(time: pd.Timestamp | None, exact_to: str = "milliseconds") -> str | None:
-    """As a record writes it."""
-    return None if time is None else time.tz_localize(None).isoformat(timespec=exact_to) + "Z"

@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analytics.texts import Texts
+
 SPOKEN = ("message", "action")
 
 Per = Literal["minute", "hour", "day"]
@@ -23,14 +25,20 @@ MOST_BINS = 60_000_000  # 114 years of minutes, 480 MB; only a mistyped year ask
 
 def spoken(records: pd.DataFrame) -> pd.DataFrame:
     """What was said: the messages and actions."""
-    return records[_is_spoken(records)]
+    return records[is_spoken(records)]
 
 
-def _is_spoken(records: pd.DataFrame) -> NDArray[np.bool_]:
+def is_spoken(records: pd.DataFrame) -> NDArray[np.bool_]:
+    """Which rows are messages and actions."""
+    return rows_of_kinds(records, SPOKEN)
+
+
+def rows_of_kinds(records: pd.DataFrame, wanted: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Which rows have one of the kinds."""
     kinds = records["kind"].cat
     codes = kinds.codes.to_numpy()
     found = np.zeros(len(codes), bool)
-    for code in np.flatnonzero(kinds.categories.isin(SPOKEN)):
+    for code in np.flatnonzero(kinds.categories.isin(wanted)):
         found |= codes == code
     return found
 
@@ -39,9 +47,15 @@ def _bins_spoken(records: pd.DataFrame, per: Per, zone: tzinfo | None = None) ->
     """The bin of each message, as a number that counts from 1970, in order."""
     times = records["time"] if per != "day" else local(records["time"], zone)
     moments: NDArray[np.datetime64] = times.to_numpy("M8[ms]")
-    bins = moments.view(np.int64)[_is_spoken(records)]
+    bins = moments.view(np.int64)[is_spoken(records)]
     bins //= MILLISECONDS[per]  # in place: to fill new memory takes longer than to divide
     return bins
+
+
+def _runs(bins: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The different ones of numbers that are in order, and how often each comes."""
+    starts = np.flatnonzero(np.diff(bins, prepend=bins[:1] - 1))
+    return bins[starts], np.diff(starts, append=len(bins))
 
 
 # ------------------------------------------------------------------------------------------- how much, when
@@ -90,7 +104,7 @@ class Rate(NamedTuple):
 
 def rate(records: pd.DataFrame) -> Rate:
     """Messages per minute in numbers. However long the span: quiet minutes are counted, not listed."""
-    minutes, counts = np.unique(_bins_spoken(records, "minute"), return_counts=True)
+    minutes, counts = _runs(_bins_spoken(records, "minute"))
     if not len(minutes):
         return Rate(0, 0.0, 0.0, 0, None)
     span = int(minutes[-1] - minutes[0]) + 1
@@ -103,7 +117,7 @@ def rate(records: pd.DataFrame) -> Rate:
 
 def busiest(records: pd.DataFrame, per: Per, zone: tzinfo | None = None) -> tuple[pd.Timestamp, int] | None:
     """The first minute, hour or day in which most was said, and how much; None if nothing was."""
-    bins, counts = np.unique(_bins_spoken(records, per, zone), return_counts=True)
+    bins, counts = _runs(_bins_spoken(records, per, zone))
     if not len(bins):
         return None
     start = pd.Timestamp(int(bins[counts.argmax()]) * MILLISECONDS[per], unit="ms")
@@ -114,55 +128,88 @@ def busiest(records: pd.DataFrame, per: Per, zone: tzinfo | None = None) -> tupl
 
 def longest_silence(records: pd.DataFrame) -> tuple[pd.Timestamp, pd.Timestamp] | None:
     """Between which two messages nothing was said for longest; None with fewer than two."""
-    times = records["time"][_is_spoken(records)]
+    times = records["time"][is_spoken(records)]
     if len(times) < 2:
         return None
     after = int(times.diff().to_numpy()[1:].argmax())
     return times.iloc[after], times.iloc[after + 1]
 
 
-def weekday_by_hour(records: pd.DataFrame, zone: tzinfo | None = None) -> pd.DataFrame:
-    """How much was said on each weekday (rows, Monday is 0) in each hour of the day (columns)."""
-    clock = local(records["time"][_is_spoken(records)], zone).dt
+def weekday_by_hour(
+    records: pd.DataFrame, zone: tzinfo | None = None, days: tuple[pd.Timestamp, pd.Timestamp] | None = None
+) -> pd.DataFrame:
+    """How much was said on an average weekday (rows, Monday is 0) in each hour of the day (columns).
+
+    The average is over the days with that weekday between two times (the first and the last record, if
+    unsaid), silent ones too; NaN for a weekday that was not among them.
+    """
+    clock = local(records["time"][is_spoken(records)], zone).dt
     cells = clock.day_of_week.to_numpy() * 24 + clock.hour.to_numpy()
     counts = np.bincount(cells.astype(np.int64), minlength=7 * 24).reshape(7, 24)
-    return pd.DataFrame(counts, pd.RangeIndex(7, name="weekday"), pd.RangeIndex(24, name="hour"))
+    occurred = np.zeros(7)
+    if len(records) or days:
+        first, last = local(pd.Series(days or records["time"].iloc[[0, -1]].tolist()), zone).dt.normalize()
+        whole, rest = divmod((last - first).days + 1, 7)
+        occurred += whole
+        occurred[(first.day_of_week + np.arange(rest)) % 7] += 1
+    average = np.divide(counts, occurred[:, None], out=np.full((7, 24), np.nan), where=occurred[:, None] > 0)
+    return pd.DataFrame(average, pd.RangeIndex(7, name="weekday"), pd.RangeIndex(24, name="hour"))
 
 
 # ----------------------------------------------------------------------------------------------- who, where
 
 
-def by_name(records: pd.DataFrame) -> pd.DataFrame:
-    """For each name that spoke: messages, words, characters, first, last (times) and share, most first."""
-    return _by("name", records)
+def by_name(records: pd.DataFrame, sizes: pd.DataFrame | None = None) -> pd.DataFrame:
+    """For each name that spoke: messages, words, characters, first, last (times) and share, most first.
+
+    `sizes` are the words and characters of each message, where they are known already.
+    """
+    return _by("name", records, sizes)
 
 
-def by_address(records: pd.DataFrame) -> pd.DataFrame:
+def by_address(records: pd.DataFrame, sizes: pd.DataFrame | None = None) -> pd.DataFrame:
     """The same for each address from which somebody spoke."""
-    return _by("address", records)
+    return _by("address", records, sizes)
 
 
-def _by(field: Literal["name", "address"], records: pd.DataFrame) -> pd.DataFrame:
+def _by(field: Literal["name", "address"], records: pd.DataFrame, sizes: pd.DataFrame | None) -> pd.DataFrame:
     said = spoken(records)
-    texts = said["text"].to_numpy(object)
-    lengths = pd.DataFrame(
-        {
-            field: said[field],
-            "time": said["time"],
-            "words": [len(text.split()) for text in texts],
-            "characters": [len(text) for text in texts],
-        }
+    if sizes is None:
+        apart = Texts.of(said["text"]).take_apart(np.ones(len(said), bool))
+        sizes = pd.DataFrame({"words": apart.words, "characters": apart.characters})
+    codes, categories = said[field].cat.codes.to_numpy(), said[field].cat.categories
+    messages = np.bincount(codes, minlength=len(categories))
+    first, last = np.zeros(len(categories), np.int64), np.zeros(len(categories), np.int64)
+    last[codes] = np.arange(len(codes))  # of several, the last one stays
+    first[codes[::-1]] = np.arange(len(codes))[::-1]
+    times = said["time"].array
+    table = (
+        pd.DataFrame(
+            {
+                "messages": messages,
+                "words": _sums(codes, sizes["words"], len(categories)),
+                "characters": _sums(codes, sizes["characters"], len(categories)),
+                "first": times[first] if len(times) else times,
+                "last": times[last] if len(times) else times,
+                "share": messages / max(len(said), 1),
+            },
+            index=pd.Index(categories.astype("str"), name=field),
+        )
+        if len(times)
+        else _nothing(field, times)
     )
-    table = lengths.groupby(field, observed=True, sort=False).agg(
-        messages=("time", "size"),
-        words=("words", "sum"),
-        characters=("characters", "sum"),
-        first=("time", "min"),
-        last=("time", "max"),
-    )
-    table["share"] = table["messages"] / max(len(said), 1)
-    table.index = table.index.astype("str")
+    table = table[table["messages"] > 0]
     return table.loc[most_first(table["messages"]).index]
+
+
+def _sums(codes: NDArray[np.integer], numbers: pd.Series[int], length: int) -> NDArray[np.int64]:
+    return np.bincount(codes, numbers.to_numpy(np.float64), minlength=length).astype(np.int64)
+
+
+def _nothing(field: str, times: object) -> pd.DataFrame:
+    whole = {name: np.empty(0, np.int64) for name in ("messages", "words", "characters")}
+    columns = {**whole, "first": times, "last": times, "share": np.empty(0)}
+    return pd.DataFrame(columns, index=pd.Index([], dtype="str", name=field))
 
 
 def most_first(numbers: pd.Series[int]) -> pd.Series[int]:

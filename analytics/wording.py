@@ -25,9 +25,11 @@ def facts(summary: Summary, zone: tzinfo) -> list[Fact]:
     """The summary in words, the most important first; only what there is."""
     rate = summary.rate
     found = [
-        Fact("Messages", f"{summary.messages:,}", f"{summary.records:,} records"),
+        Fact("Messages", f"{summary.messages:,}", counted(summary.records, "record")),
         Fact(
-            "People", f"{len(summary.by_name):,}", f"from {counted(len(summary.by_address), 'address', 'es')}"
+            "People",
+            f"{len(summary.by_person):,}",
+            f"from {counted(len(summary.by_address), 'address', 'es')}",
         ),
     ]
     if rate.busiest:

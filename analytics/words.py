@@ -14,9 +14,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from urllib.parse import urlsplit
 
+import numpy as np
 import pandas as pd
 
 from analytics.tables import most_first, spoken
+from analytics.texts import Texts
 
 _LINK = re.compile(r"\b(?:https?://|www\.)[^\s<>\"]+", re.IGNORECASE)
 _AFTER_LINK = ".,:;!?)]}'’\"»"  # what ends the sentence, not the link
@@ -34,10 +36,8 @@ _EMOJI = re.compile(
 
 def tokens(records: pd.DataFrame) -> Counter[str]:
     """How often each thing between spaces was said."""
-    counter: Counter[str] = Counter()
-    for text in spoken(records)["text"].to_numpy(object):
-        counter.update(text.split())
-    return counter
+    said = spoken(records)
+    return Texts.of(said["text"]).take_apart(np.ones(len(said), bool)).tokens
 
 
 def words(said: Counter[str], languages: Iterable[str] = ()) -> pd.Series[int]:
@@ -47,21 +47,33 @@ def words(said: Counter[str], languages: Iterable[str] = ()) -> pd.Series[int]:
     """
     import stopwordsiso  # only now: it loads the words of all languages
 
-    counter = _found(said, lambda token: _WORD.findall(_LINK.sub(" ", token.lower())))
+    counter = _found(said, _words)
     for word in stopwordsiso.stopwords([each for each in languages if stopwordsiso.has_lang(each)]):
         counter.pop(word, None)
     return _series(counter, "word")
 
 
+def _words(token: str) -> list[str]:
+    token = token.lower()
+    if token.isalpha():  # as most are
+        return [token]
+    return _WORD.findall(_LINK.sub(" ", token) if "/" in token or "www." in token else token)
+
+
 def emoji(said: Counter[str]) -> pd.Series[int]:
     """How often each emoji was used; a sequence that is shown as one picture is one."""
-    return _series(_found(said, _EMOJI.findall), "emoji")
+    return _series(_found(said, lambda token: [] if token.isalnum() else _EMOJI.findall(token)), "emoji")
 
 
 def links(said: Counter[str]) -> pd.Series[int]:
     """How often each link was shared."""
-    found = _found(said, lambda token: [link.rstrip(_AFTER_LINK) for link in _LINK.findall(token)])
-    return _series(found, "link")
+    return _series(_found(said, _links), "link")
+
+
+def _links(token: str) -> list[str]:
+    if "/" not in token and "." not in token:
+        return []
+    return [link.rstrip(_AFTER_LINK) for link in _LINK.findall(token)]
 
 
 def sites(shared: pd.Series[int]) -> pd.Series[int]:

@@ -91,7 +91,7 @@ def test_the_server_needs_nothing_installed(path: Path) -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "analytics").glob("*.py")), ids=module)
 def test_analytics_knows_records_and_where_they_are_and_nothing_else_of_the_chat(path: Path) -> None:
-    allowed = {"load": {"chat.record"}, "__main__": {"chat.paths"}}.get(path.stem, set())
+    allowed = {"chat.record", "chat.paths"}
     ours = {name for name in imports(path) if name.partition(".")[0] in OURS - {"analytics"}}
     assert ours <= allowed
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from analytics import load_history
+from analytics.findings import Findings, Question
+from analytics.load import read_history
 
 
 def line(time: str, name: str, kind: str = "message", text: str = "", address: str = "10.0.0.1") -> bytes:
@@ -25,6 +28,14 @@ def records(*lines: bytes) -> pd.DataFrame:
         path = Path(folder, "history.txt")
         path.write_bytes(b"".join(lines))
         return load_history(path).records
+
+
+def findings(*lines: bytes, skipped: int = 0, **question: Any) -> Findings:
+    """What is found in a file of these lines, and of some that are no records."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "history.txt")
+        path.write_bytes(b"".join(lines) + b"?\n" * skipped)
+        return Findings(read_history(path), Question(**question))
 
 
 def utc(time: str) -> pd.Timestamp:

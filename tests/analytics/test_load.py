@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -20,14 +19,6 @@ from tests.vectors import raw, vectors
 
 NOON = b"2026-11-21T12:00:00.000Z"
 HELLO = NOON + b"\t10.0.0.1\talice\tmessage\thello\n"
-
-
-@pytest.fixture(params=["pyarrow", "numpy alone"])
-def _text_store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if request.param == "numpy alone":
-        monkeypatch.setattr(load, "pa", None)
-    elif find_spec("pyarrow") is None:
-        pytest.skip("pyarrow is not installed")
 
 
 @pytest.fixture
@@ -64,7 +55,6 @@ def check(path: Path, data: bytes) -> None:
 
 
 @pytest.mark.parametrize("vector", vectors("records") + vectors("not_records"))
-@pytest.mark.usefixtures("_text_store")
 def test_vectors(vector: dict[str, str], path: Path) -> None:
     check(path, HELLO + raw(vector) + b"\n" + HELLO)
 
@@ -105,7 +95,7 @@ def test_reads_what_the_grammar_reads(path: Path, data: bytes) -> None:
 
 @given(st.lists(lines, max_size=30).map(b"\n".join))
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@pytest.mark.usefixtures("_text_store", "_small_blocks")
+@pytest.mark.usefixtures("_small_blocks")
 def test_reads_the_same_in_small_blocks(path: Path, data: bytes) -> None:
     check(path, data)
 
@@ -142,7 +132,6 @@ def test_two_heads_with_one_hash_stay_two(path: Path, monkeypatch: pytest.Monkey
     ],
     ids=lambda text: ascii(text[:10]),
 )
-@pytest.mark.usefixtures("_text_store")
 def test_texts_that_other_readers_stumble_over(path: Path, text: str) -> None:
     path.write_bytes(HELLO + HELLO.replace(b"hello", text.encode()) + HELLO)
     records, skipped = load_history(path)
@@ -189,7 +178,6 @@ def test_a_torn_last_line_does_not_count(path: Path, torn: bytes) -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b"torn"])
-@pytest.mark.usefixtures("_text_store")
 def test_nothing_has_all_columns(path: Path, data: bytes) -> None:
     path.write_bytes(data)
     records, skipped = load_history(path)

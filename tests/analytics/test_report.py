@@ -10,8 +10,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from analytics import languages, load_history, online, summary, tables
-from analytics.report import SECTIONS, Findings, write_report
+from analytics.findings import Findings, Question
+from analytics.load import read_history
+from analytics.report import STEPS, write_report
+from analytics.summary import summarize
 from tests.analytics.histories import WEEK, line
 
 EVIL = '<script>alert("x")</script>&"\''
@@ -22,20 +24,11 @@ def report(
 ) -> str:
     path = folder / name
     path.write_bytes(b"".join(lines))
-    records, skipped = load_history(path)
-    connected = online.connections(records)
-    zone = ZoneInfo("Europe/Berlin")
-    findings = Findings(
-        records=records,
-        connected=connected,
-        skipped=skipped,
-        summary=summary.summarize(records, connected, skipped, zone),
-        counts=tables.messages_per(records, "minute", zone),
-        languages=languages.languages(records),
-        files=[str(path)],
-        zone=zone,
+    question = Question(zone=ZoneInfo("Europe/Berlin"))
+    findings = Findings(read_history(path), question)
+    return write_report(summarize(findings), findings, folder / "out", [str(path)], progress).read_text(
+        "utf-8"
     )
-    return write_report(findings, folder / "out", progress).read_text("utf-8")
 
 
 class Page(HTMLParser):
@@ -114,4 +107,4 @@ def test_a_folder_that_cant_be_made(tmp_path: Path) -> None:
 def test_progress_is_told_of_every_section(tmp_path: Path) -> None:
     told: list[None] = []
     report(tmp_path, line("10:00", "a"), progress=lambda: told.append(None))
-    assert len(told) == len(SECTIONS)
+    assert len(told) == STEPS

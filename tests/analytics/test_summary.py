@@ -6,16 +6,14 @@ from zoneinfo import ZoneInfo
 
 import pandas as pd
 
-from analytics import online
 from analytics.summary import Summary, summarize
-from tests.analytics.histories import line, records, utc
+from tests.analytics.histories import findings, line, utc
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
 
 def summed_up(*lines: bytes, skipped: int = 0) -> Summary:
-    table = records(*lines)
-    return summarize(table, online.connections(table), pd.DataFrame({"line": range(skipped)}), BERLIN)
+    return summarize(findings(*lines, skipped=skipped, zone=BERLIN))
 
 
 def test_what_was_said_and_what_happened_besides() -> None:
@@ -46,12 +44,3 @@ def test_of_nothing() -> None:
     found = summed_up()
     assert not found.messages
     assert {found.first, found.busiest_hour, found.busiest_day, found.silence, found.most_online_at} == {None}
-    assert found.as_json()["messages_per_minute"]["busiest"] is None
-
-
-def test_json_has_times_as_records_have_them() -> None:
-    found = summed_up(
-        line("0007-03-01 10:00", "alice", "join"), line("0007-03-01 10:01:30.500", "alice")
-    ).as_json()
-    assert found["first"] == found["online"]["at"] == "0007-03-01T10:00:00.000Z"
-    assert found["messages_per_minute"]["busiest"] == "0007-03-01T10:01Z"

@@ -9,20 +9,19 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from analytics import online, summary, tables, terminal
-from tests.analytics.histories import line, records
+from analytics import summary, terminal
+from tests.analytics.histories import findings, line
 
 UTC = ZoneInfo("UTC")
 
 
 def shown(*lines: bytes, columns: int = 80, skipped: int = 0) -> str:
     """What is printed on a terminal so wide."""
-    table = records(*lines)
-    lost = pd.DataFrame({"file": "hi\x1b[31m.txt", "line": range(1, skipped + 1)})
-    numbers = summary.summarize(table, online.connections(table), lost, UTC)
+    found = findings(*lines, zone=UTC)
+    found.skipped = pd.DataFrame({"file": "hi\x1b[31m.txt", "line": range(1, skipped + 1)})
     output = io.StringIO()
     console = Console(file=output, width=columns, highlight=False)
-    terminal.show(numbers, tables.messages_per(table, "minute", UTC), lost, UTC, console)
+    terminal.show(summary.summarize(found), found, console)
     return output.getvalue()
 
 
@@ -43,10 +42,10 @@ def test_a_plot_of_silence_is_empty() -> None:
 def test_who_said_most_comes_first_and_the_others_are_counted() -> None:
     said = [
         line(f"10:{minute:02}", f"person{number}")
-        for number in range(terminal.MOST_NAMES + 2)
+        for number in range(terminal.MOST_PEOPLE + 2)
         for minute in range(number + 1)
     ]
-    people = shown(*said).splitlines()[-terminal.MOST_NAMES - 1 :]
+    people = shown(*said).splitlines()[-terminal.MOST_PEOPLE - 1 :]
     assert people[0].split() == ["person11", "12", "15.4%"]
     assert people[-1].rstrip() == "and 2 more"
 

@@ -7,16 +7,14 @@ from zoneinfo import ZoneInfo
 import pandas as pd
 import pytest
 
-from analytics import online, summary, wording
-from tests.analytics.histories import line, records, utc
+from analytics import summary, wording
+from tests.analytics.histories import findings, line, utc
 
 TOKYO = ZoneInfo("Asia/Tokyo")
-NOTHING_SKIPPED = pd.DataFrame({"file": [], "line": []})
 
 
 def summed_up(*lines: bytes) -> summary.Summary:
-    table = records(*lines)
-    return summary.summarize(table, online.connections(table), NOTHING_SKIPPED, TOKYO)
+    return summary.summarize(findings(*lines, zone=TOKYO))
 
 
 @pytest.mark.parametrize(
@@ -75,7 +73,7 @@ def test_the_facts_of_nothing() -> None:
 
 def test_the_lines_that_were_skipped_are_named_up_to_a_few() -> None:
     skipped = pd.DataFrame({"file": "history.txt", "line": range(1, 1001)})
-    assert wording.skipped_lines(NOTHING_SKIPPED) == ""
+    assert wording.skipped_lines(skipped[:0]) == ""
     assert wording.skipped_lines(skipped[:1]) == "1 line skipped, being no record: history.txt:1"
     assert wording.skipped_lines(skipped, most=2) == (
         "1,000 lines skipped, being no record: history.txt:1, history.txt:2 and 998 more"
