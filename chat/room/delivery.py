@@ -102,9 +102,7 @@ class Listener:
         self.skipped = False  # the cursor has skipped what is not a record
         self.directs: collections.deque[_Direct] = collections.deque()  # in the order of their positions
         self.direct_bytes = 0  # drafts of direct records that wait; guarded by the broadcaster's lock
-        self.not_full: threading.Condition | None = (
-            None  # there is room for direct records; guarded by the same lock
-        )
+        self.not_full: threading.Condition | None = None  # direct_bytes has shrunk; the same lock
         self.detach_at: Position | None = None  # where it has everything that it should get
         self.stalled = False  # its socket is full, and the selector watches it
 

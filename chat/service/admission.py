@@ -23,7 +23,7 @@ log = logging.getLogger("chat.service.admission")
 
 
 def check_password(service: Service, address: str, secret: str, ended: threading.Event) -> None:
-    """Return if it is the password of the room, or there is none. Raises CommandError, Disconnect."""
+    """Return if this is the room's password, or it has none. Raises CommandError, Disconnect."""
     if service.policy.password:
         service.throttle.check(address, secret, service.policy.password, ended)
 
@@ -31,7 +31,7 @@ def check_password(service: Service, address: str, secret: str, ended: threading
 def admit(
     service: Service, request: Join, address: str, make_member: Callable[[Presence, str], Member]
 ) -> Member:
-    """Let somebody into the room. `make_member` makes a member of a presence and a session's token.
+    """Let somebody into the room. `make_member` makes a member from a presence and a session's token.
 
     Raises CommandError, Closed.
     """
@@ -53,13 +53,13 @@ def admit(
         raise CommandError(f"The name {request.name} is taken; send another.") from None
     except Refused as refused:
         raise CommandError(str(refused)) from None
-    if _ban(service, address, request.name):  # it came while the login was going on
+    if _ban(service, address, request.name):  # banned during the login
         room.end(member, BANNED)
     log.info("%s (%s) joined", request.name, address)
     return member
 
 
-NOT_THERE = "Where you left off is no longer in the history (it was cleared or changed); this is its end."
+NOT_THERE = "Where you left off is no longer in the history (it was cleared or changed); here is its end."
 
 
 def _ban(service: Service, address: str, name: str) -> Ban | None:
@@ -68,7 +68,7 @@ def _ban(service: Service, address: str, name: str) -> Ban | None:
 
 
 def _token(service: Service, request: Join) -> str:
-    """The session's token where one was asked for; its earlier connection has ended then (R40)."""
+    """The session's token, if one was asked for. Its earlier connection has ended by then (R40)."""
     if request.resume and _take_over(service, request.resume):
         return request.resume.token
     return secrets.token_urlsafe(16) if request.wants_session else ""

@@ -1,17 +1,16 @@
 """The bans: a text file that the host can edit while the server runs.
 
     # What begins with # is a comment.
-    bob                                          a name, in whatever case
+    bob                                          a name, whatever the case
     name:10.0.0.1                                a name that looks like an address
     10.0.0.7                                     an address
     10.0.0.0/24                                  a network
-    2001:db8::7                                  its /64: one computer has as many of these as it likes
-    2001:db8::7/128                              this one alone
-    eve until 2026-11-21T12:00:00.000Z  # why    for a time
+    2001:db8::7                                  its /64: one computer can have any of these addresses
+    2001:db8::7/128                              this address only
+    eve until 2026-11-21T12:00:00.000Z  # why    until this time
 
-The file is looked at again when somebody asks, but not more often than every second. A line that is none of
-these is named in the log with its number, and the rest holds. Who is banned is looked up, not looked for: a
-file of 20,000 lines costs a newcomer microseconds.
+The file is checked for changes when somebody connects, but at most once a second. An invalid line is logged
+with its number, and the others apply. Bans are indexed: a file of 20,000 lines costs a newcomer microseconds.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ from pathlib import Path
 
 from chat import record
 
-HEADER = "# Who may not come in: a name, an address or a network on each line; `until TIME` if it ends.\n"
+HEADER = "# Bans, one a line: a name, an address or a network; then `until TIME` if the ban is temporary.\n"
 NAME_PREFIX = "name:"
-# That an edit of the file may wait. To ask the disk for everybody who comes holds up a crowd.
+# How long an edit of the file may go unnoticed. Asking the disk for every newcomer would hold up a crowd.
 LOOK_SECONDS = 1.0
-NEW_FILE_MODE = 0o600  # it says who came from where
+NEW_FILE_MODE = 0o600  # it says who connected from where
 
-# What was meant as an address or a network, and is none: 10.0.0.*, 10.0.0.300, fe80:*.
+# What was meant as an address or a network, but isn't one: 10.0.0.*, 10.0.0.300, fe80:*.
 _LIKE_AN_ADDRESS = re.compile(r"\d[\d*]*\.[\d.*]*|[\da-fA-F*]*:[\da-fA-F:.*]*[:*][\da-fA-F:.*]*")
 _LINE = re.compile(r"\s*(?P<target>\S+)(?:\s+until\s+(?P<until>\S+))?\s*(?:\s#\s*(?P<comment>.*))?")
 
@@ -48,12 +47,12 @@ Key = str | tuple[int, int, int]  # a name's (record.name_key); a network's vers
 
 
 class BadTarget(ValueError):
-    """What is to be banned is neither a name nor an address; the message says so in one sentence."""
+    """This can't be banned: it is neither a name nor an address. The message says so in one sentence."""
 
 
 @dataclass(frozen=True)
 class Ban:
-    """Who is banned: `network` where it is by address, else the name; `until` a record's time or ""."""
+    """A ban of the `network`, or of the name `target` if that is None. `until` is a record's time, or ""."""
 
     target: str
     network: Network | None
@@ -62,29 +61,29 @@ class Ban:
 
     @property
     def key(self) -> Key:
-        """What two bans of the same have in common."""
+        """Equal for two bans of the same name or network."""
         if self.network is None:
             return record.name_key(self.target)
         return self.network.version, self.network.prefixlen, int(self.network.network_address)
 
     def covers_address(self, address: str) -> bool:
-        """Whether it keeps out this address. "-", the host's, is never kept out."""
+        """Whether it bans this address. "-", the host's, is never banned."""
         if self.network is None or address == record.NOBODY:
             return False
         ip = ipaddress.ip_address(address)
         return ip.version == self.network.version and ip in self.network
 
     def covers_name(self, name: str) -> bool:
-        """Whether it keeps out this name."""
+        """Whether it bans this name."""
         return self.network is None and self.key == record.name_key(name)
 
     def ended(self) -> bool:
-        """Whether its time is over."""
+        """Whether it has expired."""
         return bool(self.until) and self.until <= record.format_time(time.time())
 
     @property
     def line(self) -> str:
-        """Itself as a line of the file, with its LF."""
+        """The ban as a line of the file, with its LF."""
         prefix = NAME_PREFIX if self.network is None and _needs_prefix(self.target) else ""
         until = f" until {self.until}" if self.until else ""
         comment = f"  # {self.comment}" if self.comment else ""
@@ -92,7 +91,7 @@ class Ban:
 
 
 class Bans:
-    """The file, and what it says now. Safe to use from any thread. Writing raises OSError."""
+    """The file, and what it says now. Thread-safe. Writing raises OSError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -100,15 +99,15 @@ class Bans:
         self._lines: list[str] = []
         self._read = _Read()
         self._seen: tuple[int, int] | None = None  # the file's time and size when it was read
-        self._unreadable: OSError | None = None  # why it could not be read when it was last looked at
-        self._look_at = 0.0  # when to look whether it has others
+        self._unreadable: OSError | None = None  # why the last attempt to read it failed
+        self._look_at = 0.0  # when to check for changes
 
     def active(self) -> list[Ban]:
-        """The bans that hold now, in the order of the file."""
+        """The bans in force, in the order of the file."""
         return [ban for ban in self._current().bans if not ban.ended()]
 
     def of_address(self, address: str) -> Ban | None:
-        """The ban that keeps this address out, if there is one."""
+        """The ban of this address, if there is one."""
         if address == record.NOBODY:
             return None
         read, ip = self._current(), ipaddress.ip_address(address)
@@ -121,17 +120,17 @@ class Bans:
         return read.first(keys)
 
     def of_name(self, name: str) -> Ban | None:
-        """The ban that keeps this name out, if there is one."""
+        """The ban of this name, if there is one."""
         return self._current().first([record.name_key(name)])
 
     def add(self, ban: Ban) -> None:
-        """Keep the ban, in the place of an earlier one of the same."""
+        """Store the ban, in place of an earlier one with the same key."""
         with self._lock:
             self._look_again()
             self._write([*self._without(ban), ban.line])
 
     def remove(self, ban: Ban) -> bool:
-        """Lift every ban of the same name, address or network. Whether there was one."""
+        """Lift every ban of the same name, address or network; whether there was one."""
         with self._lock:
             self._look_again()
             left = self._without(ban)
@@ -149,13 +148,13 @@ class Bans:
     # ----- requires holding the lock
 
     def _look_again(self) -> None:
-        """Know what is in the file before it is written anew. Raises OSError where that can't be known."""
+        """Read the file before it is rewritten. Raises OSError if it can't be read."""
         self._read_if_changed()
         if self._unreadable:
             raise self._unreadable
 
     def _without(self, ban: Ban) -> list[str]:
-        """The file's lines save those that ban the same."""
+        """The file's lines, except those that ban the same."""
         same = {line for line, (found, key) in self._read.parsed.items() if found and key == ban.key}
         return [line for line in self._lines if line not in same]
 
@@ -170,7 +169,7 @@ class Bans:
         except FileNotFoundError:
             seen, text = None, ""
         except OSError as error:
-            log.error("%s can't be read: %s; the bans read before hold", self.path, error.strerror)
+            log.error("%s can't be read: %s; the bans read before still apply", self.path, error.strerror)
             self._unreadable = error
             return
         self._seen, self._unreadable = seen, None
@@ -178,10 +177,10 @@ class Bans:
         self._read = _Read(self.path.name, self._lines, self._read.parsed)
 
     def _write(self, lines: list[str]) -> None:
-        """Put a whole new file where the old one is, of the same mode: a crash leaves one or the other."""
+        """Replace the file by a new one with the same mode, atomically."""
         path = Path(os.path.realpath(self.path))  # a symbolic link stays one
         new = path.with_name(path.name + ".new")
-        new.unlink(missing_ok=True)  # what a crash left, or somebody put there; never followed
+        new.unlink(missing_ok=True)  # left by a crash, or put there by somebody; never followed
         fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), NEW_FILE_MODE)
         with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
             if sys.platform != "win32":  # there it has the rights of its folder
@@ -196,7 +195,7 @@ class Bans:
 
 
 class _Read:
-    """What the lines of the file say: in their order, and by whom they ban."""
+    """The bans in the file: in order, and indexed by key."""
 
     def __init__(
         self,
@@ -209,7 +208,7 @@ class _Read:
         self._by_key: dict[Key, list[Ban]] = {}
         for number, line in enumerate(lines, 1):
             try:
-                # A line that was there before is not taken apart again: one edit costs one line.
+                # A line that was there before is not parsed again: one edit costs one line.
                 ban, key = self.parsed[line] = (known or {}).get(line) or _parse(line)
             except BadTarget as bad:
                 log.warning("%s, line %d: %s", file, number, bad)
@@ -217,35 +216,35 @@ class _Read:
             if ban:
                 self.bans.append(ban)
                 self._by_key.setdefault(key, []).append(ban)
-        # Of the networks there are: an address is in one of each length at most.
+        # Of the banned networks: for each length, an address is in at most one.
         self.lengths = sorted({key[:2] for key in self._by_key if isinstance(key, tuple)})
 
     def first(self, keys: Iterable[Key]) -> Ban | None:
-        """The first ban under one of the keys that holds now."""
+        """The first ban in force with one of the keys."""
         return next((ban for key in keys for ban in self._by_key.get(key, ()) if not ban.ended()), None)
 
 
 def ban_of(target: str, until: str = "", comment: str = "") -> Ban:
-    """The ban of a name, an address or a network as somebody typed it. Raises BadTarget."""
+    """The ban of a name, an address or a network as typed. Raises BadTarget."""
     if not target.startswith(NAME_PREFIX):
         if network := _network(target):
             written = target if network.prefixlen == network.max_prefixlen and "/" not in target else network
             return Ban(str(written), network, until, comment)
         if "/" in target or _LIKE_AN_ADDRESS.fullmatch(target):
             raise BadTarget(
-                f"{target} is no address and no network, which is written 10.0.0.0/24; "
-                f"a name that looks so is written {NAME_PREFIX}NAME."
+                f"{target} is not an address, nor a network like 10.0.0.0/24; "
+                f"write {NAME_PREFIX}NAME to ban a name that looks like one."
             )
     try:
         return Ban(record.clean_name(target.removeprefix(NAME_PREFIX)), None, until, comment)
     except record.BadName:
-        raise BadTarget(f"{target} is neither a name nor an address nor a network.") from None
+        raise BadTarget(f"{target} is not a name, an address or a network.") from None
 
 
 def _network(target: str) -> Network | None:
-    """The network that an address stands for, or a network; None where it is neither."""
+    """The network of an address or a network as typed; None if it is neither."""
     if target.lower().startswith("::ffff:") and "." in target:
-        target = target[len("::ffff:") :]  # as records write it
+        target = target[len("::ffff:") :]  # as in records
     try:
         network = ipaddress.ip_network(target, strict=False)
     except ValueError:
@@ -262,16 +261,16 @@ def _parse(line: str) -> tuple[Ban | None, Key]:
     found = _LINE.fullmatch(line.rstrip("\n"))
     if found is None:
         raise BadTarget(
-            "a name, an address or a network is wanted, then `until TIME` if it ends, then # and why."
+            "expected a name, an address or a network, then `until TIME` if it is temporary, then # and why."
         )
     until = found["until"] or ""
     if until and not record.is_time(until):
-        raise BadTarget(f"{until} is no time; it is written like 2026-11-21T12:00:00.000Z.")
+        raise BadTarget(f"{until} is not a time; write it like 2026-11-21T12:00:00.000Z.")
     ban = ban_of(found["target"], until, found["comment"] or "")
     return ban, ban.key
 
 
 def _needs_prefix(name: str) -> bool:
-    """Whether a name alone on its line would be read as something else."""
+    """Whether the name on its own would be read as something else."""
     looks_like_an_address = _network(name) is not None or _LIKE_AN_ADDRESS.fullmatch(name) is not None
     return name.startswith(("#", NAME_PREFIX)) or "/" in name or looks_like_an_address

@@ -1,4 +1,4 @@
-"""The table of commands, and the one way in which a request is performed.
+"""The command table, and the one place where requests are performed.
 
 Dispatch, help, permissions and suggestions derive from the table.
 """
@@ -19,15 +19,15 @@ from chat.service.requests import Command as CommandRequest
 from chat.service.requests import Request, Speak
 from chat.service.service import Service, require_unmuted
 
-BARE_WORDS = ("clear", "exit")  # R24: commands without a slash, as the user asked
+BARE_WORDS = ("clear", "exit")  # R24: commands that need no slash
 
 
 @dataclass(frozen=True)
 class Command:
-    """A row of the table. `run` gets the service, the caller, and what stands after the command's name.
+    """A row of the table. `run` is called with the service, the caller and the argument text.
 
-    It answers with drafts of direct records, or None where a history record is the answer. Whatever it waits
-    for, it waits for before it returns: to make the answers is work, which one thread does at a time.
+    It returns drafts of direct records, or None if a history record is the answer. It does all its waiting
+    before it returns: making the answers is work, which one thread does at a time.
     """
 
     name: str
@@ -36,11 +36,11 @@ class Command:
     run: Callable[[Service, Caller, str], Iterator[bytes] | None]
     aliases: tuple[str, ...] = ()
     who: Literal["all", "members", "admins", "host"] = "all"
-    speaks: bool = False  # others see what is said with it: not for the muted
-    work: float = 0.0  # seconds of the server that it costs others, beside what it takes to answer
+    speaks: bool = False  # others see its text: not for the muted
+    work: float = 0.0  # seconds of the server that it costs others, besides what the answer takes
 
     def permitted(self, service: Service, caller: Caller) -> bool:
-        """Whether the caller may use it. Where there are no admins everyone may clear, as the user asked."""
+        """Whether the caller may use it. Where there are no admins, everyone may clear."""
         if self.who in ("host", "members"):
             return (caller.member is None) == (self.who == "host")
         if self.run is _clear and not service.policy.admin_password:
@@ -53,9 +53,9 @@ class Command:
 
 
 def perform(service: Service, caller: Caller, request: Request) -> Iterator[bytes]:
-    """Perform a request; its answers as they are taken: drafts of direct records for the caller.
+    """Perform a request. Yields its answers, produced as they are taken: drafts of direct records.
 
-    Each line is answered (R27): by what it says, by a record of the command's kind, or by a `/error`.
+    Each line is answered (R27): by its own record, by records of the command's kind, or by a `/error`.
     Raises Disconnect, Closed.
     """
     if caller.member and caller.member.handed_over:
@@ -67,20 +67,20 @@ def perform(service: Service, caller: Caller, request: Request) -> Iterator[byte
         elif isinstance(request, CommandRequest):
             yield from _charged(caller, _run(service, caller, request))
         else:
-            yield error(f"Not sent: a text has at most {record.TEXT_BYTES} bytes; send it in parts.")
+            yield error(f"Not sent: a text can have at most {record.TEXT_BYTES} bytes; send it in parts.")
     except CommandError as failure:
         lines = request.lines.count(b"\n") if isinstance(request, Speak) else 1
         yield error(str(failure)) * lines
 
 
 def work_of(request: Request) -> float:
-    """Seconds of the server that the request costs others, which are charged before it is performed."""
+    """Seconds of the server that the request costs others, charged before it is performed."""
     command = _BY_NAME.get(request.name.casefold()) if isinstance(request, CommandRequest) else None
     return command.work if command else 0.0
 
 
 def _charged(caller: Caller, answers: Iterator[bytes] | None) -> Iterator[bytes]:
-    """The answers, each made in a slice of work that the caller is charged with."""
+    """The answers, each made in a slice of work that is charged to the caller."""
     while answers:
         with caller.account.working():
             drafts = next(answers, b"")
@@ -94,7 +94,7 @@ def _run(service: Service, caller: Caller, request: CommandRequest) -> Iterator[
     if command.speaks:
         require_unmuted(caller)
     if not request.argument and command.arguments and not command.arguments.startswith("["):
-        raise CommandError(f"Something is missing; type {command.usage(caller)}.")
+        raise CommandError(f"An argument is missing; type {command.usage(caller)}.")
     return command.run(service, caller, request.argument)
 
 
@@ -106,21 +106,21 @@ def _permitted(service: Service, caller: Caller, name: str) -> Command:
     if command.permitted(service, caller):
         return command
     if command.who == "host":
-        raise CommandError(f"{caller.slash}{command.name} is for the host, who types it at the server.")
+        raise CommandError(f"{caller.slash}{command.name} is only for the host, at the server's console.")
     if command.who == "members":
-        raise CommandError(f"{command.name} is for the members of the room; you are the host.")
-    raise CommandError(f"/{command.name} is for admins; /admin PASSWORD makes you one.")
+        raise CommandError(f"{command.name} is only for members of the room; you are the host.")
+    raise CommandError(f"/{command.name} is only for admins; /admin PASSWORD makes you one.")
 
 
 def _unknown(service: Service, caller: Caller, name: str) -> CommandError:
-    """Names the nearest command among those that the caller may use."""
+    """The error, which suggests the nearest command that the caller may use."""
     usable = [usable for usable, command in _BY_NAME.items() if command.permitted(service, caller)]
     nearest = difflib.get_close_matches(name, usable, n=1, cutoff=0.5)
     slash = caller.slash
     guess = f"did you mean {slash}{nearest[0]}? " if nearest else ""
     return CommandError(
         f"There is no command {slash}{name}; {guess}"
-        f"{slash}help lists them, {slash}say TEXT says what looks like one."
+        f"{slash}help lists them, {slash}say TEXT sends text that looks like one."
     )
 
 
@@ -146,17 +146,17 @@ def _admin(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
     member = member_of(caller)
     if not service.policy.admin_password:
         raise CommandError(
-            "There are no admins here: the host has set no password for them (--admin-password-file)."
+            "There are no admins here: the host has not set a password for them (--admin-password-file)."
         )
     if member.admin:
-        raise CommandError("You are an admin already.")
+        raise CommandError("You are already an admin.")
     service.throttle.check(member.address, argument, service.policy.admin_password, member.ended)
     member.admin = True
     return _welcome_admin(service, member.name)
 
 
 def _welcome_admin(service: Service, name: str) -> Iterator[bytes]:
-    yield answer("/admin", "You are an admin now; /help lists what you may do.")
+    yield answer("/admin", "You are an admin now; /help lists what you can do.")
     service.notice(f"{name} is an admin now")
 
 
@@ -168,11 +168,11 @@ TABLE = (
     Command("help", "[COMMAND]", "list the commands", _help),
     Command("users", "", "list who is here", lookup.users, ("who", "names")),
     Command("nick", "NAME", "take another name", talk.nick, who="members", speaks=True, work=JOIN_WORK),
-    Command("me", "ACTION", "say what you are doing", talk.me, speaks=True),
+    Command("me", "ACTION", "describe what you are doing", talk.me, speaks=True),
     Command(
         "msg",
         "NAME TEXT",
-        "send a private message; it is kept only for the owner of a name who is out",
+        "send a private message; it is stored only while the owner of the name is away",
         talk.msg,
         speaks=True,
     ),
@@ -180,11 +180,11 @@ TABLE = (
         "reply", "TEXT", "answer the last private message", talk.reply, ("r",), who="members", speaks=True
     ),
     Command("history", "[N]", "show the last messages", lookup.history),
-    Command("search", "WORDS", "show the last messages with all these words", lookup.search),
+    Command("search", "WORDS", "find messages with all these words", lookup.search),
     Command("stats", "", "show messages per minute and more", lookup.stats),
-    Command("away", "[TEXT]", "be shown as away", talk.away, who="members", speaks=True),
-    Command("back", "", "be shown as here again", talk.back, who="members"),
-    Command("say", "TEXT", "say a text that looks like a command", talk.say, speaks=True),
+    Command("away", "[TEXT]", "mark yourself as away", talk.away, who="members", speaks=True),
+    Command("back", "", "mark yourself as back", talk.back, who="members"),
+    Command("say", "TEXT", "send text that looks like a command", talk.say, speaks=True),
     Command("clear", "", "start a new history", _clear, who="admins", work=0.1),
     Command(
         "register", "SECRET", "make your name yours, or change its secret", ownership.register, who="members"
@@ -195,19 +195,19 @@ TABLE = (
     Command("unregister", "[NAME]", "give your name back; any name as an admin", ownership.unregister),
     Command("exit", "", "leave; at the console, stop the server", _exit, ("quit",)),
     Command("admin", "PASSWORD", "become an admin", _admin, who="members"),
-    Command("kick", "NAME [WHY]", "disconnect somebody", moderation.kick, who="admins"),
-    Command("mute", "NAME", "stop somebody from speaking", moderation.mute, who="admins"),
-    Command("unmute", "NAME", "let somebody speak again", moderation.unmute, who="admins"),
+    Command("kick", "NAME [WHY]", "disconnect a member", moderation.kick, who="admins"),
+    Command("mute", "NAME", "stop a member from speaking", moderation.mute, who="admins"),
+    Command("unmute", "NAME", "let a member speak again", moderation.unmute, who="admins"),
     Command(
         "ban",
         "NAME-or-ADDRESS [TIME] [WHY]",
-        "keep a name, an address or a network out",
+        "ban a name, an address or a network",
         moderation.ban,
         who="admins",
     ),
-    Command("unban", "NAME-or-ADDRESS", "end a ban", moderation.unban, who="admins"),
+    Command("unban", "NAME-or-ADDRESS", "lift a ban", moderation.unban, who="admins"),
     Command("bans", "", "list the bans", moderation.bans, who="admins"),
-    Command("plot", "", "draw messages per minute, and write the report", lookup.plot, who="host"),
+    Command("plot", "", "plot messages per minute, and write the report", lookup.plot, who="host"),
     Command("stop", "", "stop the server", _exit, who="host"),
 )
 

@@ -1,4 +1,4 @@
-"""How often somebody may try a password."""
+"""Limits on guessing passwords."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from chat.room.ending import EXPELLED
 from chat.service.budget import network_of
 from chat.service.policy import CommandError, Disconnect
 
-WRONG_TRY_SECONDS = 1.0  # R20: what a wrong password costs
-WRONG_TRIES = 6  # R20: in a minute, from one address: this one ends the connection
+WRONG_TRY_SECONDS = 1.0  # R20: the cost of a wrong password
+WRONG_TRIES = 6  # R20: within a minute, from one address; this one ends the connection
 NAME_TRIES = 60  # of secrets for one name, in a minute, from all addresses
 OWNERS = 10_000  # that are remembered, with where they came from
 REGISTRATIONS = 10  # of names, in an hour, from one address
 MINUTE, HOUR = 60.0, 3600.0
-TOO_MANY = "Too many wrong passwords came from your address; wait a minute and connect again."
+TOO_MANY = "Too many wrong passwords from your address; wait a minute and connect again."
 
 log = logging.getLogger("chat.service.limits")
 
@@ -73,9 +73,9 @@ class LoginThrottle:
         self._owners: dict[tuple[str, str], None] = {}  # (name, from where its owner came), oldest first
 
     def check(self, address: str, said: str, password: str, ended: threading.Event) -> None:
-        """Return if what was said is the password.
+        """Return if `said` is the password.
 
-        If not, raises CommandError after a second, or Disconnect after too many wrong tries in a minute.
+        If not, raises CommandError after a second, or Disconnect after too many wrong tries within a minute.
         """
         wrong = "That is not the password; ask the host for it."
         self.attempt(address, lambda: hmac.compare_digest(said.encode(), password.encode()), ended, wrong)

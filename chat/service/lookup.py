@@ -1,4 +1,4 @@
-"""What can be looked up: who is here, what was said, statistics."""
+"""Commands that look things up: who is here, what was said, statistics."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from chat.service.policy import Caller, CommandError, answer
 from chat.service.service import Service
 from chat.service.statistics import NoStatistics
 
-HISTORY_RECORDS = 20  # what /history shows if no number is given, and a newcomer if none is asked for
-HISTORY_MOST = 1000  # it is held while it is put in order; all of it comes with /replay all, on joining
-SEARCH_RESULTS = 20  # the newest ones; whoever wants them all has grep
-SEARCH_BYTES = 64 * 1024 * 1024  # how far back a search looks: about half a second of one processor
-SAID = ("message", "action", "notice")  # the kinds that /history and /search show: what somebody said
+HISTORY_RECORDS = 20  # the default of /history, and of the replay on joining
+HISTORY_MOST = 1000  # they are held while they are put in order; /replay all, on joining, has no limit
+SEARCH_RESULTS = 20  # the newest ones; for all of them there is grep
+SEARCH_BYTES = 64 * 1024 * 1024  # how far back a search goes: about half a second of one processor
+SAID = ("message", "action", "notice")  # the kinds that /history and /search show
 
 
 def users(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
@@ -40,7 +40,7 @@ def history(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
 
 
 def search(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
-    """`search WORDS`: what was said with all these words in it, oldest first (R32)."""
+    """`search WORDS`: what was said that contains all these words, oldest first (R32)."""
     words = argument.casefold().split()
     found = (
         said
@@ -66,7 +66,7 @@ def plot(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
     """`plot`: messages per minute as a picture, in the whole report."""
     service.room.flush()
     try:
-        yield answer("/plot", f"It is in {service.statistics.plot()}")
+        yield answer("/plot", f"The plot is in {service.statistics.plot()}")
     except NoStatistics as why:
         raise CommandError(str(why)) from None
 

@@ -1,4 +1,4 @@
-"""What only admins may do: kick, mute and ban. A notice puts on record who did it (R29)."""
+"""Commands for admins: kick, mute and ban. A notice records who did it (R29)."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from chat.service.bans import BadTarget, Ban, ban_of
 from chat.service.policy import Caller, CommandError, answer
 from chat.service.service import Service
 
-WHY_BYTES = 1024  # of a reason: it stands in records beside names
+WHY_BYTES = 1024  # of a reason, which shares a record with names
 
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
 def kick(service: Service, caller: Caller, argument: str) -> None:
-    """`kick NAME [WHY]`: disconnect somebody. Raises CommandError."""
+    """`kick NAME [WHY]`: disconnect a member. Raises CommandError."""
     name, _, why = argument.partition(" ")
     member = _somebody_else(service, caller, name)
     service.notice(f"{caller.name} kicked {member.name}{_because(why)}")
@@ -28,7 +28,7 @@ def kick(service: Service, caller: Caller, argument: str) -> None:
 
 
 def mute(service: Service, caller: Caller, argument: str) -> None:
-    """`mute NAME`: stop somebody from speaking, also when they come back under that name."""
+    """`mute NAME`: stop a member from speaking, even if they come back under that name."""
     member = _somebody_else(service, caller, argument)
     member.muted = True
     service.muted |= {record.name_key(member.name), member.token} - {""}
@@ -36,7 +36,7 @@ def mute(service: Service, caller: Caller, argument: str) -> None:
 
 
 def unmute(service: Service, caller: Caller, argument: str) -> None:
-    """`unmute NAME`: let somebody speak again."""
+    """`unmute NAME`: let a member speak again."""
     key = record.name_key(argument)
     member = service.room.find(argument)
     if key not in service.muted and not (member and member.muted):
@@ -49,7 +49,7 @@ def unmute(service: Service, caller: Caller, argument: str) -> None:
 
 
 def ban(service: Service, caller: Caller, argument: str) -> None:
-    """`ban NAME-or-ADDRESS [TIME] [WHY]`: keep a name, an address or a network out (R23)."""
+    """`ban NAME-or-ADDRESS [TIME] [WHY]`: ban a name, an address or a network (R23)."""
     target, _, why = argument.partition(" ")
     until, why = _until(why.strip(" "))
     comment = f"{caller.name}, {service.room.now()}{_because(why)}"
@@ -71,13 +71,13 @@ def ban(service: Service, caller: Caller, argument: str) -> None:
 
 
 def unban(service: Service, caller: Caller, argument: str) -> None:
-    """`unban NAME-or-ADDRESS`: end a ban."""
+    """`unban NAME-or-ADDRESS`: lift a ban."""
     lifted = _ban_of(argument)
     try:
         found = service.bans.remove(lifted)
     except OSError as error:
         raise CommandError(
-            f"The ban can't be taken out of {service.bans.path.name}: {error.strerror}."
+            f"The ban can't be removed from {service.bans.path.name}: {error.strerror}."
         ) from None
     if not found:
         raise CommandError(f"{argument} is not banned; {caller.slash}bans lists who is.")
@@ -85,7 +85,7 @@ def unban(service: Service, caller: Caller, argument: str) -> None:
 
 
 def bans(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
-    """`bans`: who is banned, until when, by whom and why."""
+    """`bans`: list who is banned, until when, by whom and why."""
     active = service.bans.active()
     lines = [f"{each.target}{_ends(each)}{f' ({each.comment})' if each.comment else ''}" for each in active]
     for line in lines or ["Nobody is banned."]:
@@ -93,7 +93,7 @@ def bans(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
 
 
 def refusal(ban: Ban) -> str:
-    """What a banned client is told."""
+    """The sentence for a banned client."""
     return f"You are banned from this chat{_ends(ban)}; ask the host if you think that is wrong."
 
 
@@ -110,7 +110,7 @@ def _somebody_else(service: Service, caller: Caller, name: str) -> Member:
 
 
 def _until(text: str) -> tuple[str, str]:
-    """Take a time like 2h from the front: (until when it is from now, the rest)."""
+    """Take a duration like 2h from the front: (the time at which it ends, the rest)."""
     first, _, rest = text.partition(" ")
     duration = _DURATION.fullmatch(first)
     if duration is None:
@@ -119,7 +119,7 @@ def _until(text: str) -> tuple[str, str]:
     try:
         return record.format_time(time.time() + seconds), rest.strip(" ")
     except (ValueError, OverflowError):
-        raise CommandError(f"{first} is too long; omit it to ban for good.") from None
+        raise CommandError(f"{first} is too long; omit it for a permanent ban.") from None
 
 
 def _ban_of(target: str, until: str = "", comment: str = "") -> Ban:

@@ -1,4 +1,4 @@
-"""The host's policy, the callers of commands, and the two ways in which a request fails."""
+"""The host's policy, the callers of commands, and the two ways a request can fail."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from chat.service.budget import UNLIMITED, Account
 
 
 class CommandError(Exception):
-    """A request can't be performed. The message is one sentence for the person: what is wrong, what to do."""
+    """A request can't be performed. The message is a sentence for the person: what is wrong, what to do."""
 
 
 class Disconnect(Exception):
-    """The caller's connection ends like this; `sentence`, where there is one, is for the person."""
+    """The caller's connection ends with this ending; `sentence`, if any, is for the person."""
 
     def __init__(self, ending: Ending, sentence: str = "") -> None:
         super().__init__(sentence)
@@ -27,7 +27,7 @@ class Disconnect(Exception):
 
 @dataclass(frozen=True)
 class Policy:
-    """What the host asks of everybody."""
+    """The host's settings."""
 
     rate: float = 10  # lines per second, 0 = any number
     password: str = ""
@@ -39,15 +39,15 @@ class Caller(Protocol):
 
     @property
     def name(self) -> str:
-        """As records have it."""
+        """As in records."""
 
     @property
     def address(self) -> str:
-        """As records have it."""
+        """As in records."""
 
     @property
     def admin(self) -> bool:
-        """Whether it may do what only admins may."""
+        """Whether it may use the commands for admins."""
 
     @property
     def member(self) -> Member | None:
@@ -55,15 +55,15 @@ class Caller(Protocol):
 
     @property
     def listener(self) -> Listener:
-        """Where it is told what could not be committed."""
+        """Where it gets the errors for what could not be committed."""
 
     @property
     def account(self) -> Account:
-        """What its requests are charged to."""
+        """The account that its requests are charged to."""
 
     @property
     def slash(self) -> str:
-        """What its commands begin with."""
+        """The prefix of its commands."""
 
 
 @dataclass(frozen=True, slots=True)

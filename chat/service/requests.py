@@ -1,4 +1,4 @@
-"""What a caller may ask for. The front makes requests of what comes in; `commands.perform` performs them."""
+"""What a caller can ask for. The front turns input into requests; `commands.perform` performs them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Speak:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """Do this: a command's name as it was typed, and what stands after it."""
+    """Run a command: its name as typed, and its argument."""
 
     name: str
     argument: str
@@ -24,7 +24,7 @@ class Command:
 
 @dataclass(frozen=True, slots=True)
 class TooLong:
-    """A line was too long to be held; it was skipped."""
+    """A line was too long to be held, and was skipped."""
 
 
 Request = Speak | Command | TooLong
@@ -35,17 +35,17 @@ Request = Speak | Command | TooLong
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """The password of the room, as somebody sent it."""
+    """A password for the room, as sent."""
 
     secret: str
 
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """Come in under this name, which is well-formed.
+    """Join under this name, which is well-formed.
 
-    `replay`: how many records to see, None = all. `wants_session`: to be able to resume. `resume`: where an
-    earlier connection of the session was cut off.
+    `replay`: how many records to send, None = all. `wants_session`: a session that can be resumed.
+    `resume`: where an earlier connection of the session was cut off.
     """
 
     name: str
@@ -57,19 +57,19 @@ class Join:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """An option for the join; there is nothing to do yet."""
+    """An option for the join, which needs no action yet."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """The line can't be understood; the sentence says what to send."""
+    """The line is not valid; the sentence says what to send instead."""
 
     sentence: str
 
 
 @dataclass(frozen=True, slots=True)
 class Quit:
-    """The client gives up before it is in."""
+    """The client leaves before it has joined."""
 
 
 LoginRequest = Password | Join | Noted | Refuse | Quit

@@ -1,4 +1,4 @@
-"""The service: the room together with the host's policy, bans and passwords."""
+"""The service: the room with the host's policy, bans and passwords."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ MUTED = "You are muted: nobody sees what you say. An admin can unmute you."
 
 @dataclass
 class Service:
-    """What requests are performed in. Raises OSError, private.Exposed where its files can't be read.
+    """The context in which requests are performed. Raises OSError, private.Exposed if its files can't be
+    read.
 
     `muted` are keys of names (record.name_key), and tokens of sessions.
     """
@@ -34,7 +35,7 @@ class Service:
     accounts: Accounts = field(init=False)
     mailbox: Mailbox = field(init=False)
     muted: set[str] = field(default_factory=set)
-    host: HostCaller | None = None  # where there is a console
+    host: HostCaller | None = None  # if there is a console
 
     def __post_init__(self) -> None:
         self.budget = Budget(self.policy.rate)
@@ -44,9 +45,9 @@ class Service:
         self.mailbox = Mailbox(path.with_name("kept-messages"))
 
     def speak(self, caller: Caller, kind: str, lines: bytes) -> None:
-        """Have it committed that the caller said these lines: clean texts, each ended by LF.
+        """Say these lines on behalf of the caller: clean texts, each ended by LF.
 
-        Everything that somebody says goes through here. Waits while too much is pending.
+        Everything that is said goes through here. Waits while too much is pending.
         Raises CommandError, Closed.
         """
         if len(lines) > record.TEXT_BYTES:
@@ -54,19 +55,19 @@ class Service:
         self.room.say(caller.listener, record.draft_lines(caller.address, caller.name, kind, lines))
 
     def notice(self, text: str) -> None:
-        """Put on record what the host or an admin did."""
+        """Announce what the host or an admin did."""
         self.room.say(None, record.draft(record.NOBODY, "server", "notice", record.shorten(text)))
 
 
 def require_unmuted(caller: Caller) -> None:
-    """Raises CommandError where others are not to see what the caller says."""
+    """Raises CommandError if the caller is muted."""
     if caller.member and caller.member.muted:
         raise CommandError(MUTED)
 
 
 def check_size(size: int) -> None:
-    """Raises CommandError for a text of more bytes than a record may have (R26)."""
+    """Raises CommandError if a text has more bytes than a record can hold (R26)."""
     if size > record.TEXT_BYTES:
         raise CommandError(
-            f"Not sent: a text has at most {record.TEXT_BYTES} bytes, this one has {size}; send it in parts."
+            f"Not sent: a text can have at most {record.TEXT_BYTES} bytes, not {size}; send it in parts."
         )

@@ -1,4 +1,4 @@
-"""Statistics of the history, by analytics in a process of its own: the chat never waits for it."""
+"""Statistics of the history, computed by analytics in its own process: the chat never waits for it."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from typing import Any
 from chat import record
 
 PERIODS = (("the last hour", 3600), ("the last day", 86400), ("all of it", None))
-SECONDS = 60  # for one answer, all of its lines: a history of some ten million records
+SECONDS = 60  # for one whole answer: enough for about ten million records
 PLOT = "messages-per-minute.png"  # one of the pictures of the report
 
 _PROJECT = Path(__file__).parent.parent.parent
 
 
 class NoStatistics(Exception):
-    """There are none now; the message says why and what to do, in one sentence."""
+    """There are no statistics now; the message says why and what to do, in one sentence."""
 
 
 class Statistics:
-    """What analytics says of a history. One process at a time; another question meanwhile is refused."""
+    """What analytics says about a history. One process at a time; a second request meanwhile is refused."""
 
     def __init__(self, history: Path) -> None:
         self._history = history
-        self._busy = threading.Lock()  # held for as long as a question is answered; guards the next
-        self._until = 0.0  # when the answer has to be there
+        self._busy = threading.Lock()  # held while a request is answered; guards the next
+        self._until = 0.0  # deadline of the answer
 
     def summary(self) -> list[str]:
         """A line for each of PERIODS. Raises NoStatistics."""
@@ -39,7 +39,7 @@ class Statistics:
             return [f"{name}: {_sentence(self._numbers(seconds))}" for name, seconds in PERIODS]
 
     def plot(self) -> Path:
-        """The report beside the history, made anew; the path of its first picture. Raises NoStatistics."""
+        """Write the report beside the history; the path of its first picture. Raises NoStatistics."""
         with self._alone():
             folder = self._history.with_name("history-report")
             self._run("--out", str(folder))
@@ -48,7 +48,7 @@ class Statistics:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         if not self._busy.acquire(blocking=False):
-            raise NoStatistics("Statistics are being made already; try again in a moment.")
+            raise NoStatistics("Statistics are already being computed; try again in a moment.")
         self._until = time.monotonic() + SECONDS
         try:
             yield
@@ -60,7 +60,7 @@ class Statistics:
         return json.loads(self._run("--json", *since))
 
     def _run(self, *arguments: str) -> str:
-        """What analytics prints. Raises NoStatistics."""
+        """The output of analytics. Raises NoStatistics."""
         command = [sys.executable, "-m", "analytics", str(self._history), *arguments]
         try:
             ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""What members say and are called: messages, actions, private messages, names, being away."""
+"""Commands for talking: messages, actions, private messages, names, being away."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from chat.service.moderation import refusal
 from chat.service.policy import Caller, CommandError, answer, member_of
 from chat.service.service import Service, check_size
 
-AWAY_BYTES = 256  # of a text that stands in a list
+AWAY_BYTES = 256  # of a text that is shown in a list
 
 
 def say(service: Service, caller: Caller, argument: str) -> None:
-    """`say TEXT`: a message that looks like a command; a notice where the host says it."""
+    """`say TEXT`: a message that looks like a command; a notice if the host says it."""
     service.speak(caller, "message" if caller.member else "notice", argument.encode() + b"\n")
 
 
@@ -53,7 +53,7 @@ def msg(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
     """`msg NAME TEXT`: a private message."""
     name, _, text = argument.partition(" ")
     if not text.strip(" "):
-        raise CommandError(f"There is no text; type {caller.slash}msg NAME TEXT.")
+        raise CommandError(f"The text is missing; type {caller.slash}msg NAME TEXT.")
     yield _send_private(service, caller, name, text.strip(" "))
 
 
@@ -61,23 +61,23 @@ def reply(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
     """`reply TEXT`: answer the last private message."""
     name, correspondent = member_of(caller).correspondent
     if not name:
-        raise CommandError("Nobody has sent you a private message yet; write one with /msg NAME TEXT.")
+        raise CommandError("Nobody has sent you a private message yet; send one with /msg NAME TEXT.")
     if correspondent:
-        name = correspondent.name  # it may have another one by now, and somebody else this one
+        name = correspondent.name  # it may have changed, and somebody else may have this one
         now = service.room.find(name)
         if now is not correspondent and not (now and now.token and now.token == correspondent.token):
-            raise CommandError(f"{name} has left; /msg {name} TEXT writes to whoever has the name now.")
+            raise CommandError(f"{name} has left; /msg {name} TEXT sends to whoever has the name now.")
     yield _send_private(service, caller, name, argument)
 
 
 def away(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
-    """`away [TEXT]`: be shown as away."""
+    """`away [TEXT]`: mark yourself as away."""
     member_of(caller).away = record.shorten(argument, AWAY_BYTES)
-    yield answer("/away", "You are shown as away; /back ends it.")
+    yield answer("/away", "You are marked as away; /back ends that.")
 
 
 def back(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
-    """`back`: be back."""
+    """`back`: no longer be away."""
     member = member_of(caller)
     if member.away is None:
         raise CommandError("You were not away.")
@@ -86,7 +86,7 @@ def back(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
 
 
 def _send_private(service: Service, caller: Caller, name: str, text: str) -> bytes:
-    """Send the text to the one with that name only; its author gets a copy as the acknowledgement (R30)."""
+    """Send the text to whoever has this name; the author gets a copy as the acknowledgement (R30)."""
     other = service.room.find(name)
     listener: Listener | None = other
     if other:

@@ -256,8 +256,8 @@ def test_who_can_not_be_banned(admin: Client) -> None:
         ("0.0.0.0/0", "ban you as well"),
         ("HOST", "host"),
         ("server", "host"),
-        ("two/words", "no network"),
-        ("x" * 30, "neither"),
+        ("two/words", "nor a network"),
+        ("x" * 30, "not a name"),
         ("bob 999999w", "too long"),
     ):
         assert why in admin.ask(f"/ban {target}", "/error").text

@@ -138,7 +138,7 @@ def test_guessing_is_limited(server: Server, join: Join, alice: Client) -> None:
         guesser.send("/identify guess after guess", "alice")
     guesser.rest()
     guesser.close()
-    assert guesser.records[-1].text.startswith("Too many wrong passwords came from your address")
+    assert guesser.records[-1].text.startswith("Too many wrong passwords from your address")
 
 
 def test_one_address_registers_so_many_names(join: Join) -> None:

@@ -26,7 +26,7 @@ def test_lines_are_said_together_in_order(room: Room, peer: Callable[..., Peer])
 
 def test_a_text_has_a_size(room: Room, peer: Callable[..., Peer]) -> None:
     service, caller = service_of(room), MemberCaller(peer("alice").member)
-    with pytest.raises(CommandError, match="4096 bytes, this one has 4097"):
+    with pytest.raises(CommandError, match="4096 bytes, not 4097"):
         service.speak(caller, "message", b"x" * 4097 + b"\n")
     service.speak(caller, "message", b"x" * 4096 + b"\n" + b"x" * 4096 + b"\n")
 
