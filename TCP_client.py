@@ -19,6 +19,7 @@ The parts, from the bottom up; each one uses only what stands above it:
     the view           View, People                   records as lines for people; who is here
     the network        Connection, connect            where the socket is opened
                        Outcome, judge                 how a connection ended, and what follows from it
+                       Route                          the servers of one chat, and which comes next
                        Link                           a thread that carries a conversation over as many
                                                       connections as it takes
     finding            find_servers, examine          discovery, and --doctor
@@ -72,6 +73,7 @@ COMMAND_SECONDS = 75  # the same, where a command is due: the server counts its 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between tries to connect, doubling
 NOT_STORED = 3  # exit code: something that was sent is not known to be stored
 LEAVE_SECONDS = 5  # for the server to hang up after our /exit
+MOST_SERVERS = 16  # of one chat that are remembered
 TURNED_AWAY_TRIES = 5  # when reconnecting: our own old connection may still hold the name
 DISCOVERY_SECONDS = 1.2  # on one network an answer takes milliseconds; Wi-Fi that sleeps takes a second
 
@@ -1031,18 +1033,28 @@ class People:
 
 
 class Address(NamedTuple):
-    """Where a server is."""
+    """Where a server is, and where others are that have the same chat."""
 
     host: str
     port: int
+    others: tuple[Address, ...] = ()
 
     def __str__(self) -> str:
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == PORT else f"{host}:{self.port}"
+        one = host if self.port == PORT else f"{host}:{self.port}"
+        return ",".join([one, *map(str, self.others)])
 
 
 def parse_address(text: str, port: int = PORT) -> Address:
-    """HOST, HOST:PORT, [IPv6]:PORT or a bare IPv6 address. Raises ValueError with a sentence."""
+    """HOST, HOST:PORT, [IPv6]:PORT, a bare IPv6 address, or several with commas between them.
+
+    Raises ValueError with a sentence.
+    """
+    first, *others = (_parse_one(each, port) for each in text.split(","))
+    return first._replace(others=tuple(others))
+
+
+def _parse_one(text: str, port: int) -> Address:
     match = re.fullmatch(
         r"\[([^\[\]\s]+)\](?::(\d+))?|([^:\[\]\s]+)(?::(\d+))?|([0-9A-Fa-f:.]+(?:%\w+)?)", text.strip()
     )
@@ -1050,6 +1062,46 @@ def parse_address(text: str, port: int = PORT) -> Address:
         raise ValueError(f"{clean(text)!r} is no address; write HOST or HOST:PORT.")
     host = match.group(1) or match.group(3) or match.group(5)
     return Address(host, parse_port(match.group(2) or match.group(4) or str(port)))
+
+
+class Route:
+    """The servers of one chat: the one that we are at, or try, and where to go on if it is gone."""
+
+    def __init__(self, address: Address) -> None:
+        self.here = address._replace(others=())
+        self._others = list(address.others)
+        self._failed: set[Address] = set()
+
+    def __str__(self) -> str:
+        return str(self.here._replace(others=tuple(self._others)))
+
+    def learn(self, text: str) -> None:
+        """Take in what the server says of itself, which comes first, and of the others."""
+        others = []
+        for each in text.split(" ")[1:MOST_SERVERS]:
+            with contextlib.suppress(ValueError):
+                others.append(_parse_one(each, PORT))
+        self._others = [each for each in dict.fromkeys(others) if each != self.here]
+
+    def arrived(self) -> None:
+        """We are in."""
+        self._failed.clear()
+
+    def go_on(self) -> bool:
+        """Turn to another server, where there is one; whether it is one that has not failed us yet.
+
+        Any of them, so that the people of a server that is gone spread over the others.
+        """
+        self._failed.add(self.here)
+        fresh = [each for each in self._others if each not in self._failed]
+        if not fresh:
+            self._failed.clear()
+        if self._others:
+            following = random.choice(fresh or self._others)
+            self._others.remove(following)
+            self._others.append(self.here)
+            self.here = following
+        return bool(fresh)
 
 
 def parse_port(text: str) -> int:
@@ -1091,7 +1143,7 @@ class Connection:
 
 def connect(address: Address) -> socket.socket:
     """A socket that notices when the other end is gone. Raises OSError."""
-    connection = socket.create_connection(address, CONNECT_SECONDS)
+    connection = socket.create_connection(address[:2], CONNECT_SECONDS)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     # Each system has its own of these; where one is missing, breaks are noticed later.
@@ -1240,7 +1292,7 @@ class Link:
     def __init__(
         self, address: Address, conversation: Conversation, observer: LinkObserver, *, patient: bool
     ) -> None:
-        self.address = address
+        self.route = Route(address)
         self.name = conversation.name
         self.state = "connecting"
         self.next_try = 0.0  # time.monotonic() of it, while the state is "waiting"
@@ -1252,6 +1304,7 @@ class Link:
         self._waker = Waker()
         self._been_in = False
         self._heard_at = 0.0  # time.monotonic() of the last word, or since when an answer is due
+        self._bears = False  # the server has said that everybody has to wait
         self._try_now = False
         self._pause = FIRST_PAUSE
         self._refusals = 0
@@ -1259,6 +1312,11 @@ class Link:
         self._thread = threading.Thread(target=self._run, name="link", daemon=True)
 
     # ----- for any thread
+
+    @property
+    def address(self) -> Address:
+        """Of the server that we are at, or try."""
+        return self.route.here
 
     def start(self) -> None:
         """Connect, and go on until `leave`, or until we are turned away."""
@@ -1297,8 +1355,12 @@ class Link:
         code: int | None = None
         try:
             while code is None:
-                code = self._follow(self._connect_and_talk())
-                if code is None and not self._pause_before_retry():
+                outcome = self._connect_and_talk()
+                elsewhere = outcome.how in _ELSEWHERE and self.route.go_on()
+                if elsewhere and not self._been_in:
+                    continue
+                code = self._follow(outcome)
+                if code is None and not self._pause_before_retry(at_once=elsewhere):
                     code = self._follow(Outcome(How.GIVEN_UP))
         except Exception as unexpected:  # a bug; the person must not sit before a dead screen
             code = 1
@@ -1377,9 +1439,10 @@ class Link:
         self._heard_at = time.monotonic()
         if any(isinstance(event, Joined) for event in events):
             self._been_in, self._pause, self._refusals, self._last_sentence = True, FIRST_PAUSE, 0, ""
+            self.route.arrived()
             self._set_state("connected")
         self._publish()
-        self._observer.on_events(self, events)
+        self._observer.on_events(self, self._learn(events))
         for event in events:
             if isinstance(event, Left) and event.why not in _COMES_BACK:
                 return Outcome(How.LEFT, event.why)
@@ -1390,22 +1453,36 @@ class Link:
                 self._set_state("refused")  # a person may try another name, on this connection
         return None
 
+    def _learn(self, events: list[Event]) -> list[Event]:
+        """Take in where the other servers are; the events that are for people."""
+        kinds = [event.record.kind for event in events if isinstance(event, Received)]
+        self._bears = kinds[-1:] == ["/waiting"]
+        told = [each for each in events if isinstance(each, Received) and each.record.kind == "/servers"]
+        for event in told:
+            self.route.learn(event.record.text)
+        return [event for event in events if event not in told] if told else events
+
     def _silence(self) -> Outcome | None:
         """The outcome, where nothing has come for too long."""
         conversation = self._conversation
         silence = time.monotonic() - self._heard_at
-        if conversation.answer_due and silence > (
-            COMMAND_SECONDS if conversation.command_due else SILENCE_SECONDS
+        if (
+            conversation.answer_due
+            and not self._bears
+            and silence > (COMMAND_SECONDS if conversation.command_due else SILENCE_SECONDS)
         ):
             return Outcome(How.SILENT)
         if conversation.exit_sent and not conversation.waiting and silence > LEAVE_SECONDS:
             return Outcome(How.HUNG_UP)
         return None
 
-    def _pause_before_retry(self) -> bool:
-        """Wait for the next try to connect; False if we leave instead."""
+    def _pause_before_retry(self, *, at_once: bool) -> bool:
+        """Wait for the next try to connect, or hardly; False if we leave instead."""
         pause = self._pause * random.uniform(0.8, 1.2)  # so that not everybody comes back at the same moment
-        self._pause = min(self._pause * 2, LONGEST_PAUSE)
+        if at_once:
+            pause = random.uniform(0, FIRST_PAUSE / 4)
+        else:
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
         self.next_try = time.monotonic() + pause
         self._try_now = False
         self._set_state("waiting")
@@ -1440,6 +1517,9 @@ class Link:
             self.waiting, self.name = waiting, self._conversation.name
             self._observer.on_change(self)
 
+
+# After these there may be another server to go to.
+_ELSEWHERE = (How.UNREACHABLE, How.NOT_A_CHAT, How.SILENT, How.BROKEN, How.HUNG_UP)
 
 # R36: reasons to leave that nobody decided on: whoever left so reconnects.
 _COMES_BACK = ("connection lost", "connection closed", "reconnecting", "the server stopped")
@@ -1735,7 +1815,7 @@ class Chat(LinkObserver):
         elif isinstance(event, Joined):
             self._people.forget()
             self.link.say("/users", quiet=True)
-            self._settings.name, self._settings.server = self.link.name, str(self.link.address)
+            self._settings.name, self._settings.server = self.link.name, str(self.link.route)
             self._save()
             if self._joined_before:
                 self.note("Connected again.")
@@ -2415,7 +2495,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     where = _argument(parse_address)
-    add("server", nargs="?", type=where, metavar="HOST[:PORT]", help="the server (looked for on the network)")
+    add(
+        "server",
+        nargs="?",
+        type=where,
+        metavar="HOST[:PORT][,...]",
+        help="the server (looked for on the network)",
+    )
     add("--name", type=_argument(checked_name), help="your name (the one you used last)")
     add("--password-file", type=Path, metavar="F", help="send the password in the first line of this file")
     add("--replay", type=_argument(_checked_replay), metavar="N", help="see so many old records, or all (20)")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from chat import record
 from tests.clusters import Cluster, cluster
-from tests.harness import Client, texts
+from tests.harness import DEADLINE, ROOT, Client, texts
 from tests.system.test_server import run
 
 
@@ -131,3 +134,27 @@ def test_a_history_that_is_not_the_chats_is_refused_with_a_sentence(chat: Cluste
     assert "is not the chat's history" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert history.read_text() == line
+
+
+def test_the_client_goes_on_at_another_server_and_says_everything_once(chat: Cluster) -> None:
+    servers = {name: chat.start(name) for name in "ab"}
+    first = servers["a"]
+    where = f"127.0.0.1:{first.port}"
+    command = [sys.executable, str(ROOT / "TCP_client.py"), where, "--name", "bot", "--plain"]
+    watcher = chat.join(servers["b"], "watcher")
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as bot:
+        assert bot.stdin
+        assert bot.stderr
+        for number in range(200):
+            bot.stdin.write(f"line {number}\n")
+            bot.stdin.flush()
+            if number == 100:
+                watcher.until("message", "line 90")
+                first.kill()
+        bot.stdin.close()
+        assert bot.wait(DEADLINE) == 0, bot.stderr.read()
+    again = chat.start("a")
+    lines = texts([record.parse(line) for line in chat.until_equal(again, servers["b"]).splitlines()])
+    assert lines == [f"line {number}" for number in range(200)]
