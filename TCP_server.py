@@ -1,7 +1,7 @@
-"""The chat server: `python3 TCP_server.py`, and the others type what it prints.
+"""The chat server: run `python3 TCP_server.py`, and tell the others the command that it prints.
 
 A socketserver.ThreadingTCPServer with a handler thread for each client. The handlers share one room
-(chat/room.py): the lock-protected list of who is here; and its broadcaster appends to history.txt.
+(chat/room): the lock-protected list of members, and the broadcaster that appends to history.txt.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 
-if sys.version_info < (3, 11):  # noqa: UP036 - whoever has an older one is to read a sentence
+if sys.version_info < (3, 11):  # noqa: UP036 - an older Python gets a sentence
     sys.exit(
         "TCP_server.py needs Python 3.11 or newer, and this is {}.{}: try python3.11 or python3.13, or"
         " get one from python.org.".format(*sys.version_info)
@@ -46,7 +46,7 @@ from chat.service.bans import Bans
 from chat.service.policy import Policy
 from chat.service.service import Service
 
-# Of a handler thread: ten thousand of them are to fit a small machine's address space.
+# For each handler thread: ten thousand of them must fit into a small machine's address space.
 STACK_BYTES = 512 * 1024
 
 log = logging.getLogger("chat.server")
@@ -65,14 +65,14 @@ class ChatHandler(socketserver.BaseRequestHandler):
 
 
 class ChatServer(socketserver.ThreadingTCPServer):
-    """Accepts clients, up to `max_clients` in all and `max_per_address` from one address (0 = any number).
+    """Accepts clients, at most `max_clients` in total and `max_per_address` from one address (0 = no limit).
 
-    Raises OSError where it can't listen.
+    Raises OSError if it can't listen.
     """
 
-    daemon_threads = True  # a client that is still there does not keep the program from ending
+    daemon_threads = True  # connected clients don't keep the program from ending
     request_queue_size = 4096  # after a restart everybody comes back at once; the default is 5
-    allow_reuse_address = os.name != "nt"  # Windows means by it that two servers may share the port
+    allow_reuse_address = os.name != "nt"  # on Windows it lets two servers share the port
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class ChatServer(socketserver.ThreadingTCPServer):
     # ----- accepting
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a client. Where there is no file left for it, refuse it rather than try without end."""
+        """Accept a client. If no files are left, refuse it rather than retry forever."""
         try:
             return super().get_request()
         except OSError as error:
@@ -116,25 +116,25 @@ class ChatServer(socketserver.ThreadingTCPServer):
         why_not = self._connections.enter(address)
         if not why_not:
             try:
-                # Without a threading.Thread, whose handshake and bookkeeping take a third of the time in
-                # which thousands connect, and 3.6 KB of each.
+                # A threading.Thread's handshake and bookkeeping would take a third of the time in which
+                # thousands connect, and 3.6 KB each.
                 _thread.start_new_thread(self.process_request_thread, (request, client_address))
             except (RuntimeError, MemoryError):  # can't start new thread
                 self._connections.leave(address)
-                why_not = "The server has no thread left for one more; try again later."
+                why_not = "The server has no thread left for another connection; try again later."
         if why_not:
             log.warning("%s refused: %s", address, why_not)
             self._connections.refuse(request, why_not)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """A handler thread: it ends when its session does."""
+        """A handler thread; ends with its session."""
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._connections.leave(address_of(client_address))
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log what a handler didn't expect: one line, and where it was for whoever looks for it."""
+        """Log an unexpected error in a handler: one line, and the traceback at level debug."""
         log.error(
             "the session of %s ended in an error: %r (--log-level debug shows where)",
             address_of(client_address),
@@ -144,7 +144,7 @@ class ChatServer(socketserver.ThreadingTCPServer):
 
 
 def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
-    """Where to listen. No host is all addresses, IPv6 and IPv4 on one socket where the system has both."""
+    """Where to listen. No host means all addresses, IPv6 and IPv4 on one socket if the system has both."""
     if not host:
         family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
         return family, ("::" if family == socket.AF_INET6 else "", port)
@@ -156,9 +156,11 @@ def _resolve(host: str, port: int) -> tuple[socket.AddressFamily, Any]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the server until it is stopped; the exit code."""
+    """Run the server until it is stopped. Returns the exit code."""
     options = parser().parse_args(arguments)
-    logging.logThreads = False  # or the first line of each handler would make a threading.Thread to name it
+    logging.logThreads = (
+        False  # else the first line from each handler would create a threading.Thread to name it
+    )
     log_to_standard_error(options.log_level.upper())
     threading.stack_size(STACK_BYTES)
     _raise_file_limit()
@@ -210,7 +212,7 @@ def _serve(options: argparse.Namespace) -> None:
             max_clients=options.max_clients,
             max_per_address=options.max_per_address,
         )
-    except (OSError, UnicodeError) as error:  # UnicodeError: no host's name is like that
+    except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
         chat_log.close()
         raise _CannotStart(_why_not_listening(options.host, options.port, error)) from None
     broadcaster = _Broadcaster(server)
@@ -226,19 +228,19 @@ def _serve(options: argparse.Namespace) -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         server.server_close()
-        service.room.stop("The server stops; what was said is kept.")
+        service.room.stop("The server is stopping; the history is kept.")
         if broadcaster.ident:
             broadcaster.join()
         if console:
             console.close()
         chat_log.close()
     if broadcaster.failed:
-        raise _CannotStart("it could not go on; what was said is in the history. The log says why.")
+        raise _CannotStart("it had to stop; all messages are in the history. The log says why.")
     print("Stopped; everything is in the history.")
 
 
 def _open(options: argparse.Namespace, server: ChatServer, console: Console | None) -> None:
-    """Let people in, and tell the host how they find the way."""
+    """Open the chat, and tell the host how others join."""
     port, room = server.server_address[1], server.service.room
     if not options.no_discovery:
         discovery.start(lambda: f"chat! {port} {socket.gethostname()}, {len(room.members())} here")
@@ -248,7 +250,7 @@ def _open(options: argparse.Namespace, server: ChatServer, console: Console | No
 
 
 def _open_log(options: argparse.Namespace, history: History) -> Log:
-    """The log: this server's own, or the one that it shares. Raises HistoryError, _CannotStart."""
+    """The log: this server's own, or a shared one. Raises HistoryError, _CannotStart."""
     if not options.cluster:
         return LocalLog(history)
     try:
@@ -264,7 +266,7 @@ def _open_log(options: argparse.Namespace, history: History) -> Log:
 
 
 def _advertised(options: argparse.Namespace, port: int) -> str:
-    """Where clients find this server."""
+    """Where clients reach this server."""
     if options.advertise:
         return str(options.advertise)
     host = own_addresses()[0] if options.host in ("", "0.0.0.0", "::") else options.host
@@ -272,7 +274,7 @@ def _advertised(options: argparse.Namespace, port: int) -> str:
 
 
 class _Broadcaster(threading.Thread):
-    """The broadcaster's thread. Without it there is no chat: an error in it ends the server, in order."""
+    """The broadcaster's thread. There is no chat without it: an error in it stops the server in order."""
 
     def __init__(self, server: ChatServer) -> None:
         super().__init__(name="broadcaster")
@@ -304,22 +306,20 @@ def _password(path: Path | None) -> str:
         raise _CannotStart(f"the password file {path} can't be read: {why}.") from None
     password = record.clean_text(text.partition("\n")[0]).strip()
     if not password:
-        raise _CannotStart(
-            f"the password file {path} has nothing in its first line; write the password there."
-        )
+        raise _CannotStart(f"the password file {path} has an empty first line; write the password there.")
     if os.name != "nt" and mode & 0o077:
         log.warning("the password file %s can be read by others on this computer: chmod 600 %s", path, path)
     return password
 
 
 def _raise_file_limit() -> None:
-    """Take as many open files as the system gives: each client is one."""
+    """Raise the limit of open files as far as allowed: each client is one."""
     if sys.platform == "win32":
-        return  # it has no such limit
+        return  # no such limit
     import resource
 
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):  # macOS says "unlimited" and then refuses it
+    with contextlib.suppress(OSError, ValueError):  # macOS reports "unlimited", then refuses it
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
@@ -332,11 +332,11 @@ def _why_not_readable(error: OSError | private.Exposed) -> str:
 def _why_not_listening(host: str, port: int, error: OSError | UnicodeError) -> str:
     where = f"port {port}" + (f" of {host}" if host else "")
     if isinstance(error, UnicodeError):
-        return f"{host} is no address to listen on; omit --host for all addresses."
+        return f"{host} is not an address to listen on; omit --host for all addresses."
     if error.errno == errno.EADDRINUSE:
         return f"{where} is in use, perhaps by another chat server. Stop it, or choose another with --port."
     if error.errno == errno.EACCES:
-        return f"{where} needs special rights. Choose one above 1023 with --port."
+        return f"{where} needs special privileges. Choose a port above 1023 with --port."
     return f"can't listen on {where}: {error.strerror}."
 
 

@@ -1,4 +1,4 @@
-"""What the server is made of, in floors; imports run downwards only (docs/design.md has the picture).
+"""The server, in layers: imports run downwards only (docs/design.md has the picture).
 
-Standard library only, save what an option asks for.
+Standard library only, except for what an option asks for.
 """

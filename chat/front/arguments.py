@@ -1,4 +1,4 @@
-"""The server's arguments. Other programs rely on them; docs/service.md says what they do."""
+"""The server's arguments. Other programs rely on them; docs/service.md explains them."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from chat import paths
 
 
 def parser() -> argparse.ArgumentParser:
-    """The parser of all of them."""
+    """The argument parser."""
     made = argparse.ArgumentParser(
-        prog="TCP_server.py", description="The chat server. What is said is kept in history.txt."
+        prog="TCP_server.py", description="The chat server. Messages are kept in history.txt."
     )
     add = made.add_argument
     add("--host", default="", metavar="ADDRESS", help="the address to listen on (all)")
@@ -22,41 +22,41 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         default=paths.default_history(),
         metavar="PATH",
-        help="where it is kept (%(default)s)",
+        help="the history file (%(default)s)",
     )
     add(
         "--sync",
         choices=["always", "everysec", "no"],
         default="everysec",
-        help="when it must be on the disk: what a power cut may cost (everysec)",
+        help="when messages are flushed to the disk: what a power cut may cost (everysec)",
     )
     add(
         "--rate",
         type=_rate,
         default=10.0,
         metavar="N",
-        help="messages per second from one client after a burst; 0 = any number (10)",
+        help="messages per second from one client, after a burst; 0 = no limit (10)",
     )
     add(
         "--max-clients",
         type=_count,
         default=10_000,
         metavar="N",
-        help="connections in all; 0 = any number (10000)",
+        help="connections in total; 0 = no limit (10000)",
     )
     add(
         "--max-per-address",
         type=_count,
         default=64,
         metavar="N",
-        help="connections from one address; 0 = any number (64)",
+        help="connections from one address; 0 = no limit (64)",
     )
     add("--password-file", type=Path, metavar="F", help="ask for the password in the first line of this file")
     add(
         "--admin-password-file",
         type=Path,
         metavar="F",
-        help="let admins in with the password in the first line of this file; then only they may clear",
+        help="the first line of this file makes whoever knows it an admin; then only admins may clear",
     )
     add(
         "--forget",
@@ -66,33 +66,39 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--no-discovery",
         action="store_true",
-        help="do not answer clients that look for a server on the network",
+        help="don't answer clients that look for a server on the network",
     )
     add(
         "--cluster",
         type=_nodes,
         default=(),
         metavar="nats://HOST:PORT,...",
-        help="be one of several servers that are one chat, on these nodes of NATS (docs/cluster.md)",
+        help="share one chat with other servers, through these NATS nodes (docs/cluster.md)",
     )
-    add("--chat", type=_chat_name, default="chat", metavar="NAME", help="which chat of that engine (chat)")
+    add(
+        "--chat",
+        type=_chat_name,
+        default="chat",
+        metavar="NAME",
+        help="which of the chats on these nodes (chat)",
+    )
     add(
         "--advertise",
         type=_advertisement,
         metavar="HOST:PORT",
-        help="where clients find this server of the cluster (its first address on the network)",
+        help="where clients reach this server of the cluster (its first address on the network)",
     )
     add(
         "--cluster-credentials",
         type=Path,
         metavar="F",
-        help="a file that says who this server is to the engine",
+        help="the file with this server's NATS credentials",
     )
     add(
         "--log-level",
         choices=["debug", "info", "warning", "error"],
         default="info",
-        help="what the server's own log tells (info)",
+        help="how much the server logs (info)",
     )
     return made
 
@@ -101,19 +107,21 @@ def _nodes(text: str) -> tuple[str, ...]:
     nodes = tuple(text.split(","))
     if all(re.fullmatch(r"(nats|tls)://[^\s/,]+", node) for node in nodes):
         return nodes
-    raise argparse.ArgumentTypeError(f"nats://HOST:PORT is needed, or several with commas, not {text!r}")
+    raise argparse.ArgumentTypeError(
+        f"must be nats://HOST:PORT, or several of them separated by commas, not {text!r}"
+    )
 
 
 def _chat_name(text: str) -> str:
     if re.fullmatch(r"[A-Za-z0-9_-]{1,64}", text):
         return text
-    raise argparse.ArgumentTypeError(f"letters, digits, _ and - are needed, not {text!r}")
+    raise argparse.ArgumentTypeError(f"must consist of letters, digits, _ and -, not {text!r}")
 
 
 def _advertisement(text: str) -> str:
     if re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):\d{1,5}", text):
         return text
-    raise argparse.ArgumentTypeError(f"HOST:PORT is needed, not {text!r}")
+    raise argparse.ArgumentTypeError(f"must be HOST:PORT, not {text!r}")
 
 
 def _port(text: str) -> int:
@@ -127,7 +135,7 @@ def _count(text: str) -> int:
 def _number(text: str, least: int, most: int) -> int:
     if text.isascii() and text.isdigit() and least <= int(text) <= most:
         return int(text)
-    raise argparse.ArgumentTypeError(f"a number from {least} to {most} is needed, not {text!r}")
+    raise argparse.ArgumentTypeError(f"must be a number from {least} to {most}, not {text!r}")
 
 
 def _rate(text: str) -> float:
@@ -137,4 +145,4 @@ def _rate(text: str) -> float:
         rate = -1
     if 0 <= rate < float("inf"):
         return rate
-    raise argparse.ArgumentTypeError(f"messages per second are needed, 0 for any number, not {text!r}")
+    raise argparse.ArgumentTypeError(f"must be messages per second, or 0 for no limit, not {text!r}")

@@ -1,4 +1,4 @@
-"""The connections that there are, counted in all and by address; and how one too many is turned away."""
+"""The open connections, counted in total and by address, and the refusal of any beyond the limits."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from chat.service.moderation import refusal
 from chat.service.policy import error
 from chat.service.service import Service
 
-REFUSING = 64  # connections that may be told at the same time why they are refused
-NO_FILES_SECONDS = 0.2  # between tries to accept while the system has no files left
+REFUSING = 64  # connections that can be told at the same time why they are refused
+NO_FILES_SECONDS = 0.2  # between attempts to accept while the system has no files left
 
 log = logging.getLogger("chat.front.connections")
 
 
 class Connections:
-    """Up to `most` connections in all and `most_per_address` from one address (0 = any number)."""
+    """At most `most` connections in total and `most_per_address` from one address (0 = no limit)."""
 
     def __init__(self, service: Service, most: int, most_per_address: int) -> None:
         self._service = service
@@ -36,10 +36,10 @@ class Connections:
         self._count = 0
         self._count_from: Counter[str] = Counter()  # by address
         self._refusing = 0
-        self._spare_file = _spare_file()  # given up for a moment to refuse a client when there are no files
+        self._spare_file = _spare_file()  # closed for a moment to refuse a client when no files are left
 
     def enter(self, address: str) -> str:
-        """Count a new connection in; or a sentence that says why it is refused (R35, R23)."""
+        """Count a new connection; or a sentence that says why it is refused (R35, R23)."""
         if ban := self._service.bans.of_address(address):
             return refusal(ban)
         with self._lock:
@@ -52,7 +52,7 @@ class Connections:
             return ""
 
     def leave(self, address: str) -> None:
-        """Count a connection out that was counted in."""
+        """Stop counting a connection."""
         with self._lock:
             self._count -= 1
             self._count_from[address] -= 1
@@ -60,7 +60,7 @@ class Connections:
                 del self._count_from[address]
 
     def refuse(self, connection: socket.socket, why: str) -> None:
-        """Say why, and close: in a thread while few are being refused, so that the sentence arrives."""
+        """Say why, and close: in a thread, while few are being refused, so that the sentence arrives."""
         self._send_error(connection, why)
         with self._lock:
             at_once = self._refusing >= REFUSING
@@ -76,29 +76,27 @@ class Connections:
         connection.close()
 
     def refuse_without_files(self, listener: socket.socket) -> None:
-        """Give up the spare file for as long as it takes to tell the next client; wait if that fails."""
-        log.warning("a client is refused: this system has no more open files for the server (ulimit -n)")
+        """Close the spare file for as long as it takes to refuse the next client; wait if that fails."""
+        log.warning("a client was refused: the server has reached its limit of open files (ulimit -n)")
         try:
             self._spare_file.close()
             connection, _ = listener.accept()
             with connection:
-                self._send_error(
-                    connection, "The server has no room for one more connection; try again later."
-                )
+                self._send_error(connection, "The server can't take another connection; try again later.")
             self._spare_file = _spare_file()
         except OSError:
             time.sleep(NO_FILES_SECONDS)
 
     def close(self) -> None:
-        """Nothing more is refused."""
+        """Stop refusing."""
         self._spare_file.close()
 
     def _send_error(self, connection: socket.socket, why: str) -> None:
-        with contextlib.suppress(OSError):  # it has gone already
+        with contextlib.suppress(OSError):  # it is gone already
             connection.send(record.stamp(self._service.room.now(), error(why)), DONT_WAIT)
 
     def _see_off(self, connection: socket.socket) -> None:
-        """The thread of a refusal: ends once the client has closed, or has had time to."""
+        """The thread of a refusal: ends once the client has closed, or has had the time to."""
         hang_up(connection)
         connection.close()
         self._refusing_ended()
@@ -109,7 +107,7 @@ class Connections:
 
 
 def address_of(client_address: Any) -> str:
-    """The IP address as records have it: an IPv4 one as IPv4, a link-local one without its interface."""
+    """The IP address as in records: IPv4 as IPv4, link-local without its interface."""
     address: str = client_address[0]
     return address.removeprefix("::ffff:").partition("%")[0]
 

@@ -1,8 +1,8 @@
-"""The host at the server's terminal: the room as it goes on, and the command table without the slash.
+"""The host at the server's terminal: the room live, and the command table without the slash.
 
-The console listens as everybody does, with a cursor into the history, at the other end of a socket pair: a
-terminal that is slow to print holds up nobody. Records are shown as the client shows them, by the client's
-own code: TCP_client.py is one file that is always here, and imports nothing of the server.
+The console listens like everybody else, with a cursor into the history, at the other end of a socket pair: a
+terminal that is slow to print holds up nobody. Records look as they do in the client, because the client's
+code shows them: TCP_client.py is always here, and imports nothing of the server.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from chat.service.service import Service
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
 
-CLOSE_SECONDS = 2  # for the last lines to be shown, and the terminal to be as it was
+CLOSE_SECONDS = 2  # to show the last lines and restore the terminal
 
 log = logging.getLogger("chat.front.console")
 
@@ -44,7 +44,7 @@ class Console:
         self._view = TCP_client.View(TCP_client.Settings(), colours=colours and _colours_work())
         # The broadcaster writes to one end; the screen's thread reads from the other.
         self._reader, writer = socket.socketpair()
-        writer.setblocking(False)  # also where no single send can be told not to wait
+        writer.setblocking(False)  # for systems without MSG_DONTWAIT
         self._host = HostCaller(Listener(writer))
         self._threads = [
             threading.Thread(target=self._show_all, name="console screen", daemon=True),
@@ -52,8 +52,8 @@ class Console:
         ]
 
     def start(self) -> None:
-        """Show the room from now on, and take commands."""
-        for name in ("chat.service.admission", "chat.front.lines"):  # who comes and goes is shown anyway
+        """Start showing the room and taking commands."""
+        for name in ("chat.service.admission", "chat.front.lines"):  # joins and leaves are shown anyway
             logging.getLogger(name).setLevel(logging.WARNING)
         self._service.host = self._host
         self._service.room.subscribe(self._host.listener)
@@ -61,9 +61,9 @@ class Console:
             thread.start()
 
     def close(self) -> None:
-        """When the room is closed: show its last words, and leave the terminal as it was."""
+        """After the room is closed: show the last lines, and restore the terminal."""
         if self._session and (loop := self._session.app.loop):
-            with contextlib.suppress(RuntimeError):  # it has ended already
+            with contextlib.suppress(RuntimeError):  # it has already ended
                 loop.call_soon_threadsafe(self._end_prompt)
         for thread in self._threads if self._session else self._threads[:1]:
             if thread.is_alive():
@@ -126,7 +126,7 @@ def has_keyboard() -> bool:
 
 
 def _prompt_session() -> PromptSession[str] | None:
-    """A line to type on that stays whole while lines come in; None without prompt_toolkit or a screen."""
+    """An input line that stays intact while records arrive; None without prompt_toolkit or a terminal."""
     if not TCP_client.is_terminal(sys.stdout):
         return None
     try:
@@ -137,7 +137,7 @@ def _prompt_session() -> PromptSession[str] | None:
 
 
 def _colours_work() -> bool:
-    """Whether the terminal understands colours; on Windows' console colorama sees to it."""
+    """Whether the terminal shows colours; in Windows' console colorama makes it."""
     if os.name != "nt":
         return True
     try:

@@ -1,4 +1,4 @@
-"""Answers clients that look for a server: `chat?` by UDP, `chat! PORT TITLE` back to whoever asked (R44)."""
+"""Answers clients that look for a server: `chat?` by UDP, answered with `chat! PORT TITLE` (R44)."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ import socket
 import threading
 from collections.abc import Callable
 
-DISCOVERY_PORT = 9999  # clients ask there, whatever TCP port the chat has
+DISCOVERY_PORT = 9999  # where clients ask, whatever the TCP port of the chat
 QUESTION = b"chat?"
 
 log = logging.getLogger("chat.front.discovery")
 
 
 def start(answer: Callable[[], str]) -> None:
-    """Answer from now on, in a thread that ends with the program. A port that is taken is only logged."""
+    """Start answering, in a thread that ends with the program. If the port is taken, that is only logged."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         listener.bind(("", DISCOVERY_PORT))
     except OSError as error:
         listener.close()
         log.warning(
-            "clients can't find this server by themselves: UDP port %d: %s (another server has it?)",
+            "clients can't find this server by themselves: UDP port %d: %s (does another server have it?)",
             DISCOVERY_PORT,
             error.strerror,
         )

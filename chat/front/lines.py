@@ -1,7 +1,7 @@
-"""The driver of a line connection: reads, hands the lines to the login and the session, does what they ask.
+"""The driver of a line connection: reads, feeds the login and the session, and performs their requests.
 
-It runs in the client's handler thread. Until the login is done it also writes; after that the room's
-broadcaster does.
+It runs in the client's handler thread. During the login it also writes; after that the room's broadcaster
+does.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from chat.service.policy import CommandError, Disconnect, MemberCaller, answer, 
 from chat.service.requests import Join, LoginRequest, Password, Quit, Refuse
 from chat.service.service import Service
 
-# What is received at once: little from somebody who types, so that Python's own allocator has room for it and
-# not the C library's, whose heaps fragment; much where that was all filled. More than this is no faster.
+# Received at once: little from somebody who types, so that Python's own allocator serves it and not the C
+# library's, whose heaps fragment; much if that was filled. More than this is no faster.
 FEW_BYTES = 448
 MANY_BYTES = 16 * 1024
-HANG_UP_SECONDS = 2  # for a client to take the last words before the connection is closed
+HANG_UP_SECONDS = 2  # for a client to read the last records before the connection is closed
 
-NEVER_ENDED = threading.Event()  # nobody ends a connection before it is in the room
+NEVER_ENDED = threading.Event()  # nobody ends a connection that is not in the room yet
 
 log = logging.getLogger("chat.front.lines")
 
@@ -52,7 +52,7 @@ class LineConnection:
         self._login_until = 0.0
 
     def run(self) -> None:
-        """Talk with the client until it leaves or is lost. The connection may be closed then."""
+        """Serve the client until it leaves or is lost. After that the connection may be closed."""
         try:
             self._run()
         finally:
@@ -61,7 +61,7 @@ class LineConnection:
 
     def _run(self) -> None:
         member = None
-        with contextlib.suppress(OSError, Closed, Disconnect):  # it has gone before it was in
+        with contextlib.suppress(OSError, Closed, Disconnect):  # it left before it had joined
             member = self._log_in()
         if member:
             ending = LOST
@@ -76,9 +76,9 @@ class LineConnection:
     # ------------------------------------------------------------------------------------------ login
 
     def _log_in(self) -> Member | None:
-        """The member that the client has become; None where it gave up or was turned away.
+        """Log the client in. Returns the member; None if it gave up or was refused.
 
-        Raises OSError where the connection is lost, Closed when the room is.
+        Raises OSError if the connection is lost, Closed if the room is closed.
         """
         self._login_until = time.monotonic() + LOGIN_SECONDS
         login = Login(self._lines, admitted=not self._service.policy.password)
@@ -99,7 +99,7 @@ class LineConnection:
                 return None
 
     def _next_login_request(self, login: Login) -> LoginRequest:
-        """Raises TimeoutError once the time for the login is over, OSError."""
+        """Raises OSError, and TimeoutError once the time for the login is over."""
         while True:
             if request := login.next():
                 self._account.charge(lines=1, work=JOIN_WORK * isinstance(request, Join))
@@ -133,8 +133,8 @@ class LineConnection:
         return Member(presence, self._connection, token, tcp=self._connection)
 
     def _receive_within(self, seconds: float) -> bytes:
-        """What comes within the time; empty at the end of the stream. Raises TimeoutError, OSError."""
-        if DONT_WAIT:  # a program has sent its login by now, and with a crowd each system call counts
+        """Receive within the time; empty at the end of the stream. Raises TimeoutError, OSError."""
+        if DONT_WAIT:  # a program has sent its login by now, and in a crowd each system call counts
             with contextlib.suppress(BlockingIOError):
                 return self._connection.recv(MANY_BYTES, DONT_WAIT)
         self._connection.settimeout(seconds)
@@ -145,18 +145,18 @@ class LineConnection:
                 self._connection.settimeout(None)
 
     def _send(self, kind: str, text: str) -> None:
-        """Send a direct record before the login is done; after it the broadcaster sends.
+        """Send a direct record during the login; after it the broadcaster sends.
 
-        Raises OSError; also for a client that has not read what a login can bring, which is little.
+        Raises OSError, also if the client has not read the little that a login can send.
         """
         direct = record.stamp(self._room.now(), answer(kind, text))
         if self._connection.send(direct, DONT_WAIT) < len(direct):
-            raise BlockingIOError  # it has half a record: nothing more may come
+            raise BlockingIOError  # it has half a record: nothing more may follow
 
     # ----------------------------------------------------------------------------------- conversation
 
     def _converse(self, member: Member) -> Ending:
-        """Perform what the client sends until it leaves; how it ended."""
+        """Perform what the client sends until it leaves; how it ends."""
         caller = MemberCaller(member, self._account)
         try:
             self._take_requests(caller)
@@ -172,7 +172,7 @@ class LineConnection:
         return CLOSED
 
     def _take_requests(self, caller: MemberCaller) -> None:
-        """Perform requests up to the end of the stream, as far as they count.
+        """Perform requests up to the end of the stream, or for as long as they count.
 
         Raises Disconnect, Closed, OSError.
         """
@@ -198,11 +198,11 @@ class LineConnection:
                 self._room.answer(member, drafts)
                 self._room.wait_not_full(member)
                 if member.ending:
-                    break  # nobody waits for the rest of the answer
+                    break  # nobody is waiting for the rest of the answer
 
     def _receive(self) -> bytes:
-        """What has come; empty at the end of the stream. Waits. Raises OSError."""
-        if not DONT_WAIT:  # the socket itself doesn't wait then, for the broadcaster's sake
+        """Wait and receive; empty at the end of the stream. Raises OSError."""
+        if not DONT_WAIT:  # the socket itself is non-blocking then, for the broadcaster
             select.select([self._connection], [], [])
         received = self._connection.recv(self._receive_bytes)
         self._receive_bytes = MANY_BYTES if len(received) == self._receive_bytes else FEW_BYTES
@@ -210,7 +210,7 @@ class LineConnection:
 
 
 def hang_up(connection: socket.socket) -> None:
-    """Wait a moment for the other end to close: closing with something unread cuts off the last words."""
+    """Wait a moment for the peer to close: closing with unread input would cut off the last records."""
     try:
         connection.shutdown(socket.SHUT_WR)
         until = time.monotonic() + HANG_UP_SECONDS

@@ -10,12 +10,12 @@ from chat.service.commands import BARE_WORDS
 from chat.service.lookup import HISTORY_RECORDS
 from chat.service.requests import Join, LoginRequest, Noted, Password, Quit, Refuse
 
-# R19: for a person to think of a name, and too short to hold many connections open with nothing.
+# R19: time for a person to think of a name, but too short to hold many connections open with nothing.
 LOGIN_SECONDS = 30
 
 
 class Login:
-    """What a client sends before it is in the room. `admitted`: it needs no password (any more)."""
+    """A client's input before it is in the room. `admitted`: it needs no password, or has given it."""
 
     def __init__(self, lines: Lines, *, admitted: bool) -> None:
         self.admitted = admitted
@@ -26,11 +26,11 @@ class Login:
         self._secret = ""
 
     def feed(self, received: bytes) -> None:
-        """Add what came."""
+        """Add received bytes."""
         self._lines.feed(received)
 
     def next(self) -> LoginRequest | None:
-        """The next request; None until more has come."""
+        """The next request; None if there is none yet."""
         try:
             line = self._lines.next()
         except LineTooLong:
@@ -50,7 +50,7 @@ class Login:
         )
 
     def _option(self, text: str) -> LoginRequest:
-        """A slash line before the name (R17). One that is not known changes nothing (R5)."""
+        """A slash line before the name (R17). An unknown one changes nothing (R5)."""
         word, _, argument = text.partition(" ")
         argument = argument.strip(" ")
         if word == "/password":
@@ -65,7 +65,7 @@ class Login:
         if word in ("/exit", "/quit"):
             return Quit()
         return Refuse(
-            "Before your name only /password, /identify, /replay and /session are understood; "
+            "Before your name only /password, /identify, /replay and /session are accepted; "
             "send a name to join."
         )
 

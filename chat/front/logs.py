@@ -9,11 +9,11 @@ import queue
 import sys
 from typing import TextIO
 
-LOG_LINES = 1000  # that may wait to be written
+LOG_LINES = 1000  # that can wait to be written
 
 
 def log_to_standard_error(level: str) -> None:
-    """Log from a thread of its own: a stopped terminal holds up nobody; the lines are lost then."""
+    """Log from a thread of its own: a stopped terminal holds up nobody, but loses lines."""
     logging.raiseExceptions = False
     lines: queue.Queue[logging.LogRecord] = queue.Queue(LOG_LINES)
     output = _StandardError()
@@ -26,7 +26,7 @@ def log_to_standard_error(level: str) -> None:
 
 
 class _StandardError(logging.StreamHandler[TextIO]):
-    """Logs to whatever sys.stderr is now: the console puts it above the line that is being typed."""
+    """Logs to the current sys.stderr: the console redirects it above the line that is being typed."""
 
     @property
     def stream(self) -> TextIO:

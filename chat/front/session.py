@@ -14,17 +14,17 @@ class LineTooLong(Exception):
 
 
 class Lines:
-    """Received bytes as lines (R1). What is held of an unfinished line is at most LINE_BYTES."""
+    """Received bytes as lines (R1). At most LINE_BYTES of an unfinished line are held."""
 
     __slots__ = ("_buffer", "_skipping", "_taken")
 
     def __init__(self) -> None:
         self._buffer = b""
-        self._taken = 0  # how much of the buffer has been handed out
-        self._skipping = False  # what comes up to the next LF is the rest of a line that is too long
+        self._taken = 0  # how much of the buffer has been returned
+        self._skipping = False  # up to the next LF: the rest of a line that is too long
 
     def feed(self, received: bytes) -> None:
-        """Add what came."""
+        """Add received bytes."""
         if self._skipping:
             _, end, received = received.partition(b"\n")
             self._skipping = not end
@@ -32,7 +32,7 @@ class Lines:
         self._taken = 0
 
     def plain_messages(self) -> bytes:
-        """Take all the lines in front that are messages and clean already; each ends in LF."""
+        """Take all leading lines that are messages and already clean; each ends in LF."""
         run = record.PLAIN_MESSAGES.match(self._buffer, self._taken)
         if run is None:
             return b""
@@ -40,7 +40,7 @@ class Lines:
         return run.group()
 
     def next(self) -> bytes | None:
-        """Take the next line, without its LF; None until more has come. Raises LineTooLong, once a line."""
+        """Take the next line, without its LF; None if there is none yet. Raises LineTooLong, once each."""
         end = self._buffer.find(b"\n", self._taken)
         finished = end >= 0
         start, stop = self._taken, end if finished else len(self._buffer)
@@ -54,7 +54,7 @@ class Lines:
 
 
 class Session:
-    """What a member sends, as requests."""
+    """A member's input as requests."""
 
     __slots__ = ("_lines",)
 
@@ -62,11 +62,11 @@ class Session:
         self._lines = lines
 
     def feed(self, received: bytes) -> None:
-        """Add what came."""
+        """Add received bytes."""
         self._lines.feed(received)
 
     def next(self, *, many: bool) -> Request | None:
-        """The next request; None until more has come. With `many`, all messages at the front are one."""
+        """The next request; None if there is none yet. With `many`, all leading messages are one."""
         if many and (plain := self._lines.plain_messages()):
             return Speak(plain)
         while True:
@@ -76,12 +76,12 @@ class Session:
                 return TooLong()
             if line is None:
                 return None
-            if text := record.clean(line):  # R25: of a line that is empty now nothing is said
+            if text := record.clean(line):  # R25: an empty line gets no answer
                 return understand(text)
 
 
 def understand(text: str) -> Request:
-    """What a clean line means (R24). Most are messages."""
+    """The request that a clean line makes (R24). Most are messages."""
     if text.strip(" ") in BARE_WORDS:
         return Command(text.strip(" "), "")
     if text.startswith("//"):
@@ -92,6 +92,6 @@ def understand(text: str) -> Request:
 
 
 def command(text: str) -> Command:
-    """A command without its slash, as the host types it."""
+    """A command without its slash, as at the console."""
     name, _, argument = text.partition(" ")
     return Command(name, argument.strip(" "))

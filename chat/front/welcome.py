@@ -1,4 +1,4 @@
-"""The start-up lines: what the others have to type."""
+"""The start-up lines: the commands for the others."""
 
 from __future__ import annotations
 
@@ -9,23 +9,25 @@ from chat.service.policy import Policy
 
 
 def welcome(host: str, port: int, history: Path, policy: Policy) -> None:
-    """Print for the host what the others have to type."""
+    """Print what the host needs to tell the others."""
     addresses = own_addresses() if host in ("", "0.0.0.0", "::") else [host]
     suffix = "" if port == 9999 else f":{port}"
-    print(f"The chat is open on port {port}. What is said is kept in {history}.")
+    print(f"The chat is open on port {port}. Messages are kept in {history}.")
     print("On the other computers:")
     for address in addresses:
         print(f"    python3 TCP_client.py {f'[{address}]' if ':' in address else address}{suffix}")
-    print(f"or, with nothing at all:  nc {addresses[0]} {port}")
+    print(f"or, without the client:  nc {addresses[0]} {port}")
     print(
-        "A password is asked for." if policy.password else "Everybody who finds it may come in.",
+        "A password is required."
+        if policy.password
+        else "There is no password: everybody on the network can join.",
         "Ctrl-C stops.",
         flush=True,
     )
 
 
 def own_addresses() -> list[str]:
-    """The addresses under which others on the network find this computer. Nothing is sent to learn them."""
+    """This computer's addresses on its networks. Nothing is sent to find them."""
     addresses = []
     for family, elsewhere in (
         (socket.AF_INET, "10.255.255.255"),

@@ -38,7 +38,7 @@ def test_tells_what_to_type_on_the_other_computers(history_path: Path) -> None:
     with serving(history_path) as server:
         assert f"python3 TCP_client.py 127.0.0.1:{server.port}" in server.welcome
         assert f"nc 127.0.0.1 {server.port}" in server.welcome
-        assert "Everybody who finds it may come in" in server.welcome
+        assert "everybody on the network can join" in server.welcome
         assert str(history_path) in server.welcome
 
 
@@ -118,11 +118,11 @@ def test_what_keeps_it_from_starting_gets_a_sentence(tmp_path: Path) -> None:
             (["--history", str(tmp_path / "b"), "--host", "127.0.0.1", "--port", taken], f"port {taken}"),
             (["--history", str(tmp_path / "c"), "--host", "192.0.2.1", "--port", "0"], "can't listen"),
             (["--history", str(tmp_path / "d"), "--host", "no.such.host.invalid"], "can't listen"),
-            (["--history", str(tmp_path / "h"), "--host", "a..b"], "no address to listen on"),
+            (["--history", str(tmp_path / "h"), "--host", "a..b"], "not an address to listen on"),
             (["--history", str(tmp_path / "e"), "--password-file", str(tmp_path / "none")], "can't be read"),
             (
                 ["--history", str(tmp_path / "f"), "--password-file", str(password)],
-                "nothing in its first line",
+                "empty first line",
             ),
             (["--history", str(tmp_path / "g"), "--password-file", str(binary)], "not UTF-8"),
         ):

@@ -41,4 +41,4 @@ def test_where_clients_find_the_server(where: str) -> None:
 def test_what_can_not_be_meant_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parser().parse_args(arguments)
-    assert re.search(r"needed, .*not ", capsys.readouterr().err)
+    assert re.search(r"must .*, not ", capsys.readouterr().err)

@@ -30,5 +30,5 @@ def test_names_addresses_of_this_computer_where_it_listens_on_all(capsys: pytest
     shown = capsys.readouterr().out
     assert "python3 TCP_client.py " in shown
     assert "0.0.0.0" not in shown
-    assert "A password is asked for" in shown
+    assert "A password is required" in shown
     assert "sesame" not in shown
