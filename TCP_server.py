@@ -35,8 +35,9 @@ from chat.front import discovery
 from chat.front.arguments import parser
 from chat.front.connections import Connections, address_of
 from chat.front.console import Console, has_keyboard
-from chat.front.lines import LineConnection
+from chat.front.lines import LineConnection, turn_away
 from chat.front.logs import log_to_standard_error
+from chat.front.tls import TLS_HANDSHAKE, TLS_ONLY, BadCertificate, Certificate, TlsAcceptor, own_certificate
 from chat.front.welcome import own_addresses, welcome
 from chat.log.history import History, HistoryError
 from chat.log.log import LocalLog, Log
@@ -61,7 +62,22 @@ class ChatHandler(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         liveness.keep_alive(self.request)
-        LineConnection(self.request, address_of(self.client_address), self.server.service).run()
+        try:
+            first = self.server.tls.first_bytes(self.request) if self.server.tls else b""
+            if self.server.tls and first[:1] == TLS_HANDSHAKE:
+                with self.server.tls.accept(self.request, first) as inside:
+                    self._converse(inside, b"", encrypted=True)
+            else:
+                self._converse(self.request, first, encrypted=False)
+        except OSError as error:
+            log.debug("%s: %s", address_of(self.client_address), error)  # gone, or no handshake
+
+    def _converse(self, connection: socket.socket, first: bytes, *, encrypted: bool) -> None:
+        tls, service = self.server.tls, self.server.service
+        if tls and tls.required and not encrypted:
+            turn_away(connection, service.room.now(), TLS_ONLY)
+        else:
+            LineConnection(connection, address_of(self.client_address), service, first).run()
 
 
 class ChatServer(socketserver.ThreadingTCPServer):
@@ -79,10 +95,12 @@ class ChatServer(socketserver.ThreadingTCPServer):
         address: tuple[str, int],
         service: Service,
         *,
+        tls: TlsAcceptor | None = None,
         max_clients: int = 0,
         max_per_address: int = 0,
     ) -> None:
         self.service = service
+        self.tls = tls
         self._connections = Connections(service, max_clients, max_per_address)
         host, port = address
         self.address_family, where = _resolve(host, port)
@@ -206,12 +224,17 @@ def _serve(options: argparse.Namespace) -> None:
         chat_log.close()
         raise _CannotStart(_why_not_readable(error)) from None
     try:
+        tls = _tls(options, history.path.parent)
         server = ChatServer(
             (options.host, options.port),
             service,
+            tls=tls,
             max_clients=options.max_clients,
             max_per_address=options.max_per_address,
         )
+    except BadCertificate as bad:
+        chat_log.close()
+        raise _CannotStart(str(bad)) from None
     except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
         chat_log.close()
         raise _CannotStart(_why_not_listening(options.host, options.port, error)) from None
@@ -220,6 +243,8 @@ def _serve(options: argparse.Namespace) -> None:
     try:
         chat_log.open(_advertised(options, server.server_address[1]))
         broadcaster.start()
+        if tls:
+            tls.relay.start()
         _open(options, server, console)
         server.serve_forever()
     except KeyboardInterrupt:
@@ -231,6 +256,8 @@ def _serve(options: argparse.Namespace) -> None:
         service.room.stop("The server is stopping; the history is kept.")
         if broadcaster.ident:
             broadcaster.join()
+        if tls:
+            tls.relay.stop()
         if console:
             console.close()
         chat_log.close()
@@ -244,9 +271,22 @@ def _open(options: argparse.Namespace, server: ChatServer, console: Console | No
     port, room = server.server_address[1], server.service.room
     if not options.no_discovery:
         discovery.start(lambda: f"chat! {port} {socket.gethostname()}, {len(room.members())} here")
-    welcome(options.host, port, room.history_path, server.service.policy)
+    welcome(options.host, port, room.history_path, server.service.policy, server.tls)
     if console:
         console.start()
+
+
+def _tls(options: argparse.Namespace, folder: Path) -> TlsAcceptor | None:
+    """What takes TLS connections, where the host wants it. Raises BadCertificate."""
+    if bool(options.tls_cert) != bool(options.tls_key):
+        raise BadCertificate("--tls-cert and --tls-key belong together: name both files.")
+    if options.tls_cert:
+        certificate = Certificate(options.tls_cert, options.tls_key)
+    elif options.tls:
+        certificate = own_certificate(folder)
+    else:
+        return None
+    return TlsAcceptor(certificate, required=options.tls == "only")
 
 
 def _open_log(options: argparse.Namespace, history: History) -> Log:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 from pathlib import Path
 
 from chat.front import tls
+from tests.harness import Client
 
 RECORD_TYPES = {20, 21, 22, 23}  # change cipher spec, alert, handshake, application data
 APPLICATION_DATA = 23
@@ -24,6 +26,13 @@ def client_context() -> ssl.SSLContext:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
+
+
+class TlsClient(Client):
+    """A client that speaks over TLS. Where the connection is cut short without a close_notify, that shows."""
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        return client_context().wrap_socket(connection, suppress_ragged_eofs=False)
 
 
 def records(stream: bytes) -> list[int]:

@@ -59,6 +59,15 @@ def parser() -> argparse.ArgumentParser:
         help="the first line of this file makes whoever knows it an admin; then only admins may clear",
     )
     add(
+        "--tls",
+        nargs="?",
+        const=True,
+        choices=["only"],
+        help="encrypt, for the clients that can do it; `--tls only`: refuse all others",
+    )
+    add("--tls-cert", type=Path, metavar="F", help="the certificate (PEM) to use instead of one made here")
+    add("--tls-key", type=Path, metavar="F", help="and its key")
+    add(
         "--forget",
         action="store_true",
         help="clear deletes the history instead of keeping it under another name",

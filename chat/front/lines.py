@@ -39,14 +39,15 @@ log = logging.getLogger("chat.front.lines")
 
 
 class LineConnection:
-    """One connection, from the greeting to its end. `run` is all of it."""
+    """One connection, from the greeting to its end. `run` is all of it. `first` has been read already."""
 
-    def __init__(self, connection: socket.socket, address: str, service: Service) -> None:
+    def __init__(self, connection: socket.socket, address: str, service: Service, first: bytes = b"") -> None:
         self._connection = connection
         self._address = address
         self._service = service
         self._room = service.room
         self._lines = Lines()
+        self._lines.feed(first)
         self._account = service.budget.open(address)
         self._receive_bytes = FEW_BYTES
         self._login_until = 0.0
@@ -207,6 +208,13 @@ class LineConnection:
         received = self._connection.recv(self._receive_bytes)
         self._receive_bytes = MANY_BYTES if len(received) == self._receive_bytes else FEW_BYTES
         return received
+
+
+def turn_away(connection: socket.socket, now: str, sentence: str) -> None:
+    """Say why, and hang up."""
+    with contextlib.suppress(OSError):  # it has gone already
+        connection.send(record.stamp(now, error(sentence)), DONT_WAIT)
+    hang_up(connection)
 
 
 def hang_up(connection: socket.socket) -> None:

@@ -1,10 +1,11 @@
-"""The server's certificate: made once, looked after, and taken up again when its files change.
+"""TLS: the certificate, made once and taken up again when its files change, and who comes in with it.
 
-Nobody has to vouch for it: the host tells people its fingerprint, and their clients remember it.
+Nobody has to vouch for the certificate: the host tells people its fingerprint, and their clients remember it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import ipaddress
 import logging
@@ -13,10 +14,13 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
 from chat import private
+from chat.front.login import LOGIN_SECONDS
+from chat.front.relay import Relay, Tls
 
 # Of the fingerprint (SHA-256, 64 hexadecimal digits) in the command for the others: 128 bits, which nobody
 # finds a second certificate for.
@@ -26,7 +30,46 @@ LOOK_SECONDS = 1.0  # between looks at the files: to ask the disk for everybody 
 # For TLS 1.2; those of 1.3 are all good. Each has forward secrecy, and none is cipher block chaining.
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
+TLS_HANDSHAKE = b"\x16"  # with which every TLS connection begins
+RECEIVE_BYTES = 16 * 1024
+DETECT_SECONDS = 0.1  # for the first bytes to come, before somebody is greeted who says nothing
+TLS_ONLY = (
+    "This chat speaks TLS only, so that nobody listens in. TCP_client.py does so by itself; "
+    "without it: openssl s_client -quiet -connect HOST:PORT"
+)
+
 log = logging.getLogger("chat.front.tls")
+
+
+class TlsAcceptor:
+    """Takes connections that begin with a TLS handshake. `required`: there is no coming in without."""
+
+    def __init__(self, certificate: Certificate, *, required: bool = False) -> None:
+        self.certificate = certificate
+        self.required = required
+        self.relay = Relay()
+
+    def first_bytes(self, tcp: socket.socket) -> bytes:
+        """What the client sends at once, if it does. Raises OSError."""
+        tcp.settimeout(DETECT_SECONDS)
+        try:
+            return tcp.recv(RECEIVE_BYTES)
+        except TimeoutError:
+            return b""
+        finally:
+            tcp.settimeout(None)
+
+    @contextlib.contextmanager
+    def accept(self, tcp: socket.socket, received: bytes) -> Iterator[socket.socket]:
+        """Shake hands, and give the plain socket that stands for the connection; see Relay.carry.
+
+        `received` was read from it already. Waits for the client as long as for a login.
+        Raises TimeoutError, OSError.
+        """
+        tls = Tls(tcp, self.certificate.context(), received)
+        tls.handshake(time.monotonic() + LOGIN_SECONDS)
+        with self.relay.carry(tls) as inside:
+            yield inside
 
 
 class BadCertificate(Exception):
@@ -73,6 +116,15 @@ class Certificate:
 
     def _state(self) -> list[tuple[int, int, int] | None]:
         return [_state(path) for path in self._files]
+
+
+def own_certificate(folder: Path) -> Certificate:
+    """The certificate that the server made itself in this folder, or makes now. Raises BadCertificate."""
+    certificate, key = folder / "tls-cert.pem", folder / "tls-key.pem"
+    if not (certificate.exists() and key.exists()):
+        make(certificate, key)
+        log.info("a certificate was made: %s", certificate)
+    return Certificate(certificate, key)
 
 
 def make(certificate: Path, key: Path) -> None:

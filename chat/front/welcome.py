@@ -5,18 +5,23 @@ from __future__ import annotations
 import socket
 from pathlib import Path
 
+from chat.front.tls import TlsAcceptor
 from chat.service.policy import Policy
 
 
-def welcome(host: str, port: int, history: Path, policy: Policy) -> None:
+def welcome(host: str, port: int, history: Path, policy: Policy, tls: TlsAcceptor | None = None) -> None:
     """Print what the host needs to tell the others."""
     addresses = own_addresses() if host in ("", "0.0.0.0", "::") else [host]
     suffix = "" if port == 9999 else f":{port}"
+    pin = f" --pin {tls.certificate.pin}" if tls else ""
     print(f"The chat is open on port {port}. Messages are kept in {history}.")
     print("On the other computers:")
     for address in addresses:
-        print(f"    python3 TCP_client.py {f'[{address}]' if ':' in address else address}{suffix}")
-    print(f"or, without the client:  nc {addresses[0]} {port}")
+        print(f"    python3 TCP_client.py {f'[{address}]' if ':' in address else address}{suffix}{pin}")
+    if tls and tls.required:
+        print(f"or, without the client:  openssl s_client -quiet -connect {addresses[0]}:{port}")
+    else:
+        print(f"or, without the client:  nc {addresses[0]} {port}")
     print(
         "A password is required."
         if policy.password

@@ -1,0 +1,288 @@
+"""TLS as the people at its ends meet it, and as somebody sees it who reads what passes between them."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chat.front import tls
+from tests import certificates
+from tests.certificates import TlsClient
+from tests.harness import DEADLINE, ROOT, Client, Server, serving, texts
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate and its key."""
+    return certificates.make(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def arguments(files: tuple[Path, Path]) -> list[str]:
+    return ["--tls-cert", str(files[0]), "--tls-key", str(files[1]), "--rate", "0", "--max-per-address", "0"]
+
+
+@pytest.fixture
+def secure(history_path: Path, arguments: list[str]) -> Iterator[Server]:
+    """A server that takes TLS connections, and plain ones."""
+    with serving(history_path, *arguments) as server:
+        yield server
+
+
+class Eavesdropper:
+    """A proxy in front of a server that remembers what the server sent through it."""
+
+    def __init__(self, port: int) -> None:
+        self._server_port = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.heard = bytearray()
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def _run(self) -> None:
+        client, _ = self._listener.accept()
+        self._listener.close()
+        server = socket.create_connection(("127.0.0.1", self._server_port))
+        ends = {client: server, server: client}
+        with client, server:
+            while ends:
+                for end in select.select(list(ends), [], [], DEADLINE)[0]:
+                    try:
+                        piece = end.recv(65536)
+                    except ConnectionResetError:
+                        piece = b""
+                    if end is server:
+                        self.heard += piece
+                    other = ends[end]
+                    with contextlib.suppress(OSError):
+                        if piece:
+                            other.sendall(piece)
+                        else:
+                            other.shutdown(socket.SHUT_WR)
+                    if not piece:
+                        del ends[end]
+                        if end is client:
+                            ends.clear()
+
+    def all_heard(self) -> bytes:
+        """What the server sent until the connection ended."""
+        self._thread.join(DEADLINE)
+        assert not self._thread.is_alive()
+        return bytes(self.heard)
+
+
+def test_those_with_and_those_without_tls_talk_to_each_other(secure: Server) -> None:
+    plain, encrypted = Client(secure.port, "plain"), TlsClient(secure.port, "encrypted")
+    encrypted.send("over TLS")
+    assert plain.until("message").text == "over TLS"
+    plain.send("and without")
+    encrypted.until("message", "and without")
+    assert plain.until("message", "and without").address == encrypted.records[-1].address == "127.0.0.1"
+    encrypted.close()
+    plain.close()
+
+
+def test_openssl_is_a_full_client(secure: Server) -> None:
+    witness = Client(secure.port, "witness")
+    with subprocess.Popen(
+        ["openssl", "s_client", "-quiet", "-connect", f"127.0.0.1:{secure.port}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as client:
+        assert client.stdin
+        assert client.stdout
+        client.stdin.write("somebody\nhello\n")
+        client.stdin.flush()
+        assert witness.until("message").text == "hello"
+        assert next(line for line in client.stdout if "\tmessage\t" in line).endswith("hello\n")
+        client.stdin.write("exit\n")
+        client.stdin.flush()
+        assert client.stdout.read().endswith("leave\texit\n")
+    witness.close()
+
+
+def _left(alice: Client, secure: Server) -> None:
+    alice.send("exit")
+
+
+def _kicked(alice: Client, secure: Server) -> None:
+    admin = Client(secure.port, "root")
+    admin.ask("/admin letmein", "/admin")
+    admin.send("/kick alice")
+    admin.until("leave", name="alice")
+    admin.close()
+
+
+def _taken_over(alice: Client, secure: Server) -> None:
+    token = alice.records[1].text.split()[0]
+    other = TlsClient(secure.port, "alice", f"/session {token} 0 2026-11-21T12:00:00.000Z")
+    other.close()
+
+
+def _server_stopped(alice: Client, secure: Server) -> None:
+    secure.process.send_signal(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("end", [_left, _kicked, _taken_over, _server_stopped])
+def test_not_a_byte_leaves_in_plain_text_however_it_ends(
+    history_path: Path, arguments: list[str], tmp_path: Path, end: object
+) -> None:
+    password = tmp_path / "admin.txt"
+    password.touch(0o600)
+    password.write_text("letmein\n")
+    with serving(history_path, *arguments, "--admin-password-file", str(password)) as secure:
+        eavesdropper = Eavesdropper(secure.port)
+        alice = TlsClient(eavesdropper.port, "alice", "/session")
+        alice.send("a secret word")
+        alice.until("message")
+        assert callable(end)
+        end(alice, secure)
+        alice.rest()  # raises SSLEOFError where there is no close_notify
+        alice.close()
+        heard = eavesdropper.all_heard()
+    assert certificates.records(heard)  # raises ValueError for what is no record of TLS
+    assert b"alice" not in heard
+
+
+def test_who_is_kicked_reads_to_the_end_why(history_path: Path, arguments: list[str], tmp_path: Path) -> None:
+    password = tmp_path / "admin.txt"
+    password.touch(0o600)
+    password.write_text("letmein\n")
+    with serving(history_path, *arguments, "--admin-password-file", str(password)) as secure:
+        alice = TlsClient(secure.port, "alice")
+        _kicked(alice, secure)
+        assert alice.rest()[-1].text == "kicked by root"
+        alice.close()
+
+
+def test_a_session_goes_on_over_tls_as_without(secure: Server) -> None:
+    bob, alice = Client(secure.port, "bob"), TlsClient(secure.port, "alice", "/session")
+    token, start, _ = alice.records[1].text.split()
+    alice.send("before the break")
+    alice.until("message")
+    offset = int(start) + sum(len(found.encode()) for found in alice.history())
+    alice.close()
+    bob.until("leave", name="alice")
+    bob.send("missed")
+    bob.until("message", "missed")
+    again = TlsClient(secure.port, "alice", f"/session {token} {offset} {alice.records[-1].time}")
+    assert [found.kind for found in again.history()] == ["leave", "message", "join"]
+    assert texts(again.records) == ["missed"]
+    again.close()
+    bob.close()
+
+
+def test_a_flood_over_tls_is_stored_and_delivered_once(secure: Server) -> None:
+    listener, speaker = TlsClient(secure.port, "listener"), TlsClient(secure.port, "speaker")
+    lines = [f"line {number} " + "x" * 200 for number in range(5000)]
+    for first in range(0, len(lines), 100):
+        speaker.send(*lines[first : first + 100])
+    listener.until("message", lines[-1])
+    assert texts(listener.records) == lines
+    listener.close()
+    speaker.close()
+
+
+def test_one_that_does_not_read_holds_up_nobody_and_misses_nothing(secure: Server) -> None:
+    stopped = TlsClient(secure.port, "stopped")
+    speaker, listener = TlsClient(secure.port, "speaker"), Client(secure.port, "listener")
+    lines = [f"line {number} " + "x" * 1000 for number in range(8000)]
+    for first in range(0, len(lines), 100):
+        speaker.send(*lines[first : first + 100])
+        listener.until("message", lines[min(first + 99, len(lines) - 1)])
+    stopped.until("message", lines[-1])
+    assert texts(stopped.records) == lines
+    for client in (stopped, speaker, listener):
+        client.close()
+
+
+def test_a_handshake_that_dawdles_holds_up_nobody(secure: Server) -> None:
+    with contextlib.ExitStack() as closing:
+        for _ in range(20):
+            dawdler = closing.enter_context(socket.create_connection(("127.0.0.1", secure.port)))
+            dawdler.sendall(b"\x16\x03\x01\x02\x00\x01\x00\x01")
+        client = TlsClient(secure.port, "quick")
+        client.send("hello")
+        assert client.until("message").text == "hello"
+        client.close()
+
+
+def test_what_is_no_handshake_costs_nobody_anything(secure: Server) -> None:
+    client = TlsClient(secure.port, "alice")
+    with socket.create_connection(("127.0.0.1", secure.port), DEADLINE) as raw:
+        raw.sendall(b"\x16\x03\x01\x00\x05hello")
+        answer = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := raw.recv(4096):
+                answer += piece
+    assert certificates.records(answer) == [21]  # an alert
+    client.send("unharmed")
+    client.until("message", "unharmed")
+    client.close()
+    assert "error" not in secure.errors()
+
+
+def test_where_tls_is_required_others_are_told_how(history_path: Path, arguments: list[str]) -> None:
+    with serving(history_path, *arguments, "--tls", "only") as server:
+        plain = Client(server.port)
+        plain.send("alice")
+        assert plain.next().text == tls.TLS_ONLY
+        assert plain.rest() == []
+        plain.close()
+        encrypted = TlsClient(server.port, "alice")
+        encrypted.close()
+        assert f"openssl s_client -quiet -connect 127.0.0.1:{server.port}" in server.welcome
+
+
+def test_the_first_start_makes_a_certificate_and_the_next_takes_it(tmp_path: Path) -> None:
+    pins = set()
+    for _ in range(2):
+        with serving(tmp_path / "history.txt", "--tls") as server:
+            client = TlsClient(server.port, "alice")
+            assert isinstance(client.socket, ssl.SSLSocket)
+            pin = tls.fingerprint_of(client.socket.getpeercert(binary_form=True) or b"")[: tls.PIN_DIGITS]
+            client.close()
+            assert f"python3 TCP_client.py 127.0.0.1:{server.port} --pin {pin}" in server.welcome
+            pins.add(pin)
+            assert server.stop() == 0
+    assert len(pins) == 1
+
+
+def why_not(tmp_path: Path, *arguments: str) -> str:
+    """What a server says that can't start."""
+    ended = subprocess.run(
+        [
+            *(sys.executable, str(ROOT / "TCP_server.py"), "--host", "127.0.0.1", "--port", "0"),
+            *("--history", str(tmp_path / "history.txt"), "--no-discovery", *arguments),
+        ],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE,
+        check=False,
+    )
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    return ended.stderr
+
+
+def test_a_certificate_that_cannot_be_used_is_a_sentence(tmp_path: Path, files: tuple[Path, Path]) -> None:
+    certificate, key = map(str, files)
+    assert "can't be read" in why_not(tmp_path, "--tls-cert", "/none.pem", "--tls-key", key)
+    assert "belong together" in why_not(tmp_path, "--tls-cert", certificate)
+    (tmp_path / "tls-cert.pem").write_text("half")
+    (tmp_path / "tls-key.pem").touch(0o600)
+    assert "can't be used as certificate and key" in why_not(tmp_path, "--tls")
