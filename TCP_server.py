@@ -43,6 +43,7 @@ from chat.log.history import History, HistoryError
 from chat.log.log import LocalLog, Log
 from chat.room import liveness
 from chat.room.room import Room
+from chat.service import lookup
 from chat.service.bans import Bans
 from chat.service.policy import Policy
 from chat.service.service import Service
@@ -260,6 +261,7 @@ def _serve(options: argparse.Namespace) -> None:
             tls.relay.stop()
         if console:
             console.close()
+        service.close()
         chat_log.close()
     if broadcaster.failed:
         raise _CannotStart("it had to stop; all messages are in the history. The log says why.")
@@ -272,6 +274,8 @@ def _open(options: argparse.Namespace, server: ChatServer, console: Console | No
     if not options.no_discovery:
         discovery.start(lambda: f"chat! {port} {socket.gethostname()}, {len(room.members())} here")
     welcome(options.host, port, room.history_path, server.service.policy, server.tls)
+    if room.log.history.file.end > lookup.NEAR_BYTES:
+        server.service.queries.start()
     if console:
         console.start()
 

@@ -75,21 +75,31 @@ _YEAR = rb"(?!0000)\d{4}"
 _LEAP_YEAR = rb"(?!0000)(?:\d\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)"
 _DAY = rb"(?:0[1-9]|1[0-2])-(?:0[1-9]|1\d|2[0-8])|(?:0[13-9]|1[0-2])-(?:29|30)|(?:0[13578]|1[02])-31"
 _DATE = rb"(?:%s-(?:%s)|%s-02-29)" % (_YEAR, _DAY, _LEAP_YEAR)
-_TIME = _DATE + rb"T(?:[01]\d|2[0-3]):[0-5]\d:[0-5]\d\.\d{3}Z"
+_MINUTE = _DATE + rb"T(?:[01]\d|2[0-3]):[0-5]\d"
+_SECOND = rb":[0-5]\d\.\d{3}Z"
+_TIME = _MINUTE + _SECOND
 _ADDRESS = rb"(?:[0-9A-Fa-f.:]+|-)"
 _NAME = rb"[^\t\n\v\f\r /][^\t\n\v\f\r ]*"
 
 _RECORD = re.compile(rb"(%s)\t(%s)\t(%s)\t(/?[a-z]+)\t([^\t\n]*)" % (_TIME, _ADDRESS, _NAME))
 
 # R4: a history record that is fit to be sent, and a run of them: what `parse` accepts, but not direct, with a
-# text of legal length, and without the control characters that an editor may have left.
-_HISTORY = rb"%s\t%s\t(?!/)[^\x00-\x20\x7f]+\t[a-z]+\t[^\x00-\x1f\x7f]{0,%d}\n" % (
-    _TIME,
-    _ADDRESS,
-    TEXT_BYTES,
-)
+# text of legal length, and without what `clean` removes, which an editor may have left. In UTF-8 that is
+# behind C2 (C1 controls) or E2 (separators, bidirectional overrides); the rest goes by in one step.
+_ALLOWED = rb"\xc2(?![\x80-\x9f])|\xe2(?!\x80[\xa8-\xae]|\x81[\xa6-\xa9])"
+_CLEAN_NAME = rb"[^\x00-\x20\x7f\xc2\xe2]*+(?:(?:%b)[^\x00-\x20\x7f\xc2\xe2]*+)*+" % _ALLOWED
+_CLEAN_TEXT = rb"[^\x00-\x1f\x7f\xc2\xe2]*+(?:(?:%b)[^\x00-\x1f\x7f\xc2\xe2]*+)*+" % _ALLOWED
+_HISTORY_HEAD = rb"%b\t%b\t(?![/\t])%b\t" % (_TIME, _ADDRESS, _CLEAN_NAME)
+_HISTORY_TEXT = rb"\t(?=[^\n]{0,%d}\n)%b\n" % (TEXT_BYTES, _CLEAN_TEXT)
+_HISTORY = _HISTORY_HEAD + rb"[a-z]+" + _HISTORY_TEXT
 HISTORY_RECORD = re.compile(rb"^" + _HISTORY, re.MULTILINE)
 HISTORY_RECORDS = re.compile(rb"(?:" + _HISTORY + rb")++")
+HISTORY_KINDS = re.compile(rb"^" + _HISTORY_HEAD + rb"([a-z]+)" + _HISTORY_TEXT, re.MULTILINE)  # each one's
+
+# What somebody said in lines that `parse` takes: (the minute, as 2026-11-21T10:15; the name).
+SPOKEN = re.compile(
+    rb"^(%s)%s\t%s\t(%s)\t(?:message|action)\t[^\t\n]*$" % (_MINUTE, _SECOND, _ADDRESS, _NAME), re.MULTILINE
+)
 
 
 def is_time(text: str) -> bool:

@@ -127,7 +127,7 @@ class LineConnection:
         elif isinstance(request, Join):
             if not DONT_WAIT:
                 self._connection.settimeout(0)
-            return admission.admit(self._service, request, self._address, self._member)
+            return admission.admit(self._service, request, self._address, self._account, self._member)
         return None
 
     def _member(self, presence: Presence, token: str) -> Member:

@@ -64,6 +64,11 @@ class HistoryFile:
             os.lseek(self._fd, offset, os.SEEK_SET)
             return os.read(self._fd, size)
 
+    def identity(self) -> tuple[int, int]:
+        """By which another process knows that it reads the same file: device and inode."""
+        status = os.fstat(self._fd)
+        return status.st_dev, status.st_ino
+
     def records(self, offset: int, size: int) -> tuple[int, bytes | memoryview]:
         """Records from the offset: where they begin, and at most `size` bytes of them, or all of the last
         append.
@@ -105,19 +110,6 @@ class HistoryFile:
             if first < last:
                 yield start + first, block[first:last]
             end = start + first if first < last else start
-
-    def start_of_last(self, count: int) -> int:
-        """Where the last `count` records begin; 0 if there are fewer."""
-        if count == 0:
-            return self.end
-        if count * SHORTEST_RECORD > self.end:
-            return 0
-        for offset, lines in self.blocks_back(self.end):
-            starts = [match.start() for match in record.HISTORY_RECORD.finditer(lines)]
-            if len(starts) >= count:
-                return offset + starts[-count]
-            count -= len(starts)
-        return 0
 
     def record_before(self, offset: int) -> Record | None:
         """The record that ends at the offset; None if none does."""

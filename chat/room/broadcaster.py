@@ -126,12 +126,12 @@ class Broadcaster:
         with self._lock:
             self._post(Subscribe(listener))
 
-    def flush(self) -> None:
-        """Return once everything that was pending is done. Raises Closed."""
+    def flush(self, at_most: float | None = None) -> None:
+        """Return once everything that was pending is done, or after so many seconds. Raises Closed."""
         barrier = Barrier(threading.Event())
         with self._lock:
             self._post(barrier)
-        barrier.reached.wait()
+        barrier.reached.wait(at_most)
 
     def end(self, listener: Listener, ending: Ending) -> None:
         """End the connection: its handler wakes up and leaves. The first ending wins."""

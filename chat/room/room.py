@@ -120,16 +120,12 @@ class Room:
         """A presence that may join under this name."""
         return Presence(secrets.token_urlsafe(9), name, address, session=_session(token))
 
-    def start(self, replay: int | None, resume: Resume | None) -> Start:
-        """R41: where to start: exactly where the session was cut off, or before the last `replay` records.
-
-        A replay of None is the whole history.
-        """
+    def start(self, resume: Resume | None, replay: Callable[[HistoryFile], int]) -> Start:
+        """R41: where to start: exactly where the session was cut off, else where `replay` says."""
         file = self.log.history.file
         if resume and _was_at(file, resume):
             return Start(file, resume.offset)
-        offset = 0 if replay is None else file.start_of_last(replay)
-        return Start(file, offset, exact=resume is None)
+        return Start(file, replay(file), exact=resume is None)
 
     def join(self, member: Member, start: Start, first: bytes = b"") -> None:
         """R22: let the member in. It gets the direct records `first`, then the file from `start` on.

@@ -12,8 +12,9 @@ from chat.log.entries import Presence
 from chat.room.broadcaster import Refused
 from chat.room.ending import BANNED
 from chat.room.room import Member, NameTaken, Resume
-from chat.service import ownership
+from chat.service import lookup, ownership
 from chat.service.bans import Ban
+from chat.service.budget import Account
 from chat.service.moderation import refusal
 from chat.service.policy import CommandError, error
 from chat.service.requests import Join
@@ -29,9 +30,15 @@ def check_password(service: Service, address: str, secret: str, ended: threading
 
 
 def admit(
-    service: Service, request: Join, address: str, make_member: Callable[[Presence, str], Member]
+    service: Service,
+    request: Join,
+    address: str,
+    charged: Account,
+    make_member: Callable[[Presence, str], Member],
 ) -> Member:
     """Let somebody into the room. `make_member` makes a member from a presence and a session's token.
+
+    What it takes to find where the replay starts is charged to `charged`.
 
     Raises CommandError, Closed.
     """
@@ -39,18 +46,22 @@ def admit(
     if ban := _ban(service, address, request.name):
         raise CommandError(refusal(ban))
     token = _token(service, request)
+    if room.log.roster.find(request.name):  # the log decides on names; but where it would refuse, say so now
+        raise CommandError(_taken(request.name))
     account = ownership.prove(service, request.name, request.secret, address, threading.Event())
     member = make_member(room.presence(request.name, address, token), token)
     member.account = account
     member.muted = not service.muted.isdisjoint((record.name_key(request.name), token))
-    start = room.start(request.replay, request.resume)
+    start = room.start(
+        request.resume, lambda file: lookup.start_of_last(service, charged, file, request.replay)
+    )
     first = b"" if start.exact else record.stamp(room.now(), error(NOT_THERE))
     if room.log.roster.find(request.name) is None:  # else there is no coming in
         first += ownership.kept_for(service, member)
     try:
         room.join(member, start, first)
     except NameTaken:
-        raise CommandError(f"The name {request.name} is taken; send another.") from None
+        raise CommandError(_taken(request.name)) from None
     except Refused as refused:
         raise CommandError(str(refused)) from None
     if _ban(service, address, request.name):  # banned during the login
@@ -60,6 +71,10 @@ def admit(
 
 
 NOT_THERE = "Where you left off is no longer in the history (it was cleared or changed); here is its end."
+
+
+def _taken(name: str) -> str:
+    return f"The name {name} is taken; send another."
 
 
 def _ban(service: Service, address: str, name: str) -> Ban | None:

@@ -181,7 +181,7 @@ TABLE = (
     ),
     Command("history", "[N]", "show the last messages", lookup.history),
     Command("search", "WORDS", "find messages with all these words", lookup.search),
-    Command("stats", "", "show messages per minute and more", lookup.stats),
+    Command("stats", "[full]", "show messages per minute and more", lookup.stats),
     Command("away", "[TEXT]", "mark yourself as away", talk.away, who="members", speaks=True),
     Command("back", "", "mark yourself as back", talk.back, who="members"),
     Command("say", "TEXT", "send text that looks like a command", talk.say, speaks=True),

@@ -1,21 +1,42 @@
-"""Commands that look things up: who is here, what was said, statistics."""
+"""Commands that look things up: who is here, what was said, statistics.
+
+What lies near the end of the history is found here. What lies further back is asked of a process of its own
+(queries.py); without it, and while it reads a long history for the first time, this looks as far back as a
+moment's work goes. Either way only offsets are held: the records are read when their turn comes to be sent.
+"""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterator, Sequence
+import contextlib
+import logging
+import re
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from chat import record
-from chat.record import Record
-from chat.service.policy import Caller, CommandError, answer
+from chat.log.file import SHORTEST_RECORD, HistoryFile
+from chat.log.index import MOST_WORDS, Search
+from chat.record import RECORD_BYTES, NotARecord, Record
+from chat.room.broadcaster import Closed, Full
+from chat.service.budget import Account
+from chat.service.counters import Counters
+from chat.service.policy import Caller, CommandError, answer, error
+from chat.service.queries import Unavailable
 from chat.service.service import Service
 from chat.service.statistics import NoStatistics
 
 HISTORY_RECORDS = 20  # the default of /history, and of the replay on joining
-HISTORY_MOST = 1000  # they are held while they are put in order; /replay all, on joining, has no limit
+HISTORY_MOST = 1000  # a long evening; all of it comes with /replay all, on joining
 SEARCH_RESULTS = 20  # the newest ones; for all of them there is grep
-SEARCH_BYTES = 64 * 1024 * 1024  # how far back a search goes: about half a second of one processor
-SAID = ("message", "action", "notice")  # the kinds that /history and /search show
+SAID = (b"message", b"action", b"notice")  # the kinds that /history and /search show
+NEAR_BYTES = 256 * 1024  # from the end: looked through here, in some milliseconds
+FAR_BYTES = 16 * 1024 * 1024  # the same where nobody else can do it: a third of a second
+ANSWER_BYTES = 16 * 1024  # of direct records that are made at once
+FLUSH_SECONDS = 1.0  # for what the asker has just said to be in the history
+NOT_HERE = "There is no such report here; ask the host."
+
+log = logging.getLogger("chat.service.lookup")
 
 
 def users(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
@@ -32,64 +53,196 @@ def users(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
 def history(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
     """`history [N]`: what was said last, oldest first (R32)."""
     argument = argument or str(HISTORY_RECORDS)
-    wanted = int(argument) if argument.isascii() and argument.isdigit() else 0
+    wanted = int(argument) if argument.isascii() and argument.isdigit() and len(argument) < 5 else 0
     if not 1 <= wanted <= HISTORY_MOST:
         raise CommandError(f"{caller.slash}history takes a number from 1 to {HISTORY_MOST}.")
-    found = list(itertools.islice(_said_back(service), wanted))
-    yield from _shown("/history", found, "Nothing has been said yet.")
+    file, end = _now(service)
+    found: list[int] = []
+    for offset, matches in _back(caller.account, file, end, NEAR_BYTES):
+        found += [offset + match.start() for match in reversed(matches) if match[1] in SAID]
+        if len(found) >= wanted:
+            break
+    else:
+        if end > NEAR_BYTES:
+            found = _far_history(service, caller, file, end, wanted)
+    return _shown("/history", file, found[:wanted], "Nothing has been said yet.")
 
 
 def search(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
     """`search WORDS`: what was said that contains all these words, oldest first (R32)."""
-    words = argument.casefold().split()
-    found = (
-        said
-        for said in _said_back(service, SEARCH_BYTES, words)
-        if all(word in f"{said.name} {said.text}".casefold() for word in words)
-    )
-    newest = list(itertools.islice(found, SEARCH_RESULTS))
-    yield from _shown("/search", newest, f"Nothing found for {argument}.")
+    looked_for = Search(argument)
+    if len(looked_for.words) > MOST_WORDS:
+        raise CommandError(f"That are too many words; search for {MOST_WORDS} at most.")
+    file, end = _now(service)
+    complete = end <= FAR_BYTES
+    try:
+        if end <= NEAR_BYTES:
+            raise Unavailable
+        found = _ask(service, caller.account, file, end, ask="search", words=argument, most=SEARCH_RESULTS)
+        offsets, complete = found["offsets"], found["complete"]
+    except Unavailable:
+        offsets = _search_here(caller, file, end, looked_for)
+    later = "" if complete else " so far; the history is long, and still being read. Ask again in a minute"
+    return _shown("/search", file, offsets[:SEARCH_RESULTS], f"Nothing found for {argument}{later}.")
 
 
 def stats(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
-    """`stats`: messages per minute and more."""
-    service.room.flush()
-    try:
-        lines = service.statistics.summary()
-    except NoStatistics as why:
-        raise CommandError(str(why)) from None
-    for line in lines:
-        yield answer("/stats", line)
+    """`stats`: messages per minute and more; `stats full`: the same by analytics, once it is there."""
+    if argument:
+        return _report(service, caller, argument)
+    file, end = _now(service)
+    if end <= NEAR_BYTES:
+        counters = Counters()
+        with caller.account.working():
+            counters.feed(file.read(0, end), time.time())
+        lines = counters.summary()
+    else:
+        try:
+            lines = _ask(service, caller.account, file, end, ask="stats")["lines"]
+        except Unavailable as why:
+            raise CommandError(f"The history is being counted{why}; try again in a moment.") from None
+    return iter([answer("/stats", line) for line in lines])
 
 
 def plot(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
-    """`plot`: messages per minute as a picture, in the whole report."""
-    service.room.flush()
-    try:
-        yield answer("/plot", f"The plot is in {service.statistics.plot()}")
-    except NoStatistics as why:
-        raise CommandError(str(why)) from None
+    """`plot`: messages per minute as a picture, in the whole report, once it is there."""
+    return _start_analytics(service, caller, "/plot", lambda: [f"The plot is in {service.statistics.plot()}"])
 
 
-def _said_back(service: Service, limit: int | None = None, words: Sequence[str] = ()) -> Iterator[Record]:
-    """What was said, newest first, at most `limit` bytes back; with words, from blocks that have them."""
-    service.room.flush()
-    file = service.room.log.history.file
+def start_of_last(service: Service, account: Account, file: HistoryFile, count: int | None) -> int:
+    """Where the last `count` records begin (None: all of them); 0 where there are not so many."""
     end = file.end
-    for offset, lines in file.blocks_back(end):
-        if limit is not None and offset < end - limit:
+    if count == 0:
+        return end
+    if count is None or count * SHORTEST_RECORD > end:
+        return 0
+    if (found := _start_within(account, file, end, count, NEAR_BYTES)) is not None:
+        return found
+    try:
+        start: int = _ask(service, account, file, end, ask="last", count=count)["offset"]
+        return start
+    except Unavailable:
+        found = _start_within(account, file, end, count, FAR_BYTES)
+        return max(0, end - FAR_BYTES) if found is None else found
+
+
+# ------------------------------------------------------------------------------------------------- parts
+
+
+def _now(service: Service) -> tuple[HistoryFile, int]:
+    """The history as it is, with what the asker said before."""
+    service.room.flush(FLUSH_SECONDS)
+    file = service.room.log.history.file
+    return file, file.end
+
+
+def _ask(service: Service, account: Account, file: HistoryFile, end: int, **question: Any) -> dict[str, Any]:
+    """Ask the process that knows the whole history. Raises Unavailable."""
+    answered = service.queries.ask({**question, "file": file.identity(), "end": end})
+    account.charge(work=answered["seconds"])
+    return answered
+
+
+def _back(
+    account: Account, file: HistoryFile, end: int, limit: int
+) -> Iterator[tuple[int, list[re.Match[bytes]]]]:
+    """The records from the end back, a block at a time: where it begins, and the records in it."""
+    blocks = file.blocks_back(end)
+    while True:
+        with account.working():
+            offset, lines = next(blocks, (0, b""))
+            matches = list(record.HISTORY_KINDS.finditer(lines))
+        if not lines:
             return
-        block = lines.decode(errors="replace").casefold() if words else ""
-        if not all(word in block for word in words):
-            continue
-        for line in reversed(record.HISTORY_RECORD.findall(lines)):
-            said = record.parse(line)
-            if said.kind in SAID:
-                yield said
+        yield offset, matches
+        if end - offset >= limit:
+            return
 
 
-def _shown(kind: str, newest_first: list[Record], nothing: str) -> Iterator[bytes]:
-    for said in reversed(newest_first):
-        yield answer(kind, f"{said.time} {said.name}: {said.text}")
+def _start_within(account: Account, file: HistoryFile, end: int, count: int, limit: int) -> int | None:
+    """Where the last `count` records begin; None where that is further back than the limit."""
+    for offset, matches in _back(account, file, end, limit):
+        if len(matches) >= count:
+            return offset + matches[-count].start()
+        count -= len(matches)
+    return 0 if end <= limit else None
+
+
+def _far_history(service: Service, caller: Caller, file: HistoryFile, end: int, wanted: int) -> list[int]:
+    try:
+        found: list[int] = _ask(service, caller.account, file, end, ask="said", most=wanted)["offsets"]
+        return found
+    except Unavailable:
+        found = []
+        for offset, matches in _back(caller.account, file, end, FAR_BYTES):
+            found += [offset + match.start() for match in reversed(matches) if match[1] in SAID]
+            if len(found) >= wanted or caller.listener.ending:
+                break
+        return found
+
+
+def _search_here(caller: Caller, file: HistoryFile, end: int, search: Search) -> list[int]:
+    found: list[int] = []
+    for offset, matches in _back(caller.account, file, end, FAR_BYTES):
+        with caller.account.working():
+            said = ((match, record.parse(match[0])) for match in reversed(matches) if match[1] in SAID)
+            found += [offset + match.start() for match, each in said if search.matches(each.name, each.text)]
+        if len(found) >= SEARCH_RESULTS or caller.listener.ending:
+            break
+    return found
+
+
+def _shown(kind: str, file: HistoryFile, newest_first: list[int], nothing: str) -> Iterator[bytes]:
+    """The records at these offsets as answers, oldest first, read as they are taken."""
     if not newest_first:
         yield answer(kind, nothing)
+    drafts = b""
+    for said in _read(file, newest_first[::-1]):
+        drafts += answer(kind, f"{said.time} {said.name}: {said.text}")
+        if len(drafts) > ANSWER_BYTES:
+            yield drafts
+            drafts = b""
+    if drafts:
+        yield drafts
+
+
+def _read(file: HistoryFile, offsets: list[int]) -> Iterator[Record]:
+    """The records at these offsets, in order; most of them stand close together."""
+    start, block = 0, b""
+    for offset in offsets:
+        if not start <= offset <= start + len(block) - RECORD_BYTES:
+            start, block = offset, file.read(offset, ANSWER_BYTES + RECORD_BYTES)
+        try:
+            yield record.parse(block[offset - start : block.find(b"\n", offset - start) + 1])
+        except NotARecord:  # the file was changed from outside
+            continue
+
+
+def _report(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
+    if argument.casefold() != "full":
+        raise CommandError(f"{caller.slash}stats takes nothing, or full for what takes longer.")
+    return _start_analytics(service, caller, "/stats", service.statistics.summary)
+
+
+def _start_analytics(
+    service: Service, caller: Caller, kind: str, work: Callable[[], list[str]]
+) -> Iterator[bytes]:
+    """Have analytics work in the background; what it says comes to the caller when it is there."""
+
+    def tell(drafts: bytes) -> None:
+        with contextlib.suppress(Full, Closed):
+            service.room.send_direct(caller.listener, drafts)
+
+    def run() -> None:
+        try:
+            for line in work():
+                tell(answer(kind, line))
+        except NoStatistics as why:
+            log.warning("%s for %s: %s", kind, caller.name, why)
+            tell(error(str(why) if caller.member is None or why.for_guests else NOT_HERE))
+
+    try:
+        service.statistics.start(run)
+    except NoStatistics as why:
+        raise CommandError(str(why)) from None
+    return iter([answer(kind, "That takes a while; it comes when it is there.")])

@@ -12,6 +12,7 @@ from chat.service.budget import Budget
 from chat.service.limits import HOUR, REGISTRATIONS, LoginThrottle, Tries
 from chat.service.mailbox import Mailbox
 from chat.service.policy import Caller, CommandError, HostCaller, Policy
+from chat.service.queries import Queries
 from chat.service.statistics import Statistics
 
 MUTED = "You are muted: nobody sees what you say. An admin can unmute you."
@@ -31,6 +32,7 @@ class Service:
     budget: Budget = field(init=False)
     throttle: LoginThrottle = field(default_factory=LoginThrottle)
     registrations: Tries = field(default_factory=lambda: Tries(REGISTRATIONS, HOUR))
+    queries: Queries = field(init=False)
     statistics: Statistics = field(init=False)
     accounts: Accounts = field(init=False)
     mailbox: Mailbox = field(init=False)
@@ -40,9 +42,15 @@ class Service:
     def __post_init__(self) -> None:
         self.budget = Budget(self.policy.rate)
         path = self.room.history_path
+        self.queries = Queries(path)
         self.statistics = Statistics(path)
         self.accounts = Accounts(path.with_name("names.txt"))
         self.mailbox = Mailbox(path.with_name("kept-messages"))
+
+    def close(self) -> None:
+        """End the processes that work for it."""
+        self.queries.close()
+        self.statistics.close()
 
     def speak(self, caller: Caller, kind: str, lines: bytes) -> None:
         """Say these lines on behalf of the caller: clean texts, each ended by LF.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,24 @@ from chat import record
 
 PERIODS = (("the last hour", 3600), ("the last day", 86400), ("all of it", None))
 SECONDS = 60  # for one whole answer: enough for about ten million records
+AGAIN_SECONDS = 10  # between two of them: each takes a processor for as long as it takes
+MEMORY_BYTES = 4 << 30  # of address space: more than ten million records need
+NICE = 10  # of the process
+BUSY = "Statistics are already being computed; try again in a moment."
 PLOT = "messages-per-minute.png"  # one of the pictures of the report
 
 _PROJECT = Path(__file__).parent.parent.parent
 
 
 class NoStatistics(Exception):
-    """There are no statistics now; the message says why and what to do, in one sentence."""
+    """There are no statistics now; the message says why and what to do, in one sentence.
+
+    `for_guests`: it is for whoever asked, not only for the host.
+    """
+
+    def __init__(self, why: str, *, for_guests: bool = True) -> None:
+        super().__init__(why)
+        self.for_guests = for_guests
 
 
 class Statistics:
@@ -32,6 +45,29 @@ class Statistics:
         self._history = history
         self._busy = threading.Lock()  # held while a request is answered; guards the next
         self._until = 0.0  # deadline of the answer
+        self._process: subprocess.Popen[str] | None = None
+        self._closed = False
+        self._start_lock = threading.Lock()  # guards when one may be started again
+        self._not_before = 0.0
+
+    def start(self, work: Callable[[], None]) -> None:
+        """Do the work, which asks for one of the following, in a thread of its own. Raises NoStatistics."""
+        with self._start_lock:
+            if self._busy.locked():
+                raise NoStatistics(BUSY)
+            if (seconds := self._not_before - time.monotonic()) > 0:
+                raise NoStatistics(f"That was made a moment ago; ask again in {seconds:.0f} s.")
+            self._not_before = time.monotonic() + AGAIN_SECONDS
+        try:
+            threading.Thread(target=work, name="statistics", daemon=True).start()
+        except RuntimeError:  # can't start new thread
+            raise NoStatistics("The server has no thread left for that; try again later.") from None
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        self._closed = True
+        if process := self._process:
+            process.kill()
 
     def summary(self) -> list[str]:
         """A line for each of PERIODS. Raises NoStatistics."""
@@ -48,7 +84,7 @@ class Statistics:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         if not self._busy.acquire(blocking=False):
-            raise NoStatistics("Statistics are already being computed; try again in a moment.")
+            raise NoStatistics(BUSY)
         self._until = time.monotonic() + SECONDS
         try:
             yield
@@ -63,23 +99,46 @@ class Statistics:
         """The output of analytics. Raises NoStatistics."""
         command = [sys.executable, "-m", "analytics", str(self._history), *arguments]
         try:
-            ended = subprocess.run(
+            with subprocess.Popen(
                 command,
                 cwd=_PROJECT,
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 encoding="utf-8",
-                timeout=max(0, self._until - time.monotonic()),
-            )
+            ) as process:
+                self._process = process
+                _limit(process.pid)
+                return self._output(process)
+        except OSError as error:
+            raise NoStatistics(
+                f"Analytics could not be started: {error.strerror}.", for_guests=False
+            ) from None
+        finally:
+            self._process = None
+
+    def _output(self, process: subprocess.Popen[str]) -> str:
+        if self._closed:
+            process.kill()
+        try:
+            output, errors = process.communicate(timeout=max(0, self._until - time.monotonic()))
         except subprocess.TimeoutExpired:
+            process.kill()
             raise NoStatistics(
                 f"That took more than {SECONDS} seconds; try python3 -m analytics instead."
             ) from None
-        except OSError as error:
-            raise NoStatistics(f"Analytics could not be started: {error.strerror}.") from None
-        if ended.returncode:
-            raise NoStatistics((ended.stderr.strip() or "Analytics failed.").splitlines()[-1])
-        return ended.stdout
+        if process.returncode:
+            raise NoStatistics((errors.strip() or "Analytics failed.").splitlines()[-1], for_guests=False)
+        return output
+
+
+def _limit(pid: int) -> None:
+    """Whoever chats comes first, and memory is for them. Where the system has such limits."""
+    with contextlib.suppress(ImportError, AttributeError, OSError, ValueError):
+        import resource
+
+        os.setpriority(os.PRIO_PROCESS, pid, NICE)
+        resource.prlimit(pid, resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
 
 
 def _sentence(numbers: Any) -> str:

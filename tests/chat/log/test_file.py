@@ -55,16 +55,6 @@ def test_what_is_no_record_is_passed_over(opened: Callable[..., History], histor
         assert content.index(line(text)) in jumps
 
 
-def test_where_the_last_records_begin(opened: Callable[..., History], history_path: Path) -> None:
-    lines = [line("x" * 1000 + str(number)) if number % 7 else b"no record\n" for number in range(400)]
-    history_path.write_bytes(b"".join(lines))
-    file = opened().file
-    records = sum(1 for number in range(400) if number % 7)
-    for count in (0, 1, 2, 20, 100, records):
-        assert len(all_records(file, file.start_of_last(count))[0]) == count
-    assert file.start_of_last(records + 1) == 0
-
-
 def test_the_record_before_an_offset(opened: Callable[..., History], history_path: Path) -> None:
     parts = [line("one"), line("x" * 4096, name="🦊" * 24), b"no record\n", line("two")]
     history_path.write_bytes(b"".join(parts))

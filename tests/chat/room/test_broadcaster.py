@@ -153,7 +153,7 @@ def test_who_waits_for_a_broadcaster_that_fails_is_released(
 
         def join() -> None:
             with pytest.raises((Refused, Closed)):
-                room.join(joining, room.start(0, None))
+                room.join(joining, room.start(None, lambda file: file.end))
             released.append("join")
 
         def leave() -> None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+from chat import record
+from chat.record import Record
 from chat.service import lookup
+from chat.service.budget import UNLIMITED
+from chat.service.policy import CommandError, MemberCaller
+from chat.service.queries import Queries, Unavailable
 from tests.harness import Client, texts
+from tests.rooms import Peer, opened, service_of
 
 Join = Callable[..., Client]
 
@@ -76,3 +84,94 @@ def test_search(join: Join) -> None:  # R32
     newest = [text.rpartition(": ")[2] for text in texts(alice.records, "/search")[4:]]
     assert newest == [f"apple number {number}" for number in range(11, 30)] + ["eats an APPLE pie"]
     assert "/search WORDS" in alice.ask("/search", "/error").text
+    assert "at most" in alice.ask(f"/search {'word ' * 40}", "/error").text
+
+
+def test_stats_are_there_at_once(join: Join) -> None:
+    alice = join("alice")
+    assert alice.ask("/stats", "/stats").text == "the last hour: no messages"
+    alice.send("one", "/me two", "/stats", "end")
+    alice.until("message", "end")
+    lines = texts(alice.records, "/stats")[3:]
+    assert [line.partition(", at most 2 (")[0] for line in lines] == [
+        "the last hour: 2 messages by 1 name, 0.0 a minute",
+        "the last day: 2 messages by 1 name, 0.0 a minute",
+        "all of it: 2 messages by 1 name, 2.0 a minute over 1 minute",
+    ]
+    assert "/stats takes nothing" in alice.ask("/stats please", "/error").text
+
+
+# --------------------------------------------------------------------------------------- a long history
+
+TIME = "2026-11-21T10:15:42.123Z"
+
+
+def write(path: Path, records: int, kinds: tuple[str, ...] = ("message",)) -> None:
+    """Every record has its number, and every seventh line is none."""
+    with path.open("wb") as file:
+        for number in range(records):
+            kind = kinds[number % len(kinds)]
+            file.write(Record(TIME, "10.0.0.1", "old", kind, f"number{number} {'x' * 200}").encode())
+            if number % 7 == 0:
+                file.write(b"a note of the host's\n")
+
+
+@pytest.fixture
+def without_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody answers questions about the history."""
+
+    def ask(self: Queries, question: dict[str, object]) -> dict[str, object]:
+        raise Unavailable
+
+    monkeypatch.setattr(Queries, "ask", ask)
+
+
+def numbers(answers: Iterator[bytes]) -> list[int]:
+    """The numbers in the records that were shown."""
+    shown = b"".join(answers)
+    return [int(number) for number in re.findall(rb" old: number(\d+) ", shown)]
+
+
+@pytest.mark.parametrize("process", ["with", "without"])
+def test_a_long_history_is_found_in(process: str, history_path: Path, request: pytest.FixtureRequest) -> None:
+    if process == "without":
+        request.getfixturevalue("without_process")
+    write(history_path, 8000, ("join",) * 20 + ("message",))
+    with opened(history_path) as room:
+        service = service_of(room)
+        alice = Peer(room, "alice")
+        caller = MemberCaller(alice.member)
+        spoken = [number for number in range(8000) if number % 21 == 20]
+        assert numbers(lookup.history(service, caller, "200")) == spoken[-200:]
+        assert (
+            numbers(lookup.search(service, caller, "old NUMBER7"))
+            == [number for number in spoken if str(number).startswith("7")][-20:]
+        )
+        assert numbers(lookup.search(service, caller, f"number{spoken[300]}")) == [spoken[300]]
+        file = room.log.history.file
+        for count in (0, 1, 20, 3000, 7000):
+            start = lookup.start_of_last(service, UNLIMITED, file, count)
+            records = record.HISTORY_RECORD.findall(file.read(start, file.end - start))
+            assert len(records) == count
+        assert lookup.start_of_last(service, UNLIMITED, file, 10**9) == 0
+        assert lookup.start_of_last(service, UNLIMITED, file, None) == 0
+        if process == "with":
+            assert "all of it: 380 messages" in b"".join(lookup.stats(service, caller, "")).decode()
+        else:
+            with pytest.raises(CommandError, match="being counted"):
+                lookup.stats(service, caller, "")
+        alice.close()
+        service.close()
+
+
+def test_answers_are_made_as_they_are_taken(history_path: Path) -> None:
+    """Whoever asks for a thousand records and reads none of them has the server hold a few."""
+    write(history_path, 3000)
+    with opened(history_path) as room:
+        service, alice = service_of(room), Peer(room, "alice")
+        answers = lookup.history(service, MemberCaller(alice.member), "1000")
+        first = next(answers)
+        assert len(first) < 2 * lookup.ANSWER_BYTES
+        assert len(numbers(iter([first, *answers]))) == 1000
+        alice.close()
+        service.close()

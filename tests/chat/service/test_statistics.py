@@ -1,9 +1,9 @@
-"""`/stats`: numbers of the real analytics, while the chat goes on."""
+"""`/stats full`: numbers of the real analytics, while the chat goes on."""
 
 from __future__ import annotations
 
-import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 
 from chat.record import Record
 from chat.service.statistics import NoStatistics, Statistics
-from tests.harness import Client, texts
+from tests.harness import DEADLINE, Client, texts
 
 pytest.importorskip("pandas")
 
@@ -20,11 +20,14 @@ Join = Callable[..., Client]
 
 def test_numbers_in_the_chat(join: Join) -> None:
     alice = join("alice")
-    alice.send("one", "two", "three", "/stats", "end")
+    alice.send("one", "two", "three", "/stats full", "end")
     alice.until("message", "end")
-    lines = texts(alice.records, "/stats")
-    assert [line.partition(":")[0] for line in lines] == ["the last hour", "the last day", "all of it"]
-    assert all("3 messages by 1 people" in line for line in lines)
+    while len(lines := texts(alice.records, "/stats")) < 4:
+        alice.next()
+    assert "comes when it is there" in lines[0]
+    assert [line.partition(":")[0] for line in lines[1:]] == ["the last hour", "the last day", "all of it"]
+    assert all("messages by 1 " in line for line in lines[1:])
+    assert "made a moment ago" in alice.ask("/stats full", "/error").text
 
 
 def test_an_empty_history(history_path: Path) -> None:
@@ -59,20 +62,32 @@ def test_analytics_finds_what_it_needs_whatever_python_runs_the_server(
     assert Statistics(history_path).summary()[0] == "the last hour: no messages"
 
 
+@pytest.fixture
+def endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Python that never comes to an end."""
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec sleep 1000\n")
+    python.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(python))
+
+
+@pytest.mark.usefixtures("endless")
 def test_it_is_ended_when_it_takes_too_long(history_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All its lines together: after 75 s the client that asked takes the connection for lost."""
-    now, given = 1000.0, list[float]()
-
-    def slow(*arguments: object, timeout: float, **options: object) -> subprocess.CompletedProcess[str]:
-        nonlocal now
-        given.append(timeout)
-        now += min(timeout, 25)
-        if timeout < 25:
-            raise subprocess.TimeoutExpired("analytics", timeout)
-        return subprocess.CompletedProcess([], 0, '{"messages": 0, "messages_per_minute": {}}')
-
-    monkeypatch.setattr("chat.service.statistics.time.monotonic", lambda: now)
-    monkeypatch.setattr(subprocess, "run", slow)
-    with pytest.raises(NoStatistics, match="60 seconds"):
+    """All its lines together."""
+    monkeypatch.setattr("chat.service.statistics.SECONDS", 0.2)
+    with pytest.raises(NoStatistics, match="more than 0"):
         Statistics(history_path).summary()
-    assert given == [60, 35, 10]
+
+
+@pytest.mark.usefixtures("endless")
+def test_it_ends_with_the_server(history_path: Path) -> None:
+    statistics, ended = Statistics(history_path), threading.Event()
+
+    def work() -> None:
+        with pytest.raises(NoStatistics):
+            statistics.summary()
+        ended.set()
+
+    statistics.start(work)
+    statistics.close()
+    assert ended.wait(DEADLINE)

@@ -1,0 +1,117 @@
+"""What `/stats` says: counted from the bytes of the history, line by line, and never looked up again.
+
+    Counters.feed(lines of history.txt, in order)  ->  Counters.summary(now): a sentence for each period
+
+It counts as analytics does: what was said is the kinds message and action, a line that is no record counts
+for nothing, minutes lie in UTC. What is kept is one number for each minute with messages and the names.
+"""
+
+from __future__ import annotations
+
+import collections
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from chat import record
+
+HOUR_MINUTES = 60
+DAY_MINUTES = 24 * 60
+_MINUTE_BYTES = len("2026-11-21T10:15")
+
+
+@dataclass(frozen=True)
+class Period:
+    """What was said in some minutes. `busiest` is the first minute with most, in UTC; "" if nothing was."""
+
+    messages: int
+    names: int
+    minutes: int
+    most: int
+    busiest: str
+
+    def sentence(self) -> str:
+        """For a person, on the server's own clock."""
+        if not self.messages:
+            return "no messages"
+        mean = self.messages / self.minutes
+        minutes = (
+            "" if self.minutes in (HOUR_MINUTES, DAY_MINUTES) else f" over {_count(self.minutes, 'minute')}"
+        )
+        return (
+            f"{_count(self.messages, 'message')} by {_count(self.names, 'name')}, "
+            f"{mean:.1f} a minute{minutes}, at most {self.most} ({_local(self.busiest)})"
+        )
+
+
+@dataclass
+class Counters:
+    """Everything that was counted so far. Not safe to use from several threads at once."""
+
+    _by_minute: dict[bytes, int] = field(default_factory=dict)
+    _names: set[bytes] = field(default_factory=set)
+    # Who spoke in which minute of the last day, and how often.
+    _recent: dict[bytes, dict[bytes, int]] = field(default_factory=dict)
+
+    def feed(self, lines: bytes, now: float) -> None:
+        """Count whole lines, each ended by LF."""
+        day = _minute(now - DAY_MINUTES * 60)
+        for (minute, name), count in collections.Counter(record.SPOKEN.findall(lines)).items():
+            self._by_minute[minute] = self._by_minute.get(minute, 0) + count
+            self._names.add(name)
+            if minute > day:
+                by_name = self._recent.setdefault(minute, {})
+                by_name[name] = by_name.get(name, 0) + count
+        if len(self._recent) > 2 * DAY_MINUTES:
+            self._recent = {minute: names for minute, names in self._recent.items() if minute > day}
+
+    def last(self, minutes: int, now: float) -> Period:
+        """The last so many minutes, up to the one that `now` is in; at most a day."""
+        first, end = _minute(now - (minutes - 1) * 60), _minute(now)
+        recent = {minute: names for minute, names in self._recent.items() if first <= minute <= end}
+        counts = {minute: sum(names.values()) for minute, names in recent.items()}
+        return _period(counts, len(set().union(*recent.values())), minutes)
+
+    def all(self) -> Period:
+        """From the first to the last minute in which something was said."""
+        if not self._by_minute:
+            return _period({}, 0, 0)
+        first, last = (_moment(minute) for minute in (min(self._by_minute), max(self._by_minute)))
+        minutes = int((last - first).total_seconds()) // 60 + 1
+        return _period(self._by_minute, len(self._names), minutes)
+
+    def summary(self, now: float | None = None) -> list[str]:
+        """A sentence for the last hour, the last day, and all of it."""
+        now = time.time() if now is None else now
+        periods = (
+            ("the last hour", self.last(HOUR_MINUTES, now)),
+            ("the last day", self.last(DAY_MINUTES, now)),
+            ("all of it", self.all()),
+        )
+        return [f"{name}: {period.sentence()}" for name, period in periods]
+
+
+def _period(counts: dict[bytes, int], names: int, minutes: int) -> Period:
+    most = max(counts.values(), default=0)
+    busiest = min((minute for minute, count in counts.items() if count == most), default=b"")
+    return Period(sum(counts.values()), names, minutes, most, busiest.decode())
+
+
+def _minute(seconds: float) -> bytes:
+    return record.format_time(seconds)[:_MINUTE_BYTES].encode()
+
+
+def _moment(minute: bytes) -> datetime:
+    return datetime.fromisoformat(minute.decode()).replace(tzinfo=UTC)
+
+
+def _local(minute: str) -> str:
+    """On the clock of this computer; a year at either end of the calendar has no such clock."""
+    try:
+        return f"{_moment(minute.encode()).astimezone():%Y-%m-%d %H:%M}"
+    except (OverflowError, ValueError, OSError):
+        return f"{minute}Z"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

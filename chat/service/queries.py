@@ -1,0 +1,121 @@
+"""Questions about a long history, answered by a process of its own: nobody waits for another's search.
+
+    Queries.ask  --one line of JSON-->  python -m chat.service.reader PATH
+                 <--one line of JSON--
+
+The questions are those of reader.py. The process may die at any time: then there is `Unavailable` until it
+has been started again, and the asker does with less.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import queue
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO, Any
+
+ANSWER_SECONDS = 10.0  # an answer takes milliseconds: a process that has not answered by then is ended
+AGAIN_SECONDS = 10.0  # between two starts of a process that dies
+
+log = logging.getLogger("chat.service.queries")
+
+_PROJECT = Path(__file__).parent.parent.parent
+
+
+class Unavailable(Exception):
+    """There is no answer now."""
+
+
+class Queries:
+    """The process, as the server has it. Safe to use from any thread; one question at a time."""
+
+    def __init__(self, history: Path) -> None:
+        self._history = history
+        self._turn = threading.Lock()  # guards the process, and is held for the length of a question
+        self._process: subprocess.Popen[bytes] | None = None
+        self._answers: queue.Queue[bytes] = queue.Queue()
+        self._not_before = 0.0
+        self._closed = False
+
+    def start(self) -> None:
+        """Have the history read from now on, so that the first question need not wait."""
+        with self._turn, contextlib.suppress(Unavailable):
+            self._running()
+
+    def ask(self, question: dict[str, Any]) -> dict[str, Any]:
+        """The answer. Raises Unavailable."""
+        with self._turn:
+            process = self._running()
+            assert process.stdin
+            try:
+                process.stdin.write(json.dumps(question).encode() + b"\n")
+                process.stdin.flush()
+                answer = self._answers.get(timeout=ANSWER_SECONDS)
+            except (OSError, queue.Empty):
+                answer = b""
+            if not answer:
+                log.error("the process that answers questions about the history has failed; it starts again")
+                self._end()
+                raise Unavailable
+        found: dict[str, Any] = json.loads(answer)
+        if "failed" in found:
+            raise Unavailable(found["failed"])
+        return found
+
+    def close(self) -> None:
+        """End the process."""
+        self._closed = True
+        if process := self._process:
+            process.kill()  # whoever asks gets Unavailable
+        with self._turn:
+            self._end()
+
+    # ----- requires holding the turn
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        """The process, started where it does not run. Raises Unavailable."""
+        if self._process and self._process.poll() is None:
+            return self._process
+        self._end()
+        if self._closed or time.monotonic() < self._not_before:
+            raise Unavailable
+        self._not_before = time.monotonic() + AGAIN_SECONDS
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "chat.service.reader", str(self._history)],
+                cwd=_PROJECT,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+            self._answers = queue.Queue()
+            threading.Thread(
+                target=_collect, args=(self._process.stdout, self._answers), name="queries", daemon=True
+            ).start()
+        except (OSError, RuntimeError) as error:  # RuntimeError: can't start new thread
+            self._end()
+            raise Unavailable from error
+        return self._process
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process:
+            process.kill()
+            process.wait()
+            assert process.stdin
+            with contextlib.suppress(OSError):
+                process.stdin.close()
+
+
+def _collect(output: IO[bytes], answers: queue.Queue[bytes]) -> None:
+    """The thread that takes the answers; ends when the process does."""
+    with output:
+        for line in output:
+            answers.put(line)
+    answers.put(b"")

@@ -1,0 +1,149 @@
+"""The word index: it finds what the history has, and is never more than a help."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chat.log.index import Index, Search
+from chat.record import Record
+
+LATIN = (
+    "lunch",
+    "Lunch",
+    "lun",
+    "a",
+    "é",
+    "Éclair",
+    "naïve",
+    "straße",
+    "STRASSE",
+    "ß",
+    "\u0130",
+    "ﬁsh",
+    "ｆｕｌｌ",
+)
+OTHERS = ("你好", "你", "好吃", "привет", "สวัสดี", "foo.bar", "foo", "x_y", "1984", ":)", "-")
+TEXTS = st.lists(st.sampled_from(LATIN + OTHERS), max_size=6).map(" ".join)
+
+
+def line(text: str, name: str = "alice") -> bytes:
+    return Record("2026-11-21T10:15:42.123Z", "10.0.0.1", name, "message", text).encode()
+
+
+def found(index: Index, history: bytes, words: str) -> list[str]:
+    """The texts that the index points to and that match, newest first."""
+    search = Search(words)
+    texts = []
+    for offset in index.candidates(search):
+        name, _, text = history[offset:].partition(b"\n")[0].decode().split("\t")[2:]
+        if search.matches(name, text):
+            texts.append(text)
+    return texts
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "history.txt"
+
+
+def indexed(path: Path, *texts: str) -> Index:
+    path.write_bytes(b"".join(map(line, texts)))
+    index = Index(path.with_name("history.txt.index"), path)
+    index.add(path.read_bytes()[index.end :])
+    return index
+
+
+@pytest.mark.parametrize(
+    ("words", "text", "matches"),
+    [
+        ("lunch", "Lunch at one?", True),
+        ("lun", "lunch", True),
+        ("unch", "lunch", False),
+        ("one lunch", "Lunch at one?", True),
+        ("two lunch", "Lunch at one?", False),
+        ("at", "Lunch at one?", True),
+        ("at", "attach it", False),
+        ("ALICE", "hello", True),
+        ("straße", "STRASSE", True),
+        ("好", "你好吗", True),
+        ("foo.bar", "see foo.bar()", True),
+        ("foo.bar", "see foo bar", False),
+        (":)", "fine :)", True),
+        ("x", "x_y", True),
+        ("c++", "C++ is C", True),
+        ("[a-z]+", "no pattern", False),
+    ],
+)
+def test_what_a_search_means(words: str, text: str, matches: bool, path: Path) -> None:
+    assert Search(words).matches("alice", text) == matches
+    index = indexed(path, text)
+    if Search(words).expression:
+        assert found(index, path.read_bytes(), words) == [text] * matches
+    index.close()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(TEXTS, max_size=20), TEXTS)
+def test_it_misses_nothing(tmp_path_factory: pytest.TempPathFactory, texts: list[str], words: str) -> None:
+    search = Search(words)
+    if not search.expression:
+        return
+    path = tmp_path_factory.mktemp("index") / "history.txt"
+    index = indexed(path, *texts)
+    try:
+        wanted = [text for text in reversed(texts) if search.matches("alice", text)]
+        assert found(index, path.read_bytes(), words) == wanted
+    finally:
+        index.close()
+
+
+def test_it_goes_on_where_it_was(path: Path) -> None:
+    indexed(path, "one", "two").close()
+    index = Index(path.with_name("history.txt.index"), path)
+    assert index.end == path.stat().st_size
+    path.write_bytes(path.read_bytes() + line("three"))
+    index.add(line("three"))
+    assert found(index, path.read_bytes(), "three") == ["three"]
+    assert found(index, path.read_bytes(), "one") == ["one"]
+    index.close()
+
+
+def test_of_another_history_it_begins_anew(path: Path) -> None:
+    indexed(path, "one", "two").close()
+    path.write_bytes(line("six") + line("two"))
+    index = Index(path.with_name("history.txt.index"), path)
+    assert index.end == 0
+    assert not list(index.candidates(Search("one")))
+    index.close()
+
+
+@pytest.mark.parametrize("damage", [b"", b"not SQLite at all" * 500])
+def test_a_damaged_one_begins_anew(path: Path, damage: bytes) -> None:
+    indexed(path, "one").close()
+    path.with_name("history.txt.index").write_bytes(damage)
+    index = Index(path.with_name("history.txt.index"), path)
+    assert index.end == 0
+    index.close()
+
+
+def test_one_cut_short_is_no_trouble(path: Path) -> None:
+    indexed(path, *(f"word{number}" for number in range(3000))).close()
+    file = path.with_name("history.txt.index")
+    os.truncate(file, file.stat().st_size // 2)
+    index = Index(file, path)
+    assert index.end == 0
+    index.close()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="few symbolic links there")
+def test_a_link_in_its_place_is_not_followed(path: Path) -> None:
+    victim = path.with_name("victim")
+    victim.write_text("mine")
+    path.with_name("history.txt.index").symlink_to(victim)
+    indexed(path, "one").close()
+    assert victim.read_text() == "mine"

@@ -1,0 +1,83 @@
+"""The process that answers questions about a long history: it keeps up, it may die, it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chat.record import Record
+from chat.service import queries as module
+from chat.service.queries import Queries, Unavailable
+from tests.chat.service.test_reader import question, write
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "history.txt"
+
+
+@pytest.fixture
+def queries(path: Path) -> Iterator[Queries]:
+    path.touch()
+    made = Queries(path)
+    yield made
+    made.close()
+
+
+def test_the_process_answers_and_keeps_up(path: Path, queries: Queries) -> None:
+    write(path, 100)
+    assert "all of it" in queries.ask(question(path, ask="stats"))["lines"][2]
+    with path.open("ab") as file:
+        file.write(Record("2026-11-21T10:15:42.123Z", "-", "eve", "message", "unheard-of").encode())
+    assert len(queries.ask(question(path, ask="search", words="unheard", most=20))["offsets"]) == 1
+
+
+def test_another_history_in_its_place_is_read(path: Path, queries: Queries) -> None:
+    write(path, 100)
+    queries.ask(question(path, ask="stats"))
+    path.rename(path.with_name("history.cleared.txt"))
+    path.write_bytes(Record("2026-11-21T10:15:42.123Z", "-", "eve", "message", "anew").encode())
+    assert queries.ask(question(path, ask="said", most=20))["offsets"] == [0]
+
+
+def test_a_history_cut_short_is_read_again(path: Path, queries: Queries) -> None:
+    write(path, 100)
+    queries.ask(question(path, ask="stats"))
+    path.write_bytes(Record("2026-11-21T10:15:42.123Z", "-", "eve", "message", "anew").encode())
+    assert queries.ask(question(path, ask="said", most=20))["offsets"] == [0]
+
+
+def test_a_process_that_dies_is_missed_for_a_while_only(
+    path: Path, queries: Queries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "AGAIN_SECONDS", 0)
+    write(path, 100)
+    queries.ask(question(path, ask="stats"))
+    assert queries._process
+    queries._process.kill()
+    queries._process.wait()
+    assert queries.ask(question(path, ask="stats"))["lines"]
+
+
+def test_a_process_that_does_not_answer_is_ended(
+    path: Path, queries: Queries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ANSWER_SECONDS", 0.05)
+    write(path, 100)
+    with pytest.raises(Unavailable):
+        queries.ask({"ask": "nothing that it knows", "file": [0, 0], "end": 0})
+    with pytest.raises(Unavailable):  # not again at once: it may be the history that it dies of
+        queries.ask(question(path, ask="stats"))
+
+
+def test_it_ends_with_the_server(path: Path, queries: Queries) -> None:
+    write(path, 10)
+    queries.ask(question(path, ask="stats"))
+    process = queries._process
+    assert process
+    queries.close()
+    assert process.poll() is not None
+    with pytest.raises(Unavailable):
+        queries.ask(question(path, ask="stats"))
