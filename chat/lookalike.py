@@ -1,7 +1,7 @@
-"""Names that the eye takes for one another: the skeleton of Unicode's UTS 39.
+"""Names that look alike: the skeleton of Unicode's UTS 39.
 
-confusables.txt beside this module is the table that it needs: for each character that looks like others the
-characters that stand for all of them. `python3 -m tests.make_confusables` makes it.
+confusables.txt beside this module is the table: for each character that looks like others, the characters
+that represent them all. `python3 -m tests.make_confusables` generates it.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ _TABLE = Path(__file__).with_name("confusables.txt")
 
 
 def looks(name: str) -> tuple[str, str]:
-    """What the name looks like: as it is written, and whatever the case of its letters.
+    """What the name looks like: as written, and regardless of case.
 
-    Two names of which either is equal are taken for one another.
+    Two names look alike if either of these is equal.
     """
     seen = unicodedata.normalize("NFKC", record.visible(name))
     # Letters of other scripts first, then the case: a Cyrillic В looks like a B, a в like no letter of ours.
@@ -27,12 +27,12 @@ def looks(name: str) -> tuple[str, str]:
 
 
 def look_alike(one: str, other: str) -> bool:
-    """Whether the eye takes one name for the other."""
+    """Whether one name can be mistaken for the other."""
     return any(a == b for a, b in zip(looks(one), looks(other), strict=True))
 
 
 def _skeleton(text: str, *, ascii_too: bool = True) -> str:
-    """UTS 39, 4: the text in NFD, each character replaced by what stands for those that look like it."""
+    """UTS 39, 4: the text in NFD, with each character replaced by the one that represents its look."""
     table = _table()
     replaced = [
         character if character.isascii() and not ascii_too else table.get(character, character)

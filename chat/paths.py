@@ -1,4 +1,4 @@
-"""Where the history is unless somebody says otherwise; the server writes it there, and analytics reads it."""
+"""The default path of the history, for the server and for analytics."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import os
 import sys
 from pathlib import Path
 
-INSTALLED_IN = ("site-packages", "dist-packages")  # pip's folder; Debian's has the second name
+INSTALLED_IN = ("site-packages", "dist-packages")  # pip's folder, and Debian's
 
 
 def default_history() -> Path:
-    """`history.txt` beside the programs; where they are installed, in the user's data folder.
+    """`history.txt` beside the programs; if they are installed, in the user's data folder.
 
     That folder may not exist yet.
     """
@@ -25,4 +25,6 @@ def _data_folder() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support"
     named = Path(os.environ.get("XDG_DATA_HOME", ""))
-    return named if named.is_absolute() else Path.home() / ".local" / "share"  # XDG: a relative one is void
+    return (
+        named if named.is_absolute() else Path.home() / ".local" / "share"
+    )  # XDG: a relative path is invalid

@@ -1,4 +1,4 @@
-"""Files that hold what is secret: made for their owner alone, and refused where others can read them."""
+"""Files with secrets: created for their owner only, and refused if others can read them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Exposed(Exception):
 
 
 def create(path: Path) -> BinaryIO:
-    """Open a new file that nobody else can read, not even for the moment in which it is made.
+    """Open a new file that nobody else can read, not even at the moment of its creation.
 
-    Raises FileExistsError where there is one, OSError.
+    Raises FileExistsError if it exists, OSError.
     """
     return os.fdopen(
         os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600), "wb"
@@ -25,13 +25,13 @@ def create(path: Path) -> BinaryIO:
 
 
 def write(path: Path, data: bytes) -> None:
-    """Put a whole new file where the old one is, on the disk: a crash leaves one or the other.
+    """Replace a file atomically, and sync it: a crash leaves the old one or the new one.
 
-    It has the mode of the old one, and a symbolic link stays one. Raises OSError.
+    The new file keeps the mode of the old one, and a symbolic link stays one. Raises OSError.
     """
     path = Path(os.path.realpath(path))
     new = path.with_name(path.name + ".new")
-    new.unlink(missing_ok=True)  # what a crash left, or somebody put there; never followed
+    new.unlink(missing_ok=True)  # left by a crash, or put there by somebody; never followed
     with create(new) as file:
         if sys.platform != "win32":  # there it has the rights of its folder
             with contextlib.suppress(FileNotFoundError):  # there is no old one
@@ -43,9 +43,9 @@ def write(path: Path, data: bytes) -> None:
 
 
 def check(path: Path) -> None:
-    """Return if nobody but its owner reads the file. Raises Exposed, OSError.
+    """Return if only its owner can read the file. Raises Exposed, OSError.
 
-    A file that is root's may be for a group, which is how a system shares a key with its servers.
+    A file of root may also be readable by its group, as systems share keys with their servers that way.
     """
     if sys.platform == "win32":
         return

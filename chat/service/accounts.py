@@ -1,9 +1,9 @@
-"""Names that are somebody's: names.txt, a text file that the host can read and edit while the server runs.
+"""Registered names: names.txt, a text file that the host can read and edit while the server runs.
 
-    # Names that are registered: name, since when, and a hash (scrypt) of the secret that proves it.
+    # Registered names: the name, since when, and a hash (scrypt) of the secret that proves ownership.
     alice <TAB> 2026-11-21T12:00:00.000Z <TAB> scrypt:16384:8:1:SALT:HASH
 
-To delete a line is to make the name free again. A line whose hash can't be read keeps its name taken.
+Deleting a line frees the name. A line with an unreadable hash keeps its name taken.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from chat import record
 from chat.lookalike import looks
 from chat.service.hostfile import HostFile
 
-HEADER = "# Names that are registered: name, since when, and a hash (scrypt) of the secret that proves it."
-# scrypt's N, r and p: 16 MiB and some 50 ms for each guess, for whoever has the file too.
+HEADER = "# Registered names: the name, since when, and a hash (scrypt) of the secret that proves ownership."
+# scrypt's N, r and p: 16 MiB and about 50 ms for each guess, also for whoever steals the file.
 COST, BLOCK, PARALLEL = 2**14, 8, 1
 SALT_BYTES = 16
-HASHES_AT_ONCE = max(1, (os.cpu_count() or 1) // 2)  # the other processors are for those who talk
-HASH_WAIT_SECONDS = 20.0  # that somebody may wait for their turn, within the time for the login
-NAMES = 10_000  # that may be registered: what is read and held
-PROVED = 10_000  # secrets that need not be hashed again, because they were right before
+HASHES_AT_ONCE = max(1, (os.cpu_count() or 1) // 2)  # the other processors serve those who talk
+HASH_WAIT_SECONDS = 20.0  # the longest wait for a turn: less than the time for the login
+NAMES = 10_000  # the most that can be registered, all held in memory
+PROVED = 10_000  # correct secrets that are remembered, so as not to hash them again
 
 log = logging.getLogger("chat.service.accounts")
 
@@ -48,12 +48,12 @@ class Account:
 
     @property
     def line(self) -> str:
-        """Itself as a line of the file."""
+        """The account as a line of the file."""
         return f"{self.name}\t{self.since}\t{self.hash}"
 
 
 class Accounts:
-    """The registered names. Safe to use from any thread. Writing raises OSError, and so does `Accounts`."""
+    """The registered names. Thread-safe. The constructor and writing raise OSError."""
 
     def __init__(self, path: Path) -> None:
         self._file = HostFile(path, HEADER, _parse)
@@ -61,13 +61,13 @@ class Accounts:
         self._hashing = threading.BoundedSemaphore(HASHES_AT_ONCE)
         self._lock = threading.Lock()  # guards the next three
         self._indexed: list[Account] = []
-        self._by_look: list[dict[str, Account]] = [{}, {}]  # one for each way in which names look alike
-        self._proved: dict[bytes, None] = {}  # what was right, oldest first
+        self._by_look: list[dict[str, Account]] = [{}, {}]  # one for each way in which names can look alike
+        self._proved: dict[bytes, None] = {}  # correct secrets, oldest first
         self._process_key = secrets.token_bytes(32)
 
     @property
     def path(self) -> Path:
-        """Of the file."""
+        """The path of the file."""
         return self._file.path
 
     def owner(self, name: str) -> Account | None:
@@ -88,7 +88,7 @@ class Accounts:
         return len(self._file.entries()) >= NAMES
 
     def proves(self, account: Account, secret: str) -> bool:
-        """Whether this is the account's secret. Takes some 50 ms, and a turn. Raises Busy."""
+        """Whether this is the account's secret. Waits for a turn, and takes about 50 ms. Raises Busy."""
         proof = hmac.digest(self._process_key, f"{account.line}\n{secret}".encode(), "sha256")
         with self._lock:
             if proof in self._proved:
@@ -98,7 +98,7 @@ class Accounts:
             cost, block, parallel = (int(number) for number in scheme[1:4])
             salt, expected = (base64.b64decode(part, validate=True) for part in scheme[4:])
             found = self._hash(secret, salt, cost, block, parallel)
-        except ValueError:  # a damaged line: nobody has its secret
+        except ValueError:  # a damaged line, which no secret matches
             return False
         if not hmac.compare_digest(found, expected):
             return False
@@ -109,7 +109,7 @@ class Accounts:
         return True
 
     def register(self, name: str, secret: str, now: str) -> Account:
-        """Store the name with the secret, in place of what it was registered with. Raises OSError, Busy."""
+        """Register the name with this secret, replacing an earlier one. Raises OSError, Busy."""
         salt = secrets.token_bytes(SALT_BYTES)
         hashed = self._hash(secret, salt, COST, BLOCK, PARALLEL)
         parts = (base64.b64encode(part).decode() for part in (salt, hashed))
@@ -118,7 +118,7 @@ class Accounts:
         return account
 
     def unregister(self, account: Account) -> None:
-        """Make the name free. Raises OSError."""
+        """Free the name. Raises OSError."""
         self._file.remove(lambda other: other.name == account.name)
 
     def _hash(self, secret: str, salt: bytes, cost: int, block: int, parallel: int) -> bytes:
@@ -139,12 +139,12 @@ def _parse(line: str) -> Account | None:
     try:
         name = record.clean_name(fields[0])
     except record.BadName:
-        raise ValueError("a registered name is wanted: name TAB time TAB hash.") from None
+        raise ValueError("expected a registered name: name TAB time TAB hash.") from None
     _, since, hashed = fields if len(fields) == 3 else (name, "", "")
     if not record.is_time(since) or not hashed.startswith("scrypt:"):
         log.warning(
-            "names.txt: the line of %s is damaged; the name stays taken, and nobody can prove to own it. "
-            "Delete the line to make it free.",
+            "names.txt: the line of %s is damaged; the name stays taken, and nobody can prove ownership. "
+            "Delete the line to free it.",
             name,
         )
     return Account(name, since, hashed)

@@ -1,15 +1,15 @@
-"""The budget: what somebody costs the server is charged to their connection and to their address, only here.
+"""The budget: what a client costs the server is charged here, to its connection and to its address.
 
     account = budget.open(address)      one for each connection, from its accept to its close
-    account.charge(lines=1)             what a request takes, or took
-    account.wait(ended)                 sleep while more has been charged than the time has brought back
+    account.charge(lines=1)             the cost of a request
+    account.wait(ended)                 sleep while the account is overdrawn
 
-Whoever has used up their share waits, and nobody else. It comes back with the time, to a connection at one
-rate, to an address at ADDRESS_SHARE times that: reconnecting renews nothing. An IPv6 /64 counts as one
-address, since one computer has all of it.
+Whoever has used up their share waits, and nobody else does. It is refilled over time, for an address at
+ADDRESS_SHARE times the rate of a connection: reconnecting renews nothing. An IPv6 /64 counts as one address,
+since a single computer can have all of it.
 
-What is counted: lines; the bytes that came in; and work, in seconds of the server: what a request was
-measured to take of a processor, and what the command table says that it costs others besides.
+Three things are counted: lines; bytes received; and work, in seconds of the server: the processor time
+measured for a request, and what it costs others according to the command table.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-BURST_LINES = 50  # R33: that may come at once: a paste
-LINE_BYTES = 2048  # for each of them: a paste of prose. Longer lines may come less often
-WORK_A_SECOND = 0.02  # of one processor: nobody notices it, and it is a long answer or two
+BURST_LINES = 50  # R33: allowed at once: a paste
+LINE_BYTES = 2048  # for each of them: a paste of prose. Longer lines are allowed less often
+WORK_A_SECOND = 0.02  # of one processor: unnoticeable, but a long answer or two
 BURST_WORK = 0.5
-JOIN_WORK = 0.01  # of everybody who is told of it, and of the leave
-ADDRESS_SHARE = 5  # times as much as a connection: a family behind one router
-IDLE_ADDRESSES = 10_000  # from which nobody is connected, and which are remembered
+JOIN_WORK = 0.01  # telling everybody of the join, and later of the leave
+ADDRESS_SHARE = 5  # times the share of a connection: a family behind one router
+IDLE_ADDRESSES = 10_000  # remembered, though nobody is connected from them
 
-_KINDS = 3  # lines, bytes, work: the order in each tuple below
+_KINDS = 3  # lines, bytes, work: in this order in each tuple below
 _BURST = (BURST_LINES, BURST_LINES * LINE_BYTES, BURST_WORK)
 
 
 class Budget:
-    """Everybody's accounts. `rate`: lines a second for a connection; 0: nothing is charged to anybody.
+    """All accounts. `rate`: lines a second for a connection; with 0 nothing is charged.
 
-    Safe to use from any thread.
+    Thread-safe.
     """
 
     def __init__(self, rate: float) -> None:
         self._rate = rate
         self._lock = threading.Lock()  # guards the addresses, and who is connected from them
         self._addresses: dict[str, _Address] = {}
-        self._working = threading.Lock()  # held by the one thread that does a slice of work for a request
+        self._working = threading.Lock()  # held by the thread that does a slice of work for a request
 
     def open(self, address: str) -> Account:
-        """The account of a new connection. It is to be closed."""
+        """The account of a new connection, which must be closed."""
         key = network_of(address)
         with self._lock:
             if key not in self._addresses:
@@ -55,22 +55,22 @@ class Budget:
             return Account(self, self._rate, self._addresses[key])
 
     def close(self, account: Account) -> None:
-        """The connection has ended. What its address owes is remembered."""
+        """The connection has ended. The debt of its address is remembered."""
         with self._lock:
             account.address.connections -= 1
 
     @contextmanager
     def slice(self) -> Iterator[None]:
-        """Do some work for a request, a few milliseconds of it.
+        """Do some work for a request, for a few milliseconds.
 
-        One thread at a time does: whoever writes and sends has to wait for one processor's slice, not for
-        those of a crowd.
+        Only one thread at a time does: whoever writes and sends waits for one such slice, not for those of a
+        crowd.
         """
         with self._working:
             yield
 
     def _forget_some(self) -> None:
-        """Forget addresses that owe nothing any more. Requires holding the lock."""
+        """Forget addresses without debts. Requires holding the lock."""
         if len(self._addresses) > IDLE_ADDRESSES:
             self._addresses = {
                 key: address
@@ -80,7 +80,7 @@ class Budget:
 
 
 class _Buckets:
-    """Token buckets, one for each kind. Safe to use from any thread."""
+    """Token buckets, one for each kind. Thread-safe."""
 
     def __init__(self, rate: float, share: float) -> None:
         self._rates = (rate, rate * LINE_BYTES, WORK_A_SECOND * share)
@@ -90,7 +90,7 @@ class _Buckets:
         self._counted = time.monotonic()
 
     def take(self, *amounts: float) -> None:
-        """Take from each, also more than there is."""
+        """Take from each, even more than there is."""
         with self._lock:
             self._refill()
             for kind in range(_KINDS):
@@ -105,7 +105,7 @@ class _Buckets:
 
     @property
     def used(self) -> bool:
-        """Whether any of it is not full."""
+        """Whether any bucket is not full."""
         with self._lock:
             self._refill()
             return any(left < burst for left, burst in zip(self._left, self._burst, strict=True))
@@ -119,7 +119,7 @@ class _Buckets:
 
 
 class _Address(_Buckets):
-    """What all connections from one address share. The budget's lock guards how many there are."""
+    """Shared by all connections from one address. The budget's lock guards their number."""
 
     def __init__(self, rate: float) -> None:
         super().__init__(rate, ADDRESS_SHARE)
@@ -127,7 +127,7 @@ class _Address(_Buckets):
 
 
 class Account:
-    """What is charged to one connection. For its handler's thread."""
+    """The account of one connection, for its handler's thread."""
 
     def __init__(self, budget: Budget, rate: float, address: _Address) -> None:
         self.address = address
@@ -148,7 +148,7 @@ class Account:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Do a slice of work (see `Budget.slice`), and charge what it takes of the processor."""
+        """Do a slice of work (see `Budget.slice`), and charge its processor time."""
         with self._budget.slice():
             began = time.thread_time()
             try:
@@ -157,11 +157,11 @@ class Account:
                 self.charge(work=time.thread_time() - began)
 
     def delay(self) -> float:
-        """Seconds for which the connection is to do nothing."""
+        """Seconds for which the connection has to wait."""
         return max(self._own.owed, self.address.owed) if self._limited else 0.0
 
     def wait(self, ended: threading.Event, at_most: float = float("inf")) -> bool:
-        """Sleep while the connection is to do nothing. False where it ended, or the time did, before that."""
+        """Sleep while the account is overdrawn. False if the connection or the time ended before that."""
         until = time.monotonic() + at_most
         while seconds := self.delay():
             remaining = until - time.monotonic()
@@ -175,7 +175,7 @@ class Account:
 
 
 def network_of(address: str) -> str:
-    """What counts as one address: an IPv4 address, an IPv6 /64; anything else is itself."""
+    """What counts as one address: an IPv4 address or an IPv6 /64; anything else is returned as it is."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:

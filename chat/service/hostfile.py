@@ -1,7 +1,7 @@
 """A text file that the server writes and the host may edit while it runs: one entry a line.
 
-It is looked at again when somebody asks, but not more often than every second. A line that is no entry is
-named in the log with its number, stays where it is, and the rest holds.
+It is checked for changes when it is used, but at most once a second. A line that is not an entry is logged
+with its number and stays where it is; the others apply.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from chat import private
 
-# That an edit of the file may wait. To ask the disk for everybody who comes holds up a crowd.
+# How long an edit of the file may go unnoticed. Asking the disk for every newcomer would hold up a crowd.
 LOOK_SECONDS = 1.0
 
 Entry = TypeVar("Entry")
@@ -24,9 +24,9 @@ log = logging.getLogger("chat.service.hostfile")
 
 
 class HostFile(Generic[Entry]):
-    """The file, and what it says now. `parse` makes an entry of a line, None of a comment.
+    """The file, and what it says now. `parse` turns a line into an entry, or None for a comment.
 
-    `parse` raises ValueError, with a sentence, for a line that is neither. Safe to use from any thread.
+    `parse` raises ValueError, with a sentence, for a line that is neither. Thread-safe.
     """
 
     def __init__(self, path: Path, header: str, parse: Callable[[str], Entry | None]) -> None:
@@ -35,21 +35,21 @@ class HostFile(Generic[Entry]):
         self._parse = parse
         self._lock = threading.Lock()  # guards the file and what was read of it
         self._lines: list[str] = []
-        self._parsed: dict[str, Entry | None] = {}  # what each line says, save those that say nothing
+        self._parsed: dict[str, Entry | None] = {}  # what each valid line says
         self._entries: list[Entry] = []
-        self._unreadable: OSError | None = None  # why it could not be read when it was last looked at
+        self._unreadable: OSError | None = None  # why the last attempt to read it failed
         self._seen: tuple[int, int] | None = None  # the file's time and size when it was read
-        self._look_at = 0.0  # time.monotonic() when to look whether it has others
+        self._look_at = 0.0  # time.monotonic() when to check for changes
 
     def entries(self) -> list[Entry]:
-        """The entries that hold now, in the order of the file: the same list until the file changes."""
+        """The current entries, in the order of the file: the same list until the file changes."""
         with self._lock:
             if time.monotonic() >= self._look_at:
                 self._read_if_changed()
             return self._entries
 
     def add(self, line: str, instead_of: Callable[[Entry], bool]) -> None:
-        """Store an entry in place of those that it supersedes. Raises OSError."""
+        """Store an entry in place of those that it replaces. Raises OSError."""
         with self._lock:
             self._look_again()
             self._write([*self._without(instead_of), line])
@@ -65,20 +65,20 @@ class HostFile(Generic[Entry]):
             return found
 
     def check(self) -> None:
-        """For the start, before which nothing in the file holds: raises OSError where it can't be read."""
+        """Raises OSError if the file can't be read: to be called once at the start."""
         with self._lock:
             self._look_again()
 
     # ----- requires holding the lock
 
     def _look_again(self) -> None:
-        """Know what is in the file before it is written anew. Raises OSError where that can't be known."""
+        """Read the file before it is rewritten. Raises OSError if it can't be read."""
         self._read_if_changed()
         if self._unreadable:
             raise self._unreadable
 
     def _without(self, which: Callable[[Entry], bool]) -> list[str]:
-        """The lines of the file save those of these entries."""
+        """The lines of the file, except those of these entries."""
         return [line for line in self._lines if (entry := self._parsed.get(line)) is None or not which(entry)]
 
     def _read_if_changed(self) -> None:
@@ -92,12 +92,12 @@ class HostFile(Generic[Entry]):
         except FileNotFoundError:
             seen, text = None, ""
         except OSError as error:
-            log.error("%s can't be read: %s; what was read before holds", self.path, error.strerror)
+            log.error("%s can't be read: %s; what was read before still applies", self.path, error.strerror)
             self._unreadable = error
             return
         self._seen, self._unreadable = seen, None
         self._lines = text.removesuffix("\n").split("\n") if text else []
-        # A line that was there before is not taken apart again: one edit costs one line.
+        # A line that was there before is not parsed again: one edit costs one line.
         known, self._parsed = self._parsed, {}
         for number, line in enumerate(self._lines, 1):
             try:

@@ -15,9 +15,9 @@ from chat.service.policy import CommandError, Disconnect
 
 WRONG_TRY_SECONDS = 1.0  # R20: the cost of a wrong password
 WRONG_TRIES = 6  # R20: within a minute, from one address; this one ends the connection
-NAME_TRIES = 60  # of secrets for one name, in a minute, from all addresses
-OWNERS = 10_000  # that are remembered, with where they came from
-REGISTRATIONS = 10  # of names, in an hour, from one address
+NAME_TRIES = 60  # of secrets for one name, within a minute, from all addresses
+OWNERS = 10_000  # that are remembered, with their addresses
+REGISTRATIONS = 10  # of names, within an hour, from one address
 MINUTE, HOUR = 60.0, 3600.0
 TOO_MANY = "Too many wrong passwords from your address; wait a minute and connect again."
 
@@ -25,7 +25,7 @@ log = logging.getLogger("chat.service.limits")
 
 
 class Tries:
-    """Counts what is tried: `most` times in so many seconds by one key. Safe to use from any thread."""
+    """Counts tries by key: at most `most` within `seconds`. Thread-safe."""
 
     def __init__(self, most: int, seconds: float) -> None:
         self.most = most
@@ -34,7 +34,7 @@ class Tries:
         self._times: dict[str, collections.deque[float]] = {}
 
     def take(self, key: str) -> bool:
-        """Count one more; False, and not counted, where there were as many already."""
+        """Count one more. False, without counting it, if there were `most` already."""
         now = time.monotonic()
         with self._lock:
             self._forget(now - self._seconds)
@@ -45,7 +45,7 @@ class Tries:
             return True
 
     def give_back(self, key: str) -> None:
-        """The last one doesn't count."""
+        """Take the last one back."""
         with self._lock:
             if times := self._times.get(key):
                 times.pop()
@@ -65,12 +65,12 @@ class Tries:
 
 
 class LoginThrottle:
-    """Slows down the guessing of passwords and of the secrets of names. Safe to use from any thread."""
+    """Slows down guessing passwords and the secrets of names. Thread-safe."""
 
     def __init__(self) -> None:
         self._by_address = Tries(WRONG_TRIES, MINUTE)
         self._by_name = Tries(NAME_TRIES, MINUTE)
-        self._owners: dict[tuple[str, str], None] = {}  # (name, from where its owner came), oldest first
+        self._owners: dict[tuple[str, str], None] = {}  # (name, its owner's network), oldest first
 
     def check(self, address: str, said: str, password: str, ended: threading.Event) -> None:
         """Return if `said` is the password.
@@ -83,19 +83,19 @@ class LoginThrottle:
     def attempt(
         self, address: str, is_right: Callable[[], bool], ended: threading.Event, wrong: str, name: str = ""
     ) -> None:
-        """Return if it is right; if not, CommandError says so, in the words of `wrong`, and else as `check`.
+        """Return if `is_right()`; if not, like `check`, with the sentence `wrong`.
 
-        With a name, tries by all addresses together count as well, but for those that its owner comes from:
-        so nobody can keep the owner out by guessing.
+        With a name, tries from all addresses together count as well, except those that its owner comes from,
+        so that nobody can lock the owner out by guessing.
         """
         source = network_of(address)
-        # A try counts as wrong before it is checked, so that simultaneous ones don't slip through.
+        # A try counts as wrong before it is checked, so that simultaneous ones can't slip through.
         if not self._by_address.take(source):
             raise Disconnect(EXPELLED, TOO_MANY)
         counts_by_name = bool(name) and (name, source) not in self._owners
         if counts_by_name and not self._by_name.take(name):
             self._by_address.give_back(source)
-            raise CommandError(f"Too many wrong secrets were sent for {name}; try again in a minute.")
+            raise CommandError(f"Too many wrong secrets for {name}; try again in a minute.")
         right = None
         try:
             right = is_right()

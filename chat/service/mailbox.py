@@ -1,12 +1,12 @@
-"""Private messages for the owners of names who are not here: one small file for each, beside the history.
+"""Private messages for owners of names who are not here: one small file for each, beside the history.
 
-    kept-messages/          nobody but the host's own user can read what is in it
+    kept-messages/          readable only by the user that runs the server
         NAME'S HASH.txt     the records, as they were sent, oldest first
 
-    kept --(handed over: a line that says so)--> handed over --(the owner has it: the file is deleted)--> gone
+    kept --(delivered: a line in the file says so)--> delivered --(received: the file is deleted)--> gone
 
-So a crash between handing over and deleting loses nothing: what stands before such a line is handed over
-again, and marked as such.
+So a crash between delivery and deletion loses nothing: what precedes such a line is delivered again, and
+marked as such.
 """
 
 from __future__ import annotations
@@ -23,40 +23,40 @@ from chat import private, record
 from chat.record import Record
 from chat.service.accounts import Account
 
-BOX_BYTES = 64 * 1024  # for one name: some hundred messages
+BOX_BYTES = 64 * 1024  # for one name: about a hundred messages
 TOTAL_BYTES = 64 * 1024 * 1024  # for all of them: a thousand full ones
 KEPT_DAYS = 30
-SWEEP_SECONDS = 3600.0  # between looks for what is older
+SWEEP_SECONDS = 3600.0  # between searches for older ones
 
 _HANDED_OVER = b"# handed over\n"
 
 
 class BoxFull(Exception):
-    """No more messages are kept for this name until its owner comes."""
+    """No more messages can be kept for this name until its owner comes back."""
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What is kept for a name: records as they were sent. `again`: what may have been handed over before."""
+    """The messages kept for a name: records as sent. `again`: those that may have been delivered before."""
 
     again: list[Record]
     new: list[Record]
 
 
 class Mailbox:
-    """The messages that are kept. Safe to use from any thread. Raises OSError, private.Exposed."""
+    """All kept messages. Thread-safe. Raises OSError, private.Exposed."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._lock = threading.Lock()  # guards the files; only those who wait for one of them wait for it
+        self._lock = threading.Lock()  # guards the files; nobody else waits for it
         self._bytes = 0  # of all of them
-        self._sweep_at = 0.0  # time.monotonic() when to look for what is too old
+        self._sweep_at = 0.0  # time.monotonic() when to look for messages that are too old
         if folder.exists():
             private.check(folder)
             self._sweep()
 
     def keep(self, account: Account, sent: Record) -> None:
-        """Keep a message; it is on the disk then. Raises BoxFull."""
+        """Keep a message, synced to the disk. Raises BoxFull."""
         line = sent.encode()
         with self._lock:
             if time.monotonic() >= self._sweep_at:
@@ -68,7 +68,7 @@ class Mailbox:
             self._append(path, line)
 
     def hand_over(self, account: Account) -> Kept:
-        """What is kept for the owner, who is here now; it stays until `received`."""
+        """The messages for the owner, who is here now. They stay until `received`."""
         path = self._path(account)
         with self._lock:
             if not path.exists():
@@ -82,7 +82,7 @@ class Mailbox:
             return Kept(again, new)
 
     def received(self, account: Account) -> None:
-        """The owner has what was handed over: delete it."""
+        """The owner has received what was handed over: delete it."""
         path = self._path(account)
         with self._lock:
             if not path.exists():
@@ -91,21 +91,21 @@ class Mailbox:
             later = content.rpartition(_HANDED_OVER)[2]
             if _HANDED_OVER not in content:
                 return
-            if later:  # it came in between
+            if later:  # arrived in between
                 private.write(path, later)
                 self._bytes -= len(content) - len(later)
             else:
                 self._delete(path)
 
     def discard(self, account: Account) -> None:
-        """Delete what is kept for a name that is nobody's any more."""
+        """Delete the messages for a name that nobody owns any more."""
         with self._lock, contextlib.suppress(FileNotFoundError):
             self._delete(self._path(account))
 
     # ----- parts
 
     def _path(self, account: Account) -> Path:
-        """Another owner, who registers the name later, has another file."""
+        """The account's file. A later owner of the same name has another one."""
         return self._folder / (
             hashlib.sha256(f"{account.name}\n{account.since}".encode()).hexdigest()[:32] + ".txt"
         )
@@ -121,7 +121,7 @@ class Mailbox:
         with path.open("r+b") as file:
             end = len(_whole_lines(file.read()))
             file.seek(end)
-            file.truncate()  # half a line, which a crash has left
+            file.truncate()  # half a line left by a crash
             try:
                 file.write(line)
                 file.flush()
@@ -137,7 +137,7 @@ class Mailbox:
         self._bytes -= size
 
     def _sweep(self) -> None:
-        """Delete what is too old, and count the rest."""
+        """Delete messages that are too old, and count the rest."""
         self._sweep_at = time.monotonic() + SWEEP_SECONDS
         self._bytes = 0
         oldest = record.format_time(time.time() - KEPT_DAYS * 86400)
@@ -157,7 +157,7 @@ class Mailbox:
 
 
 def _split(content: bytes) -> tuple[list[Record], list[Record]]:
-    """What may have been handed over before, and what is new."""
+    """(what may have been handed over before, what is new)."""
     before, _, after = _whole_lines(content).rpartition(_HANDED_OVER)
     return _records(before), _records(after)
 

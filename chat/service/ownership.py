@@ -1,7 +1,7 @@
-"""Names that are owned: who may take them, and the messages that wait for their owners.
+"""Owned names: who may take them, and the messages kept for their owners.
 
-Whoever registers the name that they have binds it to a secret. From then on nobody takes it, or one that
-looks like it, without that secret.
+Registering binds a member's name to a secret. From then on nobody can take it, or one that looks like it,
+without that secret.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from chat.service.mailbox import BoxFull
 from chat.service.policy import Caller, CommandError, answer, member_of
 from chat.service.service import Service
 
-SECRET_CHARACTERS = 8  # at least: one that a person thinks of
+SECRET_CHARACTERS = 8  # at least, for one that a person makes up
 SECRET_BYTES = 256  # at most
 
 log = logging.getLogger("chat.service.ownership")
@@ -31,9 +31,9 @@ BUSY = "Many secrets are being checked at the moment; try again in a few seconds
 def prove(
     service: Service, name: str, secret: str, address: str, ended: threading.Event, proved: object = None
 ) -> Account | None:
-    """Return if somebody with this secret may take the name; the account whose it is, if it is one's.
+    """Return if somebody with this secret may take the name: its account, if it is registered.
 
-    Takes some 50 ms where it is, unless that is `proved` already. Raises CommandError, Disconnect.
+    Takes about 50 ms if it is, unless that account is `proved` already. Raises CommandError, Disconnect.
     """
     if any(look_alike(name, reserved) for reserved in record.RESERVED_NAMES):
         raise CommandError(f"The name {name} is taken: it looks like one of the server's own; send another.")
@@ -56,14 +56,14 @@ def prove(
 
 
 def register(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
-    """`register SECRET`: make the name yours. Again, it changes the secret."""
+    """`register SECRET`: make your name yours. Repeated, it changes the secret."""
     member = member_of(caller)
     account = service.accounts.owner(member.name)
     if account and member.account != account:
         raise CommandError(f"{member.name} is registered already, or looks like a name that is.")
     _check_secret(argument)
     if service.accounts.full():
-        raise CommandError("As many names as the server keeps are registered; ask the host to delete some.")
+        raise CommandError("No more names can be registered here; ask the host to delete some.")
     if not service.registrations.take(network_of(caller.address)):
         raise CommandError(
             f"{service.registrations.most} names were registered from your address within an hour; "
@@ -77,20 +77,20 @@ def register(service: Service, caller: Caller, argument: str) -> Iterator[bytes]
         raise CommandError(f"The name can't be stored on the host's computer: {error.strerror}.") from None
     log.info("%s (%s) registered the name", member.name, member.address)
     sentence = (
-        f"{member.name} is yours from now on: whoever wants it needs your secret, and private messages "
-        "wait for you while you are out."
+        f"{member.name} is yours now: nobody else can take it without your secret, and private messages "
+        "are kept for you while you are away."
     )
     return iter([answer("/register", sentence)])
 
 
 def identify(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
-    """`identify SECRET`: prove that the name that is taken next is yours."""
+    """`identify SECRET`: prove that the name you take next is yours."""
     member_of(caller).secret = argument
-    return iter([answer("/identify", "Now take your name: /nick NAME.")])
+    return iter([answer("/identify", "Now take your name with /nick NAME.")])
 
 
 def unregister(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
-    """`unregister`: give the name back; `unregister NAME` is for admins."""
+    """`unregister`: give up your name; `unregister NAME` is for admins."""
     name = argument or (caller.member.name if caller.member else "")
     account = service.accounts.owner(name)
     if account is None or (argument and account.name != argument):
@@ -103,14 +103,14 @@ def unregister(service: Service, caller: Caller, argument: str) -> Iterator[byte
     except OSError as error:
         raise CommandError(f"That can't be stored on the host's computer: {error.strerror}.") from None
     log.info("%s (%s) unregistered the name %s", caller.name, caller.address, account.name)
-    return iter([answer("/unregister", f"{account.name} is anybody's again.")])
+    return iter([answer("/unregister", f"{account.name} is no longer registered.")])
 
 
 def _check_secret(secret: str) -> None:
     if len(secret) < SECRET_CHARACTERS or len(secret.encode()) > SECRET_BYTES:
         raise CommandError(
-            f"A secret has at least {SECRET_CHARACTERS} characters and at most {SECRET_BYTES} bytes; "
-            "TCP_client.py makes a good one by itself."
+            f"A secret must have at least {SECRET_CHARACTERS} characters and at most {SECRET_BYTES} bytes; "
+            "TCP_client.py can generate a good one."
         )
 
 
@@ -121,11 +121,11 @@ def _is_proved(service: Service, account: Account, secret: str) -> bool:
         raise CommandError(BUSY) from None
 
 
-# --------------------------------------------------------------------------------------- messages that wait
+# ----------------------------------------------------------------------------------------- kept messages
 
 
 def keep(service: Service, caller: Caller, name: str, text: str) -> Account | None:
-    """Keep a private message for the owner of the name; None where it is nobody's. Raises CommandError."""
+    """Keep a private message for the owner of the name; None if it has none. Raises CommandError."""
     account = service.accounts.owner(name)
     if account is None or record.name_key(account.name) != record.name_key(name):
         return None
@@ -134,7 +134,7 @@ def keep(service: Service, caller: Caller, name: str, text: str) -> Account | No
         service.mailbox.keep(account, sent)
     except BoxFull:
         raise CommandError(
-            f"Not kept: as much waits for {account.name} as is kept for anybody; say it when they are here."
+            f"Not kept: the mailbox of {account.name} is full; send it when they are here."
         ) from None
     except (OSError, private.Exposed) as error:
         log.error("a message for %s can't be kept: %s", account.name, error)
@@ -143,17 +143,17 @@ def keep(service: Service, caller: Caller, name: str, text: str) -> Account | No
 
 
 def kept_for(service: Service, member: Member) -> bytes:
-    """What was kept for the member, who has proved to be the owner: drafts that have their time already."""
+    """The messages kept for the member, who has proved ownership: records that are stamped already."""
     account = member.account
     if not isinstance(account, Account):
         return b""
     try:
         kept = service.mailbox.hand_over(account)
     except (OSError, private.Exposed) as error:
-        log.error("what is kept for %s can't be read: %s", member.name, error)
+        log.error("messages for %s can't be read: %s", member.name, error)
         return b""
     member.handed_over = bool(kept.again or kept.new)
-    again = _introduced(service, kept.again, "; you may have had them before.")
+    again = _introduced(service, kept.again, "; you may have seen them before.")
     return again + _introduced(service, kept.new, ".")
 
 
@@ -161,15 +161,15 @@ def _introduced(service: Service, messages: list[Record], how: str) -> bytes:
     if not messages:
         return b""
     what = "1 private message" if len(messages) == 1 else f"{len(messages)} private messages"
-    introduction = answer("/kept", f"Sent to you while you were out: {what}{how}")
+    introduction = answer("/kept", f"Sent to you while you were away: {what}{how}")
     return record.stamp(service.room.now(), introduction) + b"".join(sent.encode() for sent in messages)
 
 
 def received(service: Service, member: Member) -> None:
-    """The member has got what was handed over: it is deleted."""
+    """The member has received what was handed over: delete it."""
     member.handed_over = False
     if isinstance(member.account, Account):
         try:
             service.mailbox.received(member.account)
         except OSError as error:
-            log.error("what was kept for %s can't be deleted: %s", member.name, error)
+            log.error("messages for %s can't be deleted: %s", member.name, error)

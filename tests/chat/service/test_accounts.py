@@ -101,7 +101,7 @@ def test_a_line_without_a_name_is_named_and_the_rest_holds(
     with caplog.at_level(logging.WARNING):
         account = Accounts(path).owner("alice")
     assert account
-    assert caplog.records[0].getMessage().startswith("names.txt, line 1: a registered name is wanted")
+    assert caplog.records[0].getMessage().startswith("names.txt, line 1: expected a registered name")
 
 
 def test_a_file_that_cannot_be_read_is_no_empty_one(path: Path) -> None:

@@ -72,7 +72,7 @@ def test_the_owner_takes_the_name_in_the_room(join: Join, alice: Client) -> None
     bob.until("rename")
     bob.send("/identify wrong one", "/nick alice")
     assert "not the secret" in bob.until("/error").text
-    assert alice.ask("/identify " + SECRET, "/identify").text == "Now take your name: /nick NAME."
+    assert alice.ask("/identify " + SECRET, "/identify").text == "Now take your name with /nick NAME."
     alice.send("/nick alice")
     alice.until("rename", text="alice")
 
@@ -94,7 +94,7 @@ def test_a_changed_secret_holds(server: Server, join: Join, alice: Client) -> No
 
 
 def test_a_name_that_is_given_back_is_anybodys(server: Server, join: Join, alice: Client) -> None:
-    assert alice.ask("/unregister", "/unregister").text == "alice is anybody's again."
+    assert alice.ask("/unregister", "/unregister").text == "alice is no longer registered."
     leave(alice, join("bob"))
     join("alice").ask("/register the next secret", "/register")
 
@@ -171,7 +171,7 @@ def test_messages_wait_for_the_owner_and_are_handed_over_once(join: Join, alice:
     assert (one.text, two.text) == ("kept for alice: one", "kept for alice: two")
     again = join("alice", f"/identify {SECRET}")
     introduction, first, second = handed_over(again)
-    assert introduction.text == "Sent to you while you were out: 2 private messages."
+    assert introduction.text == "Sent to you while you were away: 2 private messages."
     assert [(sent.name, sent.text) for sent in (first, second)] == [("bob", "one"), ("bob", "two")]
     assert abs(int(first.time[20:23]) - int(one.time[20:23])) <= 1000
     assert first.time <= one.time  # its own time, not that of the handing over
@@ -194,7 +194,7 @@ def test_what_was_handed_over_and_not_answered_comes_again_and_is_marked(
         introduction, message = handed_over(again)
         again.close()
     assert introduction.text == (
-        "Sent to you while you were out: 1 private message; you may have had them before."
+        "Sent to you while you were away: 1 private message; you may have seen them before."
     )
     assert message.text == "one"
 
