@@ -51,6 +51,10 @@ from chat.service.service import Service
 # For each handler thread: ten thousand of them must fit into a small machine's address space.
 STACK_BYTES = 512 * 1024
 
+STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM]  # one orderly stop for all of them
+if sys.platform == "win32":
+    STOP_SIGNALS.append(signal.SIGBREAK)  # Ctrl-Break, and the window's closing
+
 log = logging.getLogger("chat.server")
 
 
@@ -183,7 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
     log_to_standard_error(options.log_level.upper())
     threading.stack_size(STACK_BYTES)
     _raise_file_limit()
-    for stop_signal in (signal.SIGINT, signal.SIGTERM):  # one orderly stop for both
+    for stop_signal in STOP_SIGNALS:
         signal.signal(stop_signal, signal.default_int_handler)
     try:
         _serve(options)
@@ -251,8 +255,8 @@ def _serve(options: argparse.Namespace) -> None:
     except KeyboardInterrupt:
         pass
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for stop_signal in STOP_SIGNALS:
+            signal.signal(stop_signal, signal.SIG_IGN)
         server.server_close()
         service.room.stop("The server is stopping; the history is kept.")
         if broadcaster.ident:

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 from chat.room.room import Room
-from tests.faults.server import FaultyServer, disk
 from tests.harness import Client, Server
 from tests.rooms import Peer, opened
+
+if TYPE_CHECKING:
+    from tests.faults.server import FaultyServer
+
+# What drives a terminal, limits or signals of POSIX, or needs the engine, systemd or NumPy.
+NOT_ON_WINDOWS = [
+    "analytics",
+    "chat/front/test_connections.py",
+    "chat/front/test_console.py",
+    "chat/log/test_consumer.py",
+    "chat/log/test_engine.py",
+    "chat/log/test_jetstream.py",
+    "chat/log/test_snapshot.py",
+    "chat/service/test_moderation.py",
+    "client/test_terminal.py",
+    "faults",
+    "fuzz",
+    "measure",
+    "system/test_deploy.py",
+    "system/test_hostile.py",
+    "system/test_install.py",
+    "system/test_pythons.py",
+]
+collect_ignore = NOT_ON_WINDOWS if sys.platform == "win32" else []
 
 settings.register_profile("long", max_examples=20_000)  # half an hour: --hypothesis-profile=long
 
@@ -47,6 +72,8 @@ def join(server: Server) -> Iterator[Callable[..., Client]]:
 @pytest.fixture
 def faulty(tmp_path: Path) -> Iterator[FaultyServer]:
     """A server without a rate whose surroundings can fail."""
+    from tests.faults.server import FaultyServer, disk  # not on Windows
+
     with disk(tmp_path) as folder:
         server = FaultyServer(folder, "--rate", "0", "--max-per-address", "0")
         yield server

@@ -18,11 +18,12 @@ SYSTEMS = ROOT / ".systems"
 MIRROR = "http://deb.debian.org/debian"
 
 # The mounts are seen by the program alone, and end with it.
-_RUN = """
+_RUN = r"""
 root=$1 checkout=$2; shift 2
 mkdir -p "$root/$checkout" && mount -t proc proc "$root/proc" && mount --rbind /dev "$root/dev" &&
 mount --bind /tmp "$root/tmp" && mount --bind "$checkout" "$root/$checkout" &&
-exec chroot "$root" env -i HOME=/root PATH=/usr/bin:/bin LANG=C.UTF-8 PYTHONDONTWRITEBYTECODE=1 "$@"
+exec chroot "$root" env -i -C "$checkout" HOME=/root PATH=/usr/bin:/bin LANG=C.UTF-8 \
+    PYTHONDONTWRITEBYTECODE=1 "$@"
 """
 
 
@@ -52,5 +53,5 @@ def make(name: str, suite: str, *packages: str) -> Path:
 
 
 def inside(folder: Path, *command: str) -> list[str]:
-    """The command that runs another one in the system, in its /. It stays one process: signals reach it."""
+    """The command that runs another one in the system and in the checkout. Signals reach it: no fork."""
     return ["unshare", "--mount", "sh", "-c", _RUN, "sh", str(folder), str(ROOT), *command]

@@ -21,6 +21,11 @@ from chat.record import Record
 ROOT = Path(__file__).parent.parent
 DEADLINE = 30.0  # seconds; no test waits so long unless something is wrong
 
+if sys.platform == "win32":  # there SIGTERM kills, and Ctrl-Break goes to a group of processes
+    STOP, NEW_GROUP = signal.CTRL_BREAK_EVENT, subprocess.CREATE_NEW_PROCESS_GROUP
+else:
+    STOP, NEW_GROUP = signal.SIGTERM, 0
+
 
 class Server:
     """A server process with its own history, on a port that the system chose."""
@@ -32,6 +37,7 @@ class Server:
         port: int = 0,
         preexec: Callable[[], None] | None = None,
         prefix: Sequence[str] = (),
+        python: Sequence[str] = (sys.executable,),
         environment: Mapping[str, str] | None = None,
     ) -> None:
         self.history = history
@@ -39,7 +45,8 @@ class Server:
         self.process = subprocess.Popen(
             [
                 *prefix,
-                *(sys.executable, str(ROOT / "TCP_server.py"), "--host", "127.0.0.1", "--port", str(port)),
+                *python,
+                *(str(ROOT / "TCP_server.py"), "--host", "127.0.0.1", "--port", str(port)),
                 *("--history", str(history), "--no-discovery", *arguments),
             ],
             stdin=subprocess.DEVNULL,
@@ -48,6 +55,7 @@ class Server:
             text=True,
             preexec_fn=preexec,
             env={**os.environ, **(environment or {})},
+            creationflags=NEW_GROUP,
         )
         self.welcome = self._read_welcome()
         found = re.search(r"open on port (\d+)", self.welcome)
@@ -75,7 +83,7 @@ class Server:
 
     def stop(self, stop_signal: int = signal.SIGTERM) -> int:
         """Stop it in order; its exit code."""
-        self.process.send_signal(stop_signal)
+        self.process.send_signal(STOP if stop_signal == signal.SIGTERM else stop_signal)
         return self.wait()
 
     def kill(self) -> None:
@@ -93,7 +101,8 @@ class Server:
     def close(self) -> None:
         """End it whatever its state."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
+            if sys.platform != "win32":
+                self.process.send_signal(signal.SIGCONT)
             self.kill()
         self.log.close()
 

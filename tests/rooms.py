@@ -63,6 +63,7 @@ class Peer:
 
     def __init__(self, room: Room, name: str, offset: int | None = None, token: str = "") -> None:
         here, there = socket.socketpair()
+        here.setblocking(False)  # or on Windows the broadcaster would wait for who does not read
         there.settimeout(DEADLINE)
         self.member = Member(room.presence(name, "10.0.0.1"), here, token)
         self.socket = there

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import pty
 import select
 import signal
 import struct
 import subprocess
 import sys
-import termios
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -22,6 +19,11 @@ import pyte
 from pyte.screens import Char
 
 from tests.harness import DEADLINE, ROOT
+
+if sys.platform != "win32":  # there is `client_command` alone
+    import fcntl
+    import pty
+    import termios
 
 CLIENT = ROOT / "TCP_client.py"
 ENTER, TAB, ESCAPE, UP = "\r", "\t", "\x1b", "\x1b[A"
