@@ -22,6 +22,7 @@ import _thread
 import argparse
 import contextlib
 import errno
+import functools
 import logging
 import os
 import socket
@@ -43,7 +44,7 @@ from chat.log.history import History, HistoryError
 from chat.log.log import LocalLog, Log
 from chat.room import liveness
 from chat.room.room import Room
-from chat.service import lookup
+from chat.service import lookup, shared
 from chat.service.bans import Bans
 from chat.service.policy import Policy
 from chat.service.service import Service
@@ -228,6 +229,7 @@ def _serve(options: argparse.Namespace) -> None:
     except (OSError, private.Exposed) as error:
         chat_log.close()
         raise _CannotStart(_why_not_readable(error)) from None
+    service.room.foreign = functools.partial(shared.take, service)
     try:
         tls = _tls(options, history.path.parent)
         server = ChatServer(

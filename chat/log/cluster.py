@@ -164,6 +164,7 @@ class Cluster:
         leave = entries.leave(who, reason)
         self.roster.apply(leave, self.time)
         del self._homes[who.id]
+        self.tables.get("away", {}).pop(who.id, None)
         if self._sessions.get(who.session) == who.id:
             del self._sessions[who.session]
         return Step(leave.drafts, entry or leave)
@@ -193,11 +194,7 @@ class Cluster:
         return f"history.cleared-{self.time.replace(':', '-')}{more}.txt"
 
     def _change(self, entry: Entry, table: str, key: str, value: str) -> Step:
-        values = self.tables.setdefault(table, {})
-        if value:
-            values[key] = value
-        else:
-            values.pop(key, None)
+        self.tables.setdefault(table, {})[key] = value  # also "": a server that was away has to know
         return Step(entry=entry)
 
     def _take_over(self, life: str, session: str, entry: Entry | None) -> Iterator[Step]:

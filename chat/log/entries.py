@@ -11,7 +11,8 @@ from chat import record
 class Presence:
     """Somebody in the room, as the log knows them. `since` is the time of their join, "" before it.
 
-    `session` is the name by which a TakeOver refers to them; "" if they can't be taken over.
+    `session` is the name by which a TakeOver refers to them; "" if they can't be taken over. `away` is the
+    text of somebody who is.
     """
 
     id: str
@@ -19,6 +20,7 @@ class Presence:
     address: str
     since: str = ""
     session: str = ""
+    away: str | None = None
 
 
 @dataclass(slots=True, eq=False)

@@ -26,7 +26,7 @@ from chat.log.batch import Batch, Operation
 from chat.log.cluster import Cluster, Step
 from chat.log.consumer import Committed
 from chat.log.engine import ENGINE_ERRORS, TROUBLE_SECONDS, Address, Engine
-from chat.log.entries import Append, Clear, Entry, Stop
+from chat.log.entries import Append, Change, Clear, Entry, Stop
 from chat.log.file import HistoryFile
 from chat.log.history import History, HistoryError
 from chat.log.log import Result
@@ -72,6 +72,7 @@ class JetStreamLog:
         self._steps: collections.deque[Step] = collections.deque()  # applied, not yet in the history
         self._spoke = 0.0  # when something was proposed last
         self._failure = ""  # why the history can't be written
+        self._shared: list[Result] = []  # what the tables have when this server joins, for the service
         self._founding = False  # this server's history is what the chat begins with
         self._keeper: threading.Thread | None = None  # looks after the log's length, and ends
         self._look_at = time.monotonic() + LOOK_SECONDS  # when to look again
@@ -145,6 +146,11 @@ class JetStreamLog:
             self._arrived.clear()
             self.settled()
         self._replica.finish()
+        self._shared = [
+            Result(Change(b"", table, key, value), self.history.position, self.cluster.time)
+            for table, values in self.cluster.tables.items()
+            for key, value in values.items()
+        ]
         self._replica.write_note(self.cluster.dump(), wait=True)
         self._engine.every(BEAT_SECONDS / 2, self._signal)
 
@@ -208,7 +214,7 @@ class JetStreamLog:
 
     def settled(self) -> list[Result]:
         """What has been settled since the last call, in the order of the log."""
-        results: list[Result] = []
+        results, self._shared = self._shared, []
         self._unapplied.extend(self._engine.committed())
         while self._write(results) and self._unapplied:
             self._apply(self._unapplied.popleft())

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from chat import record
 from chat.log import entries
-from chat.log.entries import Leave, Presence, TakeOver
+from chat.log.entries import Change, Direct, Entry, Leave, Presence, TakeOver
 from chat.log.file import HistoryFile
 from chat.log.log import NAME_TAKEN, Log, Result
 from chat.room.broadcaster import Broadcaster, Closed, Refused
@@ -29,7 +29,7 @@ class NameTaken(Exception):
 class Member(Listener):
     """Somebody in the room, at this server. The log decides on the name: `presence` is its view of them."""
 
-    __slots__ = ("account", "admin", "away", "correspondent", "handed_over", "muted", "presence", "secret")
+    __slots__ = ("account", "admin", "correspondent", "handed_over", "muted", "presence", "secret")
 
     def __init__(
         self,
@@ -42,7 +42,6 @@ class Member(Listener):
     ) -> None:
         super().__init__(connection, token, tcp=tcp, interrupt=interrupt)
         self.presence = presence
-        self.away: str | None = None
         # Who sent the last private message: their name at the time, and the member, None for the host.
         self.correspondent: tuple[str, Member | None] = ("", None)
         self.admin = False
@@ -95,6 +94,7 @@ class Room:
         self._members: dict[str, Member] = {}  # by the id of their presence
         self._sessions: dict[str, Member] = {}  # by token
         self._servers = log.servers  # as announced to the members
+        self.foreign: Callable[[Entry], None] = lambda entry: None  # acts on what other servers share
         # The broadcaster's operations are available as the room's.
         self.run = self._broadcaster.run
         self.answer = self._broadcaster.answer
@@ -207,6 +207,24 @@ class Room:
         """Start a new history on behalf of the author, who gets a `/error` if that fails. Raises Closed."""
         self._broadcaster.propose(entries.clear(address, name), author)
 
+    def elsewhere(self, name: str) -> Presence | None:
+        """Whoever has this name at another server, in whatever case."""
+        presence = self.log.roster.find(name)
+        with self._lock:
+            return presence if presence and presence.id not in self._members else None
+
+    def send_elsewhere(self, presence: Presence, drafts: bytes) -> None:
+        """Send direct records to somebody at another server. Raises Refused, Closed."""
+        self._broadcaster.commit(Direct(drafts, presence.id))
+
+    def expel(self, presence: Presence, ending: Ending) -> None:
+        """Have somebody leave another server. Raises Closed."""
+        self._broadcaster.propose(entries.leave(presence, ending.reason))
+
+    def change(self, table: str, key: str, value: str) -> None:
+        """Share a value with all servers; "" takes it back. Raises Closed."""
+        self._broadcaster.propose(Change(b"", table, key, value))
+
     # ----- what other servers have proposed; in the broadcaster's thread
 
     def _take_foreign(self, result: Result) -> None:
@@ -217,12 +235,23 @@ class Room:
                 member = self._members.get(entry.presence.id)
             if member:
                 self._broadcaster.release(member, ending_of(entry.reason), result.end)
+        elif isinstance(entry, Change):
+            self.foreign(entry)
+        elif isinstance(entry, Direct) and not result.why_not:
+            self._take_direct(entry)
         if self.log.servers != self._servers:
             self._servers = self.log.servers
             with self._lock:
                 told = [member for member in self._members.values() if member.token and self._servers]
             for member in told:
                 self._broadcaster.queue_direct(member, self._servers_record())
+
+    def _take_direct(self, entry: Direct) -> None:
+        with self._lock:
+            member = self._members.get(entry.recipient)
+        if member:
+            self._broadcaster.queue_direct(member, entry.drafts)
+            self.foreign(entry)
 
     def _servers_record(self) -> bytes:
         """The draft that tells a client where to go if this server is gone; empty if there is no other."""

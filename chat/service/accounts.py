@@ -121,6 +121,17 @@ class Accounts:
         """Free the name. Raises OSError."""
         self._file.remove(lambda other: other.name == account.name)
 
+    def replace(self, name: str, line: str) -> None:
+        """Store this line for the name, or none if it is empty, as another server has it. Raises OSError."""
+        try:
+            account = _parse(line)
+        except ValueError:
+            return
+        if account is None:
+            self._file.remove(lambda other: other.name == name)
+        elif account not in self._file.entries():
+            self._file.add(account.line, lambda other: other.name == name)
+
     def _hash(self, secret: str, salt: bytes, cost: int, block: int, parallel: int) -> bytes:
         if not self._hashing.acquire(timeout=HASH_WAIT_SECONDS):
             raise Busy

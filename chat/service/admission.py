@@ -19,6 +19,7 @@ from chat.service.moderation import refusal
 from chat.service.policy import CommandError, error
 from chat.service.requests import Join
 from chat.service.service import Service
+from chat.service.shared import is_muted
 
 log = logging.getLogger("chat.service.admission")
 
@@ -51,7 +52,7 @@ def admit(
     account = ownership.prove(service, request.name, request.secret, address, threading.Event())
     member = make_member(room.presence(request.name, address, token), token)
     member.account = account
-    member.muted = not service.muted.isdisjoint((record.name_key(request.name), token))
+    member.muted = is_muted(service, request.name, member.presence.session)
     start = room.start(
         request.resume, lambda file: lookup.start_of_last(service, charged, file, request.replay)
     )

@@ -241,6 +241,14 @@ def ban_of(target: str, until: str = "", comment: str = "") -> Ban:
         raise BadTarget(f"{target} is not a name, an address or a network.") from None
 
 
+def ban_of_line(line: str) -> Ban:
+    """The ban on a line of the file. Raises BadTarget, also for a comment."""
+    ban, _ = _parse(line)
+    if ban is None:
+        raise BadTarget("that is no ban.")
+    return ban
+
+
 def _network(target: str) -> Network | None:
     """The network of an address or a network as typed; None if it is neither."""
     if target.lower().startswith("::ffff:") and "." in target:

@@ -24,6 +24,7 @@ from chat.service.counters import Counters
 from chat.service.policy import Caller, CommandError, answer, error
 from chat.service.queries import Unavailable
 from chat.service.service import Service
+from chat.service.shared import is_muted
 from chat.service.statistics import NoStatistics
 
 HISTORY_RECORDS = 20  # the default of /history, and of the replay on joining
@@ -41,10 +42,12 @@ log = logging.getLogger("chat.service.lookup")
 
 def users(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
     """`users`: who is here (R31)."""
-    here = service.room.members()
+    here = service.room.log.roster.all()
+    silent = {member.presence.id for member in service.room.members() if member.muted}
     for other in here:
         away = "" if other.away is None else f" away: {other.away}".removesuffix(": ")
-        muted = " muted" if other.muted and caller.admin else ""
+        is_silent = other.id in silent or is_muted(service, other.name, other.session)
+        muted = " muted" if is_silent and caller.admin else ""
         yield answer("/users", f"{other.name} {other.address} since {other.since}{muted}{away}")
     if not here:
         yield answer("/users", "Nobody is here.")

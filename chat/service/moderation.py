@@ -7,11 +7,13 @@ import time
 from collections.abc import Iterator
 
 from chat import record
+from chat.log.entries import Presence
 from chat.room.ending import BANNED, kicked
 from chat.room.room import Member
 from chat.service.bans import BadTarget, Ban, ban_of
 from chat.service.policy import Caller, CommandError, answer
 from chat.service.service import Service
+from chat.service.shared import mark_muted, share_ban
 
 WHY_BYTES = 1024  # of a reason, which shares a record with names
 
@@ -22,30 +24,37 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 def kick(service: Service, caller: Caller, argument: str) -> None:
     """`kick NAME [WHY]`: disconnect a member. Raises CommandError."""
     name, _, why = argument.partition(" ")
-    member = _somebody_else(service, caller, name)
-    service.notice(f"{caller.name} kicked {member.name}{_because(why)}")
-    service.room.end(member, kicked(caller.name, _because(why)))
+    presence = _somebody_else(service, caller, name)
+    service.notice(f"{caller.name} kicked {presence.name}{_because(why)}")
+    ending = kicked(caller.name, _because(why))
+    if member := service.room.find(presence.name):
+        service.room.end(member, ending)
+    else:
+        service.room.expel(presence, ending)
 
 
 def mute(service: Service, caller: Caller, argument: str) -> None:
     """`mute NAME`: stop a member from speaking, even if they come back under that name."""
-    member = _somebody_else(service, caller, argument)
-    member.muted = True
-    service.muted |= {record.name_key(member.name), member.token} - {""}
-    service.notice(f"{caller.name} muted {member.name}")
+    presence = _somebody_else(service, caller, argument)
+    for key in {record.name_key(presence.name), presence.session} - {""}:
+        mark_muted(service, key, muted=True)
+    if member := service.room.find(presence.name):
+        member.muted = True
+    service.notice(f"{caller.name} muted {presence.name}")
 
 
 def unmute(service: Service, caller: Caller, argument: str) -> None:
     """`unmute NAME`: let a member speak again."""
     key = record.name_key(argument)
-    member = service.room.find(argument)
-    if key not in service.muted and not (member and member.muted):
+    presence, member = service.room.log.roster.find(argument), service.room.find(argument)
+    session = presence.session if presence else ""
+    if service.muted.isdisjoint((key, session)) and not (member and member.muted):
         raise CommandError(f"{argument} is not muted.")
-    service.muted.discard(key)
+    for muted in {key, session} & service.muted:
+        mark_muted(service, muted, muted=False)
     if member:
         member.muted = False
-        service.muted.discard(member.token)
-    service.notice(f"{caller.name} unmuted {member.name if member else argument}")
+    service.notice(f"{caller.name} unmuted {presence.name if presence else argument}")
 
 
 def ban(service: Service, caller: Caller, argument: str) -> None:
@@ -64,6 +73,7 @@ def ban(service: Service, caller: Caller, argument: str) -> None:
         raise CommandError(
             f"The ban can't be written to {service.bans.path.name}: {error.strerror}."
         ) from None
+    share_ban(service, banned)
     service.notice(f"{caller.name} banned {banned.target}{_ends(banned)}{_because(why)}")
     for member in service.room.members():
         if _covers(banned, member):
@@ -81,6 +91,7 @@ def unban(service: Service, caller: Caller, argument: str) -> None:
         ) from None
     if not found:
         raise CommandError(f"{argument} is not banned; {caller.slash}bans lists who is.")
+    share_ban(service, lifted, lifted=True)
     service.notice(f"{caller.name} unbanned {lifted.target}")
 
 
@@ -100,13 +111,13 @@ def refusal(ban: Ban) -> str:
 # -------------------------------------------------------------------------------------------------- parts
 
 
-def _somebody_else(service: Service, caller: Caller, name: str) -> Member:
-    member = service.room.find(name)
-    if member is None:
+def _somebody_else(service: Service, caller: Caller, name: str) -> Presence:
+    presence = service.room.log.roster.find(name)
+    if presence is None:
         raise CommandError(f"Nobody here is called {name}; {caller.slash}users lists who is here.")
-    if member is caller.member:
+    if caller.member and presence is caller.member.presence:
         raise CommandError("That is you; name somebody else.")
-    return member
+    return presence
 
 
 def _until(text: str) -> tuple[str, str]:

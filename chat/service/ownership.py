@@ -19,6 +19,7 @@ from chat.service.budget import network_of
 from chat.service.mailbox import BoxFull
 from chat.service.policy import Caller, CommandError, answer, member_of
 from chat.service.service import Service
+from chat.service.shared import NAMES, share
 
 SECRET_CHARACTERS = 8  # at least, for one that a person makes up
 SECRET_BYTES = 256  # at most
@@ -75,6 +76,7 @@ def register(service: Service, caller: Caller, argument: str) -> Iterator[bytes]
         raise CommandError(BUSY) from None
     except OSError as error:
         raise CommandError(f"The name can't be stored on the host's computer: {error.strerror}.") from None
+    share(service, NAMES, member.account.name, member.account.line)
     log.info("%s (%s) registered the name", member.name, member.address)
     sentence = (
         f"{member.name} is yours now: nobody else can take it without your secret, and private messages "
@@ -102,6 +104,7 @@ def unregister(service: Service, caller: Caller, argument: str) -> Iterator[byte
         service.mailbox.discard(account)
     except OSError as error:
         raise CommandError(f"That can't be stored on the host's computer: {error.strerror}.") from None
+    share(service, NAMES, account.name, "")
     log.info("%s (%s) unregistered the name %s", caller.name, caller.address, account.name)
     return iter([answer("/unregister", f"{account.name} is no longer registered.")])
 

@@ -23,7 +23,7 @@ class Service:
     """The context in which requests are performed. Raises OSError, private.Exposed if its files can't be
     read.
 
-    `muted` are keys of names (record.name_key), and tokens of sessions.
+    `muted` are keys of names (record.name_key), and sessions of presences.
     """
 
     room: Room

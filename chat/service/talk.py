@@ -12,6 +12,7 @@ from chat.service import ownership
 from chat.service.moderation import refusal
 from chat.service.policy import Caller, CommandError, answer, member_of
 from chat.service.service import Service, check_size
+from chat.service.shared import AWAY, share
 
 AWAY_BYTES = 256  # of a text that is shown in a list
 
@@ -72,16 +73,19 @@ def reply(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
 
 def away(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
     """`away [TEXT]`: mark yourself as away."""
-    member_of(caller).away = record.shorten(argument, AWAY_BYTES)
+    presence = member_of(caller).presence
+    presence.away = record.shorten(argument, AWAY_BYTES)
+    share(service, AWAY, presence.id, f"+{presence.away}")
     yield answer("/away", "You are marked as away; /back ends that.")
 
 
 def back(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
     """`back`: no longer be away."""
-    member = member_of(caller)
-    if member.away is None:
+    presence = member_of(caller).presence
+    if presence.away is None:
         raise CommandError("You were not away.")
-    member.away = None
+    presence.away = None
+    share(service, AWAY, presence.id, "")
     yield answer("/back", "Welcome back.")
 
 
@@ -93,8 +97,16 @@ def _send_private(service: Service, caller: Caller, name: str, text: str) -> byt
         name = other.name
     elif service.host and record.name_key(name) == service.host.name:
         name, listener = service.host.name, service.host.listener
+    elsewhere = None if listener else service.room.elsewhere(name)
+    name = elsewhere.name if elsewhere else name
     copy = f"to {name}: {text}"
     check_size(len(copy.encode()))
+    if elsewhere:
+        try:
+            service.room.send_elsewhere(elsewhere, record.draft(caller.address, caller.name, "/msg", text))
+        except Refused as refused:
+            raise CommandError(f"Not sent: {refused}") from None
+        return record.draft(caller.address, caller.name, "/msg", copy)
     if listener is None and (account := ownership.keep(service, caller, name, text)):
         return record.draft(caller.address, caller.name, "/msg", f"kept for {account.name}: {text}")
     if listener is None:

@@ -218,7 +218,7 @@ def test_a_table_is_the_same_everywhere() -> None:
     servers = Servers("a", "b")
     servers.propose("a", Change(b"", "bans", "spam", "alice"), Change(b"", "bans", "eggs", "bob"))
     servers.propose("b", Change(b"", "bans", "spam", ""))
-    assert servers.cluster.tables == {"bans": {"eggs": "bob"}}
+    assert servers.cluster.tables == {"bans": {"spam": "", "eggs": "bob"}}
 
 
 def test_two_clears_at_one_moment_keep_two_files() -> None:
