@@ -38,6 +38,35 @@ NOT_ON_WINDOWS = [
 ]
 collect_ignore = NOT_ON_WINDOWS if sys.platform == "win32" else []
 
+# What `--quick` omits: many processes, real terminals, several servers, pictures.
+SLOW = [
+    "analytics/test_analytics.py",
+    "analytics/test_findings.py",
+    "analytics/test_plots.py",
+    "analytics/test_report.py",
+    "chat/front/test_relay.py",
+    "chat/log/test_engine.py",
+    "chat/log/test_jetstream.py",
+    "chat/service/test_ownership.py",
+    "chat/service/test_statistics.py",
+    "client/test_network.py",
+    "client/test_terminal.py",
+    "faults",
+    "fuzz",
+    "measure",
+    "system",
+    "windows",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow."""
+    folder = Path(__file__).parent
+    for item in items:
+        if any(item.path.is_relative_to(folder / slow) for slow in SLOW):
+            item.add_marker("slow")
+
+
 settings.register_profile("long", max_examples=20_000)  # half an hour: --hypothesis-profile=long
 
 

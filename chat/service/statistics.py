@@ -134,11 +134,14 @@ class Statistics:
 
 def _limit(pid: int) -> None:
     """Whoever chats comes first, and memory is for them. Where the system has such limits."""
-    with contextlib.suppress(ImportError, AttributeError, OSError, ValueError):
-        import resource
+    if sys.platform == "win32":
+        return
+    import resource
 
+    with contextlib.suppress(OSError, ValueError):
         os.setpriority(os.PRIO_PROCESS, pid, NICE)
-        resource.prlimit(pid, resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        if sys.platform == "linux":
+            resource.prlimit(pid, resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
 
 
 def _sentence(numbers: Any) -> str:
