@@ -1,9 +1,9 @@
-"""The codec of a batch: what one server proposes at once, as bytes that every server reads alike.
+"""The codec of batches: what one server proposes at once, as bytes.
 
     batch = head LF drafts
     head  = JSON: [version, life, number, [[kind, argument, ..., bytes of drafts], ...]]
 
-`life` is one run of one server, `number` counts its batches. The drafts of the operations follow one another.
+`life` identifies one run of one server; `number` counts its batches. The operations' drafts are concatenated.
 Everything here is pure.
 """
 
@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from chat.log.entries import Append, Change, Clear, Direct, Entry, Join, Leave, Rename, Stop, TakeOver
 
 VERSION = 1
-BATCH_BYTES = 256 * 1024  # of drafts: what the engine takes fastest, and well below its largest message
-BATCH_OPERATIONS = 4096  # so that a crowd of joins, which have few bytes, stays below it too
+BATCH_BYTES = 256 * 1024  # of drafts: the fastest size for the engine, and well below its largest message
+BATCH_OPERATIONS = 4096  # so that a crowd of joins, which have few bytes, stays below that as well
 
 # The kinds, and their arguments.
 APPEND = "append"  # author's id, "" for a server
@@ -26,20 +26,20 @@ RENAME = "rename"  # id, name
 LEAVE = "leave"  # id, reason
 CLEAR = "clear"  # address, name, "forget" or ""
 DIRECT = "direct"  # id
-CHANGE = "change"  # table, key, value: "" takes the key out
+CHANGE = "change"  # table, key, value: "" removes the key
 TAKE_OVER = "takeover"  # session
-OPEN = "open"  # server, where clients find it
+OPEN = "open"  # the address where clients reach the server
 CLOSE = "close"
 BEAT = "beat"  # the sequence up to which the server has applied the log
 
 
 class LaterVersion(Exception):
-    """A later version of the chat has made the batch, and this one can't know what it comes to."""
+    """The batch is from a later version of the chat, and this one can't interpret it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One thing that the log is to decide on. Its drafts become records where it is carried out."""
+    """One thing for the log to decide on. If it is applied, its drafts become records."""
 
     kind: str
     arguments: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Operations in their order. `life` and `number` make sure that it counts once."""
+    """Operations in order. `life` and `number` make sure that it is applied once."""
 
     life: str
     number: int
@@ -65,7 +65,7 @@ def encode(batch: Batch) -> bytes:
 
 
 def decode(data: bytes) -> Batch:
-    """The batch in the bytes; one of nothing where there is none in them. Raises LaterVersion."""
+    """The batch in these bytes; an empty one if they are not a batch. Raises LaterVersion."""
     here = data.find(b"\n") + 1
     try:
         version, *parts = json.loads(data[:here])
@@ -84,7 +84,7 @@ def decode(data: bytes) -> Batch:
 
 
 def operations(entry: Entry, *, forget: bool = False) -> list[Operation]:
-    """What the entry is as operations: one, save for more drafts than a batch holds."""
+    """The entry as operations: one, unless it has more drafts than a batch can hold."""
     if isinstance(entry, Stop):
         return [Operation(CLOSE)]
     if isinstance(entry, Append):
@@ -122,7 +122,7 @@ def _parts(drafts: bytes) -> Iterator[bytes]:
 
 
 def runs(items: Iterable[tuple[Operation, Entry | None]]) -> Iterator[list[tuple[Operation, Entry | None]]]:
-    """The operations, with the entries whose end they are, in runs that each fit into a batch."""
+    """The operations, each with the entry that it completes, in runs that fit into a batch."""
     run: list[tuple[Operation, Entry | None]] = []
     size = 0
     for operation, entry in items:

@@ -1,10 +1,10 @@
-"""The cluster: what the log says of servers and people, as a function of the log alone.
+"""The cluster: the state of servers and members, as a function of the log alone.
 
-Every server applies the same batches in the same order, and comes to the same state and the same records. So
-nothing here may depend on a clock, a setting or a file of this machine.
+Every server applies the same batches in the same order, so that all arrive at the same state and the same
+records. Nothing here may depend on a clock, a setting or a file of this machine.
 
-A server lives from its `open` to its `close`, or until the log has gone on for LEASE without a word of it.
-Then its people leave, and what it proposed under that life and comes later is not applied.
+A server lives from its `open` to its `close`, or until nothing has come from it for LEASE in the log's time.
+Then its members leave, and whatever it proposed in that life and comes later is not applied.
 """
 
 from __future__ import annotations
@@ -21,34 +21,32 @@ from chat.log.entries import Append, Change, Clear, Direct, Entry, Join, Presenc
 from chat.log.log import NAME_TAKEN
 from chat.log.roster import Roster
 
-LEASE = 10_000  # milliseconds of the log without a word of a server, after which it is gone
-# Of a gap in the log no more counts: while the engine has no quorum nobody can give a sign of life.
+LEASE = 10_000  # milliseconds of the log's time without a batch from a server, after which it is gone
+# No more of a gap in the log counts: without a quorum no server can give a sign of life.
 GAP = 3_000
-CLAIMS = 10_000  # sessions on their way from one server to another that are remembered; more is an attack
-ENDED = 1_000  # lives that are remembered as over, for an `open` that the engine delivers late
+CLAIMS = 10_000  # remembered sessions on their way from one server to another; more is an attack
+ENDED = 1_000  # lives remembered as over, in case the engine delivers an `open` late
 
-CUT_OFF = (
-    "Not stored and not sent: this server was cut off from the others. Connect again, and send it again."
-)
+CUT_OFF = "Not stored and not sent: this server was cut off from the others. Reconnect and send it again."
 GONE = "Not stored and not sent: you are no longer here."
 NOT_HERE = "They have just left; /users lists who is here."
-ELSEWHERE = "Your session has gone on at another server."
+ELSEWHERE = "Your session has moved to another server."
 
 
 @dataclass(slots=True)
 class Life:
-    """A server while it is there. `address` is where clients find it, and what it is called."""
+    """One run of a server. `address` is where clients reach it, and serves as its name."""
 
     id: str
     address: str
     number: int = 0  # of its last batch
-    silence: int = 0  # milliseconds of the log without a word of it
-    applied: int = 0  # the sequence that it had applied by its last beat
+    silence: int = 0  # milliseconds of the log's time since its last batch
+    applied: int = 0  # the sequence it had applied by its last beat
 
 
 @dataclass(slots=True)
 class Step:
-    """What becomes of an operation: drafts to be written, and an entry to be told of, committed or not."""
+    """The outcome of an operation: drafts to write, and an entry to report, committed or not."""
 
     drafts: bytes = b""
     entry: Entry | None = None
@@ -58,14 +56,14 @@ class Step:
 
 @dataclass(slots=True)
 class Cleared:
-    """The history starts anew with these drafts; the old file is kept under the name, or deleted if ""."""
+    """A new history starts with these drafts; the old file is kept under this name, deleted if ""."""
 
     drafts: bytes
     kept: str
 
 
 class Cluster:
-    """The state. One thread applies; any thread reads the roster, and `servers`."""
+    """The state. One thread applies; any thread may read the roster and `servers`."""
 
     def __init__(self, roster: Roster) -> None:
         self.roster = roster
@@ -75,18 +73,18 @@ class Cluster:
         self.tables: dict[str, dict[str, str]] = {}
         self.lives: dict[str, Life] = {}
         self._ended: dict[str, None] = {}  # ids of lives that are over, oldest first
-        self._homes: dict[str, str] = {}  # the life that somebody is at, by their id
-        self._sessions: dict[str, str] = {}  # who has a session, by their id
-        self._claims: dict[str, str] = {}  # the life to which a session is on its way
+        self._homes: dict[str, str] = {}  # the life that a member is at, by their id
+        self._sessions: dict[str, str] = {}  # the id of the member that has a session
+        self._claims: dict[str, str] = {}  # the life that a session is moving to
         self._clock = 0  # the log's time for the last batch, in milliseconds
-        self._cleared = ("", 0)  # the time of the last clear, and how many there were at that time
+        self._cleared = ("", 0)  # the time of the last clear, and the number of clears at that time
 
     def servers(self) -> list[Life]:
-        """Those that are there, in the order of coming."""
+        """The live servers, in the order of opening."""
         return list(self.lives.values())
 
     def home(self, presence: Presence) -> Life | None:
-        """The server that somebody is at."""
+        """The server that a member is at."""
         return self.lives.get(self._homes.get(presence.id, ""))
 
     # ----- applying
@@ -94,9 +92,9 @@ class Cluster:
     def apply(
         self, sequence: int, time: int, batch: Batch, own: Sequence[Entry | None] = ()
     ) -> Iterator[Step]:
-        """Take in the batch that has this place in the log and this time (milliseconds since 1970).
+        """Apply the batch with this sequence and time in the log (milliseconds since 1970).
 
-        `own` are the entries of the operations, where this server has proposed them. To be run to its end.
+        `own` are the entries of its operations, if this server proposed it. Must be iterated to the end.
         """
         self.sequence = sequence
         self.time = max(self.time, record.format_time(time / 1000))
@@ -160,7 +158,7 @@ class Cluster:
         return Step(entry.drafts, entry)
 
     def _leave(self, who: Presence, reason: str, entry: Entry | None = None) -> Step:
-        """The record has the name that they have by now, whoever proposed it."""
+        """The record has the member's current name, whoever proposed it."""
         leave = entries.leave(who, reason)
         self.roster.apply(leave, self.time)
         del self._homes[who.id]
@@ -198,7 +196,7 @@ class Cluster:
         return Step(entry=entry)
 
     def _take_over(self, life: str, session: str, entry: Entry | None) -> Iterator[Step]:
-        """The session goes to this life: a join with it that another server has under way comes too late."""
+        """The session moves to this life: a pending join with it at another server will be refused."""
         if who := self.roster.get(self._sessions.get(session, "")):
             yield self._leave(who, record.LEFT_RECONNECTING)
         self._claims.pop(session, None)
@@ -209,13 +207,13 @@ class Cluster:
     # ----- servers
 
     def _pass_time(self, speaker: str, time: int) -> Iterator[Step]:
-        """Everybody but who speaks has been silent for as long as the log says."""
+        """Every server but the speaker has been silent for this long, by the log's time."""
         passed = min(max(0, time - self._clock), GAP)
         self._clock = time
         for life in self.servers():
             life.silence = 0 if life.id == speaker else life.silence + passed
             if life.silence >= LEASE:
-                yield from self._end(life, record.LEFT_LOST, f"The server {life.address} is lost.")
+                yield from self._end(life, record.LEFT_LOST, f"The server {life.address} was lost.")
 
     def _open(self, batch: Batch) -> Iterator[Step]:
         address = batch.operations[0].arguments[0]
@@ -223,10 +221,10 @@ class Cluster:
             return
         for life in self.servers():
             if life.address == address:
-                yield from self._end(life, record.LEFT_LOST, f"The server {address} has started again.")
+                yield from self._end(life, record.LEFT_LOST, f"The server {address} has restarted.")
         if self.lives:
-            yield Step(_notice(f"The server {address} is here."), Append(b""))
-        else:  # nobody is here, whoever had not left
+            yield Step(_notice(f"The server {address} has joined."), Append(b""))
+        else:  # whoever had not left is gone
             yield Step(record.draft(record.NOBODY, "server", "start", address), Append(b""))
         self.lives[batch.life] = Life(batch.life, address, batch.number - 1)
 
@@ -237,7 +235,7 @@ class Cluster:
             yield Step(record.draft(record.NOBODY, "server", "stop"), Append(b""))
 
     def _end(self, life: Life, reason: str, notice: str) -> Iterator[Step]:
-        """The server is gone, and with it everybody who is at it."""
+        """The server is gone, and with it its members."""
         del self.lives[life.id]
         self._ended[life.id] = None
         _keep_newest(self._ended, ENDED)
@@ -265,7 +263,7 @@ class Cluster:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from a state that was dumped. Only where nothing was applied yet. Raises KeyError, ..."""
+        """Restore a dumped state, before anything is applied. Raises KeyError, ..."""
         self.time, self.sequence = state["time"], state["sequence"]
         self.generation, self.tables = state["generation"], state["tables"]
         self.lives = {life["id"]: Life(**life) for life in state["lives"]}

@@ -1,7 +1,7 @@
-"""Following a stream: its messages from a place on, in order and without a gap.
+"""Following a stream: its messages from a sequence on, in order and without gaps.
 
-A consumer that the engine keeps in memory counts what it delivers. Where a count is missing, or no heartbeat
-comes, following ends, and whoever follows does so again from where it is.
+A consumer that the engine keeps in memory counts its deliveries. If a number is missing or the heartbeat
+stops, following ends, and is to be started again from there.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from nats.aio.msg import Msg
 from nats.js import JetStreamContext
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy, Header
 
-HEARTBEAT_SECONDS = 1.0  # of the consumer; three missed ones, and it is made anew
-CONSUMER_SECONDS = 30.0  # after which the engine forgets a consumer that nobody listens to
-CONTROL = "100"  # the status of a heartbeat, and of a question whether more may come
+HEARTBEAT_SECONDS = 1.0  # of the consumer, which is recreated after three missed ones
+CONSUMER_SECONDS = 30.0  # after which the engine deletes a consumer that nobody listens to
+CONTROL = "100"  # the status of heartbeats and of flow control requests
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A message of the stream: its place in the order, and the stream's time for it in milliseconds."""
+    """A message of the stream: its sequence, and the stream's time for it in milliseconds."""
 
     sequence: int
     time: int
@@ -34,7 +34,7 @@ class Committed:
 async def consume(
     client: Client, jetstream: JetStreamContext, stream: str, sequence: int
 ) -> AsyncIterator[Committed]:
-    """The stream's messages from a sequence on. Ends, or raises, where one may have been missed.
+    """The stream's messages from this sequence on. Ends, or raises, if one may have been missed.
 
     Raises nats.errors.Error, TimeoutError, OSError.
     """
@@ -80,7 +80,7 @@ async def consume(
 
 
 def parsed(message: Msg) -> tuple[Committed, int]:
-    """The message, and how many the consumer had delivered with it.
+    """The message, and the number of the consumer's deliveries up to it.
 
     Its reply subject: $JS.ACK.[domain.account.]stream.consumer.deliveries.sequence.number.time.pending[.…]
     """

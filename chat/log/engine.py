@@ -1,9 +1,9 @@
 """The engine: the chat's stream in NATS JetStream, published to and followed from a thread of its own.
 
-    publish(id, data)  -->  [one in flight, tried again until it is stored]  -->  stream
-    committed()        <--  [in its order, without a gap, from a sequence on] <--  stream
+    publish(id, data)  -->  [one in flight, retried until it is stored]  -->  stream
+    committed()        <--  [in order, without gaps, from a sequence on] <--  stream
 
-What the messages mean is not known here.
+This module doesn't know what the messages mean.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ from nats.js.api import DiscardPolicy, Header, StreamInfo
 
 from chat.log.consumer import Committed, consume
 
-REPLICAS = 3  # survive the loss of one node; five would survive two and make each line slower
+REPLICAS = 3  # survive the loss of one node; five would survive two, but slow down every line
 CONNECT_SECONDS = 2
-PUBLISH_SECONDS = 2.0  # for an acknowledgement, before it is tried again
-RETRY_SECONDS = 0.1  # between two tries while the engine has no leader
-PING_SECONDS = 1  # a node that answers two pings no more is left: it may be frozen
-ANSWER_SECONDS = 5.0  # for anything else that is asked of the engine
-UNAPPLIED_BYTES = 4 * 1024 * 1024  # committed and not taken yet; beyond it the engine holds the rest back
-TROUBLE_SECONDS = 3.0  # without an acknowledgement, until people are told that their lines wait
+PUBLISH_SECONDS = 2.0  # for an acknowledgement, before a retry
+RETRY_SECONDS = 0.1  # between two attempts while the engine has no leader
+PING_SECONDS = 1  # after two unanswered pings a node is abandoned: it may be frozen
+ANSWER_SECONDS = 5.0  # for any other request to the engine
+UNAPPLIED_BYTES = 4 * 1024 * 1024  # committed and not fetched yet; beyond it the engine holds back the rest
+TROUBLE_SECONDS = 3.0  # without an acknowledgement, before people are told that their lines wait
 
 ENGINE_ERRORS = (nats.errors.Error, OSError, TimeoutError, asyncio.TimeoutError)
 
@@ -50,7 +50,7 @@ class EngineError(Exception):
 
 @dataclass(frozen=True)
 class Address:
-    """Where the engine is, who one is there, and which chat it is about."""
+    """Where the engine is, the credentials for it, and the name of the chat."""
 
     servers: tuple[str, ...]
     chat: str = "chat"
@@ -63,7 +63,7 @@ class Address:
 
     @property
     def subject(self) -> str:
-        """What is published to it."""
+        """The subject of its messages."""
         return f"chat.{self.chat}.log"
 
 
@@ -79,10 +79,10 @@ class _Flight:
 
 
 class Engine:
-    """A connection to the engine, and the thread that holds it. Raises EngineError.
+    """A connection to the engine, and its thread. Raises EngineError.
 
-    The thread runs one asyncio loop and ends with `close`. `wake` is called in it when something was
-    committed; everything public here is for other threads, but `store`'s coroutines, for `run`.
+    The thread runs an asyncio loop and ends with `close`. It calls `wake` when something was committed. All
+    public methods are for other threads.
     """
 
     def __init__(self, address: Address, wake: Callable[[], None] = lambda: None) -> None:
@@ -95,36 +95,36 @@ class Engine:
         self._thread = threading.Thread(target=self._loop.run_forever, name="engine", daemon=True)
         self._thread.start()
 
-        # The loop's own.
+        # Used by the loop alone.
         self._client = Client()
         self._jetstream: JetStreamContext
         self._error = ""  # the last one of the connection
         self._tasks: set[asyncio.Task[None]] = set()
         self._outbox: asyncio.Queue[_Flight] = asyncio.Queue()
         self._flight: _Flight | None = None
-        self._room = asyncio.Event()  # there is room for more that is committed
+        self._room = asyncio.Event()  # there is room for more committed messages
         self._room.set()
 
     # ----- for other threads
 
     def open(self) -> StreamInfo:
-        """Connect, and have the stream. Tries until the engine answers; what is wrong for good is raised."""
+        """Connect, and open or create the stream. Retries until it answers; permanent errors raise."""
         return self.run(self._open(), None)
 
     def follow(self, sequence: int) -> None:
-        """Let `committed` give what is in the stream from this sequence on."""
+        """Start following the stream, from this sequence on."""
         self._start(self._follow(sequence))
         self._start(self._publish_all())
 
     def publish(self, message_id: str, data: bytes, *, first: bool = False) -> None:
-        """Have the message stored, once. `first`: only where the stream has none yet, else never."""
+        """Have the message stored once. `first`: only if the stream is still empty."""
         headers = {Header.MSG_ID.value: message_id, Header.EXPECTED_STREAM.value: self.address.stream}
         if first:
             headers[Header.EXPECTED_LAST_SEQUENCE.value] = "0"
         self._loop.call_soon_threadsafe(self._outbox.put_nowait, _Flight(message_id, data, headers))
 
     def committed(self) -> list[Committed]:
-        """What was committed since the last call, in its order."""
+        """The messages committed since the last call, in order."""
         with self._lock:
             taken = list(self._committed)
             self._committed.clear()
@@ -134,7 +134,7 @@ class Engine:
         return taken
 
     def every(self, seconds: float, call: Callable[[], None]) -> None:
-        """Call this again and again, in the loop's thread."""
+        """Call this repeatedly, in the loop's thread."""
 
         async def tick() -> None:
             while True:
@@ -145,13 +145,13 @@ class Engine:
 
     @property
     def waits_since(self) -> float:
-        """The time (monotonic) since which a message waits to be stored; infinity where none does."""
+        """The time.monotonic() since which a message has been waiting to be stored; infinity if none is."""
         flight = self._flight
         return flight.since if flight else float("inf")
 
     @property
     def idle(self) -> bool:
-        """Whether everything that was published is stored."""
+        """Whether everything published is stored."""
         return self._flight is None and self._outbox.empty()
 
     @property
@@ -160,14 +160,14 @@ class Engine:
         return bool(self._client.is_connected)
 
     def info(self) -> StreamInfo | None:
-        """What the engine says of the stream: its leader, who follows; None where nobody answers."""
+        """The engine's information about the stream; None if there is no answer."""
         try:
             return self.run(self._jetstream.stream_info(self.address.stream))
         except ENGINE_ERRORS:
             return None
 
     def purge(self, sequence: int) -> None:
-        """Let the engine forget what is before this sequence."""
+        """Delete what is before this sequence."""
         self.run(self._jetstream.purge_stream(self.address.stream, seq=sequence))
 
     def run(self, work: Coroutine[Any, Any, T], timeout: float | None = ANSWER_SECONDS) -> T:
@@ -181,11 +181,11 @@ class Engine:
 
     @property
     def jetstream(self) -> JetStreamContext:
-        """For coroutines that `run` gets."""
+        """For coroutines passed to `run`."""
         return self._jetstream
 
     def close(self) -> None:
-        """End the connection and the thread. What is in flight may or may not get there."""
+        """End the connection and the thread. What is in flight may or may not be stored."""
         if self._loop.is_closed():
             return
         with contextlib.suppress(*ENGINE_ERRORS):
@@ -253,12 +253,12 @@ class Engine:
             connecting.cancel()
 
     async def _note_error(self, error: Exception) -> None:
-        """What the client meets while it connects; people see the sentences of this module instead."""
+        """Errors of the client while it connects; people see the sentences of this module instead."""
         self._error = _why(error)
         log.debug("nats: %s", self._error)
 
     async def _have_stream(self) -> StreamInfo:
-        """The stream, made where there is none, with as many replicas as the engine can give."""
+        """The stream, created if there is none, with as many replicas as the engine has nodes for."""
         replicas = min(REPLICAS, self._nodes())
         try:
             info = await self._jetstream.stream_info(self.address.stream)
@@ -275,7 +275,7 @@ class Engine:
         return info
 
     def _nodes(self) -> int:
-        """How many the engine has, as the node tells that one is connected to."""
+        """The number of the engine's nodes, as known to the node we are connected to."""
         known = {server.uri.netloc.rpartition("@")[2] for server in self._client._server_pool}
         return len(known) if self._client._server_info.get("cluster") else 1
 
@@ -321,8 +321,8 @@ class Engine:
                     return
             except nats.js.errors.APIError as error:
                 if Header.EXPECTED_LAST_SEQUENCE.value in flight.headers and error.err_code == 10071:
-                    return  # it was not to be stored
-                log.warning("the engine does not store what is said: %s; trying again", _why(error))
+                    return  # it must not be stored
+                log.warning("the engine doesn't store messages: %s; trying again", _why(error))
                 await asyncio.sleep(RETRY_SECONDS * 5)
             except ENGINE_ERRORS:
                 await asyncio.sleep(RETRY_SECONDS)
@@ -334,18 +334,18 @@ class Engine:
     # ----- following
 
     async def _follow(self, sequence: int) -> None:
-        """Take what the stream has, in order; make the consumer anew where anything is missed."""
+        """Take the stream's messages in order; recreate the consumer if any is missed."""
         while True:
             try:
                 async for message in consume(self._client, self._jetstream, self.address.stream, sequence):
                     await self._take(message)
                     sequence = message.sequence + 1
             except ENGINE_ERRORS as error:
-                log.debug("the consumer is made anew: %s", _why(error))
+                log.debug("the consumer is recreated: %s", _why(error))
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _take(self, message: Committed) -> None:
-        """Hand it over; wait while too much is not taken."""
+        """Add it to what is committed; wait while too much has not been fetched."""
         if self._flight and self._flight.message_id == message.message_id:
             self._flight.stored.set()
         await self._room.wait()
@@ -358,7 +358,7 @@ class Engine:
 
 
 def _credentials(path: Path | None) -> dict[str, Any]:
-    """What `connect` is to be given so that the engine knows this server. Raises EngineError."""
+    """The arguments for `connect` with which this server authenticates. Raises EngineError."""
     if path is None:
         return {}
     try:

@@ -1,10 +1,10 @@
-"""The log of several servers: one stream in NATS JetStream, that each of them applies in its order.
+"""The log of several servers: a stream in NATS JetStream, which each of them applies in order.
 
     propose(entries) --> batches --> engine (one in flight) --> stream
     settled()        <-- results <-- cluster, replica        <-- stream        on every server alike
 
-What is proposed is settled when it comes back from the stream, whatever happened in between: an entry's fate
-is what the log says. A batch counts once, for the cluster knows the number of each server's last one.
+A proposal is settled when it comes back from the stream, whatever happened in between: the log decides an
+entry's fate. A batch is applied once, because the cluster knows the number of each server's last one.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from chat.log.replica import Replica
 from chat.log.roster import Roster
 from chat.log.snapshot import Snapshot, Snapshots
 
-LOOK_SECONDS = 30.0  # between two looks whether a snapshot is due
-BEAT_SECONDS = 2.0  # a server that has nothing to say gives a sign of life so often: five times in a lease
-NO_ENGINE = "The servers of this chat can't agree at the moment: what you send waits, and is not lost."
-CAN_NOT_WRITE = "This server can't write its history ({}): what you send waits, and is not lost."
+LOOK_SECONDS = 30.0  # between two checks whether a snapshot is due
+BEAT_SECONDS = 2.0  # between signs of life of an idle server: five in a lease
+NO_ENGINE = "The servers of this chat can't agree at the moment: your messages wait, and will not be lost."
+CAN_NOT_WRITE = "This server can't write its history ({}): your messages wait, and will not be lost."
 
 log = logging.getLogger("chat.log.jetstream")
 
@@ -52,7 +52,7 @@ class _Flight:
 
 
 class JetStreamLog:
-    """The log of a server among others. Once it is made, it has applied all that there was.
+    """The log of one server among several. The constructor applies the whole log so far.
 
     One thread proposes and settles. Raises HistoryError, EngineError.
     """
@@ -64,17 +64,17 @@ class JetStreamLog:
         self._forget = forget
         self._wake: Callable[[], None] = lambda: None
         self._arrived = threading.Event()
-        self._server = ""  # where clients find it, once it is open
+        self._server = ""  # where clients reach it, once it is open
         self._life = ""
         self._number = 0  # of the last batch
         self._flights: collections.deque[_Flight] = collections.deque()
         self._unapplied: collections.deque[Committed] = collections.deque()
         self._steps: collections.deque[Step] = collections.deque()  # applied, not yet in the history
-        self._spoke = 0.0  # when something was proposed last
-        self._failure = ""  # why the history can't be written
+        self._spoke = 0.0  # when the last proposal was made
+        self._failure = ""  # why the history can't be written, while it can't
         self._shared: list[Result] = []  # what the tables have when this server joins, for the service
-        self._founding = False  # this server's history is what the chat begins with
-        self._keeper: threading.Thread | None = None  # looks after the log's length, and ends
+        self._founding = False  # the chat begins with this server's history
+        self._keeper: threading.Thread | None = None  # runs one task that keeps the log short, and ends
         self._look_at = time.monotonic() + LOOK_SECONDS  # when to look again
         self._snapshot_due = False
         self._engine = Engine(address, self._signal)
@@ -92,7 +92,7 @@ class JetStreamLog:
     # ----- beginning
 
     def _begin(self, info: StreamInfo) -> None:
-        """Have a state and a history from which the log goes on. Raises HistoryError."""
+        """Get to a state and a history from which the log continues. Raises HistoryError."""
         state = self._replica.read_note()
         if state:
             self.cluster.load(state)
@@ -107,7 +107,7 @@ class JetStreamLog:
             self._replica.require_empty()
 
     def _restore(self) -> bool:
-        """Begin from a snapshot. Whether there was one. Raises HistoryError."""
+        """Begin from a snapshot; whether there was one. Raises HistoryError."""
         found = self._snapshots.latest()
         if found is None:
             return False
@@ -124,7 +124,7 @@ class JetStreamLog:
         return True
 
     def _found(self) -> None:
-        """Begin the chat, with the history that this server has, where it has one."""
+        """Begin the chat, with this server's history if it has one."""
         if self.history.file.end:
             self._founding = True
             self._replica.adopt()
@@ -138,7 +138,7 @@ class JetStreamLog:
     # ----- being one of the servers
 
     def open(self, server: str) -> None:
-        """Be one of the chat's servers, which clients find at this address. Raises HistoryError."""
+        """Become one of the chat's servers, which clients reach at this address. Raises HistoryError."""
         self._server = server
         self._begin_life()
         while not self.ready:
@@ -169,13 +169,15 @@ class JetStreamLog:
         self._propose([(Operation(codec.OPEN, (self._server,)), None)], first=self._founding)
 
     def _stay_alive(self) -> None:
-        """Give a sign of life; begin a new life where the log has ended this one."""
+        """Give a sign of life, or begin a new life if the log has ended this one."""
         if self._is_alive:
             quiet = time.monotonic() - self._spoke > BEAT_SECONDS
-            if quiet and self._engine.idle:  # what is stored and not seen yet is no reason to be silent
+            if (
+                quiet and self._engine.idle
+            ):  # it may be stored and not seen yet, which is no reason to be silent
                 self._propose([(Operation(codec.BEAT, (str(self.cluster.sequence),)), None)])
         elif not self._flights:
-            log.warning("this server was cut off, and the others went on without it; it comes back")
+            log.warning("this server was cut off, and the others continued without it; it is coming back")
             self._begin_life()
 
     @property
@@ -185,35 +187,35 @@ class JetStreamLog:
     # ----- the log
 
     def on_settled(self, wake: Callable[[], None]) -> None:
-        """Have this called, in whatever thread, when there may be something to settle."""
+        """Have `wake` called, in whatever thread, when there may be something to settle."""
         self._wake = wake
 
     @property
     def ready(self) -> bool:
-        """Whether it takes a proposal now: nothing is in flight, and the log knows this server."""
+        """Whether it accepts a proposal now: nothing is in flight, and the log knows this server."""
         return not self._flights and self._is_alive
 
     @property
     def trouble(self) -> str:
-        """What to tell those whose lines wait; "" where they wait for nothing unusual."""
+        """Why proposals wait unusually long, a sentence; "" if they don't."""
         if self._failure:
             return CAN_NOT_WRITE.format(self._failure)
         return NO_ENGINE if time.monotonic() - self._engine.waits_since > TROUBLE_SECONDS else ""
 
     @property
     def servers(self) -> tuple[str, ...]:
-        """Where clients find the servers, this one first."""
+        """Where clients reach the servers, this one first."""
         others = [life.address for life in self.cluster.servers() if life.id != self._life]
         return (self._server, *others) if self._server else ()
 
     def propose(self, entries: Sequence[Entry]) -> None:
-        """Hand over entries, to be committed in this order. Requires `ready`."""
+        """Propose entries, to be committed in this order. Requires `ready`."""
         if any(isinstance(entry, Stop) for entry in entries):
             self._server = ""
         self._propose([item for entry in entries for item in self._operations(entry)])
 
     def settled(self) -> list[Result]:
-        """What has been settled since the last call, in the order of the log."""
+        """The results since the last call, in the order of the log."""
         results, self._shared = self._shared, []
         self._unapplied.extend(self._engine.committed())
         while self._write(results) and self._unapplied:
@@ -225,7 +227,7 @@ class JetStreamLog:
         return results
 
     def now(self) -> str:
-        """The time that a record committed now would get, as far as this machine's clock knows."""
+        """The time that a record committed now would get, by this machine's clock."""
         return max(record.format_time(time.time()), self.cluster.time)
 
     # ----- proposing
@@ -246,7 +248,7 @@ class JetStreamLog:
     # ----- applying
 
     def _apply(self, committed: Committed) -> None:
-        """Take in a batch. What it comes to is in `_steps`, to be written. Raises HistoryError."""
+        """Apply a batch, which leaves steps to be written in `_steps`. Raises HistoryError."""
         try:
             batch = codec.decode(committed.data)
         except codec.LaterVersion:
@@ -262,13 +264,13 @@ class JetStreamLog:
         elif self._founding and committed.sequence == 1:
             raise HistoryError(
                 f"the chat was begun by another server, without {self.history.path}. "
-                "Move that file away, and this server gets the chat's own."
+                "Move that file away, and this server will fetch the chat's own."
             )
         self._founding = False
         self._steps.extend(self.cluster.apply(committed.sequence, committed.time, batch, own))
 
     def _write(self, results: list[Result]) -> bool:
-        """Write what was applied, and add what becomes of each entry. False where that can't be done now."""
+        """Write what was applied, and add the result of each entry. False if that is impossible now."""
         try:
             while self._steps:
                 if self._steps[0].clear:
@@ -301,7 +303,7 @@ class JetStreamLog:
                 results.append(self._result(step, end))
             else:
                 appended = appended or bool(step.drafts)
-        if appended:  # what others said needs no results of its own
+        if appended:  # what others said needs no separate results
             results.append(Result(Append(b""), (self.history.file.number, end), self.cluster.time))
 
     def _result(self, step: Step, end: int) -> Result:
@@ -310,7 +312,7 @@ class JetStreamLog:
         return Result(entry, (self.history.file.number, end), time, step.why_not)
 
     def _report(self, failure: str) -> None:
-        """Tell the host when writing starts to fail and when it works again, not each time between."""
+        """Tell the host when writing begins to fail and when it works again, not every time in between."""
         if failure != self._failure:
             log.error("history: %s", failure or "writing works again.")
             self._failure = failure
@@ -318,7 +320,7 @@ class JetStreamLog:
     # ----- keeping the log short
 
     def _keep(self) -> None:
-        """Write a note, and see to a snapshot where this server is the oldest, if it is time for that."""
+        """Write a note if it is due, and a snapshot if it is due and this server is the oldest."""
         if self._replica.note_is_due:
             self._replica.write_note(self.cluster.dump())
         if self._keeper and self._keeper.is_alive():
@@ -342,24 +344,24 @@ class JetStreamLog:
         self._snapshot_due = self._snapshots.due()
 
     def _take_snapshot(self, snapshot: Snapshot, file: HistoryFile) -> None:
-        """Store it, and let the log forget what every server has applied."""
+        """Store a snapshot, and purge what every server has applied from the log."""
         applied = [life.applied for life in self.cluster.servers() if life.id != self._life]
         try:
             self._snapshots.take(snapshot, file)
             self._engine.purge(min([snapshot.sequence, *applied]) + 1)
         except ENGINE_ERRORS as error:
-            log.warning("no snapshot of the chat could be stored (%s); trying again later", error)
+            log.warning("the snapshot of the chat can't be stored (%s); trying again later", error)
 
     # ----- parts
 
     def _signal(self) -> None:
         """Something was committed, or time has passed. In the engine's thread."""
         self._arrived.set()
-        with contextlib.suppress(OSError):  # it has enough wakes to read, or is closed
+        with contextlib.suppress(OSError):  # it is about to wake already, or closed
             self._wake()
 
     def _catch_up(self, sequence: int) -> None:
-        """Apply the log up to this sequence: nobody is listening yet. Raises HistoryError."""
+        """Apply the log up to this sequence, before anybody listens. Raises HistoryError."""
         while self.cluster.sequence < sequence:
             self._arrived.wait()
             self._arrived.clear()

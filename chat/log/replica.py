@@ -1,11 +1,11 @@
-"""The replica: this server's history as a copy of what the log comes to, and a note of how far it goes.
+"""The replica: this server's history as a copy of what the log yields, and a note of how far it goes.
 
-The note (history.applied.json, beside the history) is written now and then, never in step with the history.
-After a crash the history is therefore ahead of it. Then the log is applied again from the note on, and what
-the history has already is compared and not written again. So nothing is lost, nothing is there twice, and a
-history that this log did not make is noticed.
+The note (history.applied.json, beside the history) is written now and then, not with every append. So after a
+crash the history is ahead of it. Then the log is applied again from the note on, and what the history already
+has is compared instead of written. So nothing is lost, nothing is stored twice, and a history that this log
+did not produce is detected.
 
-    history.txt  |..........|..........|          what is between them is applied again, and compared
+    history.txt  |..........|..........|          what is in between is applied again, and compared
                             ^ the note            ^ end
 """
 
@@ -24,12 +24,12 @@ from chat.log.cluster import Cleared
 from chat.log.file import HistoryFile
 from chat.log.history import History, HistoryError
 
-NOTE_SECONDS = 5.0  # between two notes: what is applied again after a crash
-TAIL_BYTES = 256  # of the history before the note, by which it is known again
+NOTE_SECONDS = 5.0  # between two notes: what has to be applied again after a crash
+TAIL_BYTES = 256  # of the history before the note, to recognize it
 
 
 class Replica:
-    """Writes to the history what the log comes to. One thread. `offset` is where the next record belongs."""
+    """Writes to the history what the log yields. One thread. `offset` is where the next record goes."""
 
     def __init__(self, history: History, chat: str) -> None:
         self.history = history
@@ -37,14 +37,14 @@ class Replica:
         self._chat = chat  # which log this is
         self._path = history.path.with_name(f"{history.path.stem}.applied.json")
         self._new_path = self._path.with_name(self._path.name + ".new")
-        self._elsewhere = False  # the history is of a later time: after a `clear` that is yet to be applied
+        self._elsewhere = False  # the history is later than the note: after a `clear` not yet applied again
         self._noted = 0.0  # when the last note was begun
         self._writer: threading.Thread | None = None  # writes one note, and ends
 
     # ----- the note
 
     def read_note(self) -> dict[str, Any] | None:
-        """The state that the last note has; None where there is none. Raises HistoryError."""
+        """The state in the last note; None if there is none. Raises HistoryError."""
         try:
             note = json.loads(self._path.read_bytes())
             chat, self.offset, tail, state = note["chat"], note["offset"], note["tail"], note["state"]
@@ -58,7 +58,7 @@ class Replica:
         return dict(state)
 
     def write_note(self, state: dict[str, Any], *, wait: bool = False) -> None:
-        """Write down that the history is as far as this state. Not while what it has is still compared."""
+        """Note that the history has reached this state; not while its records are still being compared."""
         if self.behind or (self._writer and self._writer.is_alive() and not wait):
             return
         if self._writer:
@@ -80,7 +80,7 @@ class Replica:
         return time.monotonic() - self._noted > NOTE_SECONDS
 
     def _write_note(self, file: HistoryFile, content: bytes) -> None:
-        """The note's thread: what it says must be on the disk before it. A full disk keeps the old note."""
+        """The note's thread: syncs the history before the note. On a full disk the old note stays."""
         with contextlib.suppress(OSError):
             file.sync()
             with self._new_path.open("wb") as new:
@@ -92,23 +92,23 @@ class Replica:
     # ----- beginning
 
     def adopt(self) -> None:
-        """Take the history as it is for the log's: the chat begins with it."""
+        """Adopt the history as it is: the chat begins with it."""
         self.offset = self.history.file.end
 
     def require_empty(self) -> None:
-        """Raises HistoryError where there is a history, and no note that says whose."""
+        """Raises HistoryError if there is a history without a note that says whose."""
         if self.history.file.end:
             raise self._not_ours("another server began the chat")
 
     def start_anew(self) -> None:
-        """Begin with an empty history; what there is, which is of another time, is kept aside."""
+        """Begin with an empty history; the present one, which is outdated, is kept aside."""
         if self.history.file.end:
             kept = self._unused(f"{self.history.path.stem}.before{self.history.path.suffix}")
             self.history.start_anew(b"", "", kept, forget=False)
         self.offset, self._elsewhere = 0, False
 
     def add(self, records: bytes) -> None:
-        """Have these bytes, which a snapshot brings, in the history. Raises OSError, HistoryError."""
+        """Put these bytes of a snapshot into the history. Raises OSError, HistoryError."""
         there = self.history.file.read(self.offset, len(records))
         if not records.startswith(there):
             raise self._not_ours("it differs from the chat's snapshot")
@@ -120,16 +120,16 @@ class Replica:
 
     @property
     def elsewhere(self) -> bool:
-        """Whether the history is not the one that the note is about."""
+        """Whether the history is another one than the note's."""
         return self._elsewhere
 
     @property
     def behind(self) -> bool:
-        """Whether the history has more than was applied until now."""
+        """Whether the history is ahead of what has been applied."""
         return self._elsewhere or self.offset < self.history.file.end
 
     def write(self, drafts: bytes, now: str) -> None:
-        """Have the drafts in the history as records of this time. Raises OSError, HistoryError."""
+        """Put the drafts into the history as records of this time. Raises OSError, HistoryError."""
         if self._elsewhere:
             return
         size = record.stamped_size(drafts)
@@ -145,7 +145,7 @@ class Replica:
             self.offset += size
 
     def clear(self, cleared: Cleared, now: str) -> None:
-        """Have the history start anew. Raises OSError, HistoryError."""
+        """Start a new history. Raises OSError, HistoryError."""
         first = record.stamp(now, cleared.drafts)
         if self.history.file.read(0, len(first)) != first:
             if self._elsewhere:
@@ -157,9 +157,9 @@ class Replica:
         self.offset = len(first)
 
     def finish(self) -> None:
-        """The log is applied up to its end. Raises HistoryError where the history has anything else."""
+        """The whole log has been applied. Raises HistoryError if the history has anything else."""
         if self.behind:
-            raise self._not_ours("it has records that the chat does not have")
+            raise self._not_ours("it has records that the chat doesn't have")
 
     def close(self, state: dict[str, Any]) -> None:
         """Write the last note."""
@@ -174,11 +174,11 @@ class Replica:
     def _not_ours(self, why: str) -> HistoryError:
         return HistoryError(
             f"{self.history.path} is not the chat's history: {why}. Move it and {self._path.name} away, "
-            "and this server gets the chat's own."
+            "and this server will fetch the chat's own."
         )
 
     def _unused(self, name: str) -> Path:
-        """The path for a cleared history; another one where servers share a folder."""
+        """An unused path for a cleared history: servers may share a folder."""
         path = self.history.path.with_name(name)
         count = 1
         while path.exists():

@@ -1,12 +1,12 @@
-"""Snapshots: what a server that is new, or was away for too long, begins from, so that the log may forget.
+"""Snapshots: where a server begins that is new or was away for too long, so that the log can be purged.
 
-Beside the stream, in the engine's object store, lie the history as it is, in segments that never change, and
-the state with the last piece of it:
+The engine's object store, beside the stream, holds the history in segments that never change, and the state
+with the end of the history:
 
     history/GENERATION/0 | history/GENERATION/1 | ... | snapshot: state, and the history's end
 
-A new snapshot stores only the segments that were not full before; a generation is the history between two
-clears. Any server may take one: all would store the same bytes.
+A new snapshot stores only segments that were not full before; a generation is the history between two clears.
+Any server may take one: all would store the same bytes.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from nats.js.object_store import ObjectStore
 from chat.log.engine import ENGINE_ERRORS, Engine
 from chat.log.file import HistoryFile
 
-SEGMENT_BYTES = 4 * 1024 * 1024  # the most of the history that is stored again with each snapshot
+SEGMENT_BYTES = 4 * 1024 * 1024  # of the history: at most this is stored again with each snapshot
 CHUNK_BYTES = 256 * 1024  # of a message in the object store
-STREAM_BYTES = 64 * 1024 * 1024  # of the log; beyond it a snapshot is taken, and the log forgets
-STREAM_MESSAGES = 100_000  # likewise: a day of three servers that have nothing to say
-TRANSFER_SECONDS = 30.0  # for one object; beyond it it is tried again
+STREAM_BYTES = 64 * 1024 * 1024  # of the log; beyond it a snapshot is taken and the log purged
+STREAM_MESSAGES = 100_000  # likewise: a day of three idle servers
+TRANSFER_SECONDS = 30.0  # for one object, before it is tried again
 SNAPSHOT = "snapshot"
 
 log = logging.getLogger("chat.log.snapshot")
@@ -36,7 +36,7 @@ log = logging.getLogger("chat.log.snapshot")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The chat as it is after a sequence of the log: `file` up to `offset`, and the state."""
+    """The chat after this sequence of the log: the history up to `offset`, and the state."""
 
     sequence: int
     generation: int
@@ -45,21 +45,21 @@ class Snapshot:
 
 
 class Snapshots:
-    """The snapshots of a chat. For threads that may wait for the engine. Raises what the engine raises."""
+    """The snapshots of a chat. For threads that may wait for the engine. Raises ENGINE_ERRORS."""
 
     def __init__(self, engine: Engine, replicas: int) -> None:
         self._engine = engine
         self._replicas = replicas
         self._bucket = engine.address.stream
-        self._stored: set[str] = set()  # segments that are known to be there
+        self._stored: set[str] = set()  # segments known to be stored
 
     def due(self) -> bool:
-        """Whether the log has become long."""
+        """Whether the log has grown long enough for a snapshot."""
         info = self._engine.info()
         return info is not None and (info.state.bytes > STREAM_BYTES or info.state.messages > STREAM_MESSAGES)
 
     def take(self, snapshot: Snapshot, file: HistoryFile) -> None:
-        """Store it, with what is missing of the history, and remove what is no longer needed."""
+        """Store the snapshot with the missing segments of the history, and remove what is obsolete."""
         names = self._segment_names(snapshot)
         if not self._stored:
             self._stored = set(self._names())
@@ -77,7 +77,7 @@ class Snapshots:
         self._stored = set(names)
 
     def latest(self) -> tuple[Snapshot, bytes] | None:
-        """The newest one, and the end of its history; None where there is none."""
+        """The newest snapshot, and the end of its history; None if there is none."""
         try:
             head, _, end = self._get(SNAPSHOT).partition(b"\n")
         except nats.js.errors.NotFoundError:
@@ -86,7 +86,7 @@ class Snapshots:
         return Snapshot(sequence, generation, offset, state), end
 
     def pieces(self, snapshot: Snapshot, end: bytes, offset: int) -> Iterator[bytes]:
-        """The snapshot's history from an offset on."""
+        """The snapshot's history from the offset on."""
         names = self._segment_names(snapshot)
         for index, name in enumerate(names):
             passed = max(0, offset - index * SEGMENT_BYTES)
@@ -110,7 +110,7 @@ class Snapshots:
         self._engine.run(self._store(name, data), TRANSFER_SECONDS)
 
     def _get(self, name: str) -> bytes:
-        """Raises NotFoundError where there is no such object."""
+        """Raises NotFoundError if there is no such object."""
         while True:
             try:
                 return self._engine.run(self._fetch(name), TRANSFER_SECONDS)
@@ -144,7 +144,7 @@ class Snapshots:
 
 
 def read_exactly(file: HistoryFile, offset: int, size: int) -> bytes:
-    """So many bytes of the file. Raises OSError where it does not have them."""
+    """Exactly `size` bytes of the file. Raises OSError if it has fewer."""
     data = file.read(offset, size)
     if len(data) != size:
         raise OSError("the history is shorter than it was")

@@ -97,7 +97,7 @@ def test_a_dead_server_is_missed_and_its_people_leave(chat: Cluster) -> None:
     a.kill()
     bob.until("leave", "connection lost", "alice")
     again = chat.start("a")
-    bob.until("notice", f"The server 127.0.0.1:{a.port} is here.")
+    bob.until("notice", f"The server 127.0.0.1:{a.port} has joined.")
     chat.until_equal(again, b)
 
 
@@ -117,7 +117,7 @@ def test_the_first_server_starts_the_chat_and_the_last_one_stops_it(chat: Cluste
     kinds = [(found.kind, found.text) for found in b.records()]
     assert kinds == [
         ("start", f"127.0.0.1:{a.port}"),
-        ("notice", f"The server 127.0.0.1:{b.port} is here."),
+        ("notice", f"The server 127.0.0.1:{b.port} has joined."),
         ("notice", f"The server 127.0.0.1:{a.port} has stopped."),
         ("notice", f"The server 127.0.0.1:{b.port} has stopped."),
         ("stop", ""),

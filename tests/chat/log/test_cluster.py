@@ -84,7 +84,7 @@ def test_the_first_server_starts_the_chat_and_the_last_one_stops_it() -> None:
     servers.close("b")
     assert servers.kinds() == [
         "server start a:9999",
-        "server notice The server b:9999 is here.",
+        "server notice The server b:9999 has joined.",
         "server notice The server a:9999 has stopped.",
         "server notice The server b:9999 has stopped.",
         "server stop",
@@ -144,7 +144,10 @@ def test_a_silent_server_is_gone_with_its_people_and_comes_back_as_another() -> 
     servers.propose("a", entries.join(alice))
     for _ in range(LEASE // 2000):
         servers.beat("b", after=2000)
-    assert servers.kinds()[-2:] == ["server notice The server a:9999 is lost.", "alice leave connection lost"]
+    assert servers.kinds()[-2:] == [
+        "server notice The server a:9999 was lost.",
+        "alice leave connection lost",
+    ]
     assert servers.propose("a", said(alice, "late")) == [CUT_OFF]
     servers.open("a2", "a:9999")
     assert [life.id for life in servers.cluster.servers()] == ["b", "a2"]
@@ -181,9 +184,9 @@ def test_a_server_that_starts_again_ends_its_earlier_life() -> None:
     servers.propose("a", entries.join(presence("p1", "alice")))
     servers.open("a2", "a:9999")
     assert servers.kinds()[-3:] == [
-        "server notice The server a:9999 has started again.",
+        "server notice The server a:9999 has restarted.",
         "alice leave connection lost",
-        "server notice The server a:9999 is here.",
+        "server notice The server a:9999 has joined.",
     ]
 
 

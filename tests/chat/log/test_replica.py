@@ -120,7 +120,7 @@ def test_a_history_that_goes_on_otherwise_is_refused(tmp_path: Path) -> None:
     path.write_bytes(record.stamp(NOW, message("from a server of its own")))
     replica, _ = opened(path)
     replica.write(message("one"), NOW)
-    with pytest.raises(HistoryError, match="records that the chat does not have"):
+    with pytest.raises(HistoryError, match="records that the chat doesn't have"):
         replica.finish()
     crash(replica)
 
