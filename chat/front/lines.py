@@ -31,6 +31,7 @@ from chat.service.service import Service
 # library's, whose heaps fragment; much if that was filled. More than this is no faster.
 FEW_BYTES = 448
 MANY_BYTES = 16 * 1024
+HANG_UP_BYTES = 1024 * 1024  # of what it still sends; whoever goes on sending does not wait for an answer
 HANG_UP_SECONDS = 2  # for a client to read the last records before the connection is closed
 
 NEVER_ENDED = threading.Event()  # nobody ends a connection that is not in the room yet
@@ -49,6 +50,7 @@ class LineConnection:
         self._lines = Lines()
         self._lines.feed(first)
         self._account = service.budget.open(address)
+        self._account.charge(received=len(first))
         self._receive_bytes = FEW_BYTES
         self._login_until = 0.0
 
@@ -221,10 +223,12 @@ def hang_up(connection: socket.socket) -> None:
     """Wait a moment for the peer to close: closing with unread input would cut off the last records."""
     try:
         connection.shutdown(socket.SHUT_WR)
-        until = time.monotonic() + HANG_UP_SECONDS
-        while (remaining := until - time.monotonic()) > 0:
+        until, bytes_left = time.monotonic() + HANG_UP_SECONDS, HANG_UP_BYTES
+        while (remaining := until - time.monotonic()) > 0 and bytes_left > 0:
             connection.settimeout(remaining)
-            if not connection.recv(MANY_BYTES):
+            received = connection.recv(MANY_BYTES)
+            if not received:
                 break
+            bytes_left -= len(received)
     except OSError:
         pass  # it has closed already

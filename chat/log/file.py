@@ -8,6 +8,7 @@ Nothing here depends on the size of the file: a read costs what it reads.
 
 from __future__ import annotations
 
+import bisect
 import errno
 import os
 import sys
@@ -22,6 +23,8 @@ from chat.record import RECORD_BYTES, NotARecord, Record
 Position = tuple[int, int]  # in the history: the file's number, the offset in it
 
 BLOCK = 64 * 1024  # read at once when searching the file
+CHECK_BYTES = 64 * 1024  # checked at once, in a millisecond
+RUNS = 1000  # that are remembered of what was checked
 SHORTEST_RECORD = len("2026-11-21T10:15:42.123Z\t-\ta\ta\t\n")  # in bytes
 
 MOVES_OPEN_FILES = os.name != "nt"
@@ -49,9 +52,12 @@ class HistoryFile:
         self._open()
         self.end = self.opened_end = os.fstat(self._fd).st_size
         self._recent = b""  # the last append, which most readers want next
-        self._recent_start = self.end
+        self.recent_start = self.end  # where that begins: whoever lacks no more than that is up to date
         self._lost_before = 0  # bytes before this offset were removed from outside
         self._may_have_partial = False  # a failed append may have left bytes past the end
+        # Runs of records that were checked, by their starts and their ends. The broadcaster's own.
+        self._run_starts: list[int] = []
+        self._run_ends: list[int] = []
 
     # ----- reading
 
@@ -76,8 +82,8 @@ class HistoryFile:
         They begin after the offset if a line that is not a record was skipped; then there may be no bytes
         yet. An offset inside a record returns the rest of it. `size` must exceed RECORD_BYTES.
         """
-        if offset >= self._recent_start:
-            passed = offset - self._recent_start
+        if offset >= self.recent_start:
+            passed = offset - self.recent_start
             return offset, self._recent if not passed else memoryview(self._recent)[passed:]
         if offset < self._lost_before or os.fstat(self._fd).st_size < self.end:
             raise OSError(errno.EIO, "the history was truncated from outside")
@@ -87,15 +93,39 @@ class HistoryFile:
 
     def _checked(self, offset: int, size: int) -> tuple[int, bytes]:
         """`records` for the part of the file that others may have written."""
+        known = bisect.bisect_right(self._run_starts, offset) - 1
+        if known >= 0 and offset < self._run_ends[known]:
+            return offset, self.read(offset, min(size, self._run_ends[known] - offset))
         start = max(0, offset - RECORD_BYTES)
-        block = self.read(start, offset - start + size)
+        block = self.read(start, offset - start + min(size, CHECK_BYTES))
         here = offset - start
         line = block.rfind(b"\n", 0, here) + 1  # where the line around the offset begins
         if line or start == 0:
             run = record.HISTORY_RECORDS.match(block, line)
             if run and run.end() > here:
+                self._remember(known, start + line, start + run.end())
                 return offset, block[here : run.end()]
         return start + (block.find(b"\n", here) + 1 or len(block)), b""
+
+    def _remember(self, before: int, start: int, end: int) -> None:
+        """Note a run of records. `before`: the number of the run before it; -1: none."""
+        if before >= 0 and self._run_ends[before] >= start:
+            self._run_ends[before] = end
+        else:
+            if len(self._run_starts) >= RUNS:
+                self._run_starts, self._run_ends, before = [], [], -1
+            self._run_starts.insert(before + 1, start)
+            self._run_ends.insert(before + 1, end)
+        self._join_runs(max(before, 0))
+
+    def _join_runs(self, first: int) -> None:
+        """Make one of those that meet: this one or the next one with what follows."""
+        for number in (first + 1, first):
+            while (
+                number + 1 < len(self._run_starts) and self._run_starts[number + 1] <= self._run_ends[number]
+            ):
+                self._run_ends[number] = max(self._run_ends[number], self._run_ends[number + 1])
+                del self._run_starts[number + 1], self._run_ends[number + 1]
 
     def blocks_back(self, end: int) -> Iterator[tuple[int, bytes]]:
         """The lines before `end`, newest block first: (offset of the first line, whole lines).
@@ -146,7 +176,7 @@ class HistoryFile:
             self._may_have_partial = True
             self._discard_partial()
             raise
-        self._recent_start, self._recent = self.end, records
+        self.recent_start, self._recent = self.end, records
         self.end += len(records)  # last: whatever is before `end` must be in the file
 
     def _discard_partial(self) -> None:
@@ -167,14 +197,15 @@ class HistoryFile:
     def hand_over(self, successor: HistoryFile) -> None:
         """Let readers continue at the end of the successor once they have read the rest of this file."""
         if os.fstat(self._fd).st_size < self.end:
-            self._lost_before = self._recent_start = self.end
+            self._lost_before = self.recent_start = self.end
+            self._recent = b""  # its readers have it, or the successor begins with it
         successor.resume_offset = successor.end
         self.next = successor
 
     def truncate(self, end: int) -> None:
         """Truncate the file at this offset. Raises OSError."""
         os.ftruncate(self._fd, end)
-        self.end = self._recent_start = end
+        self.end = self.recent_start = end
         self.opened_end = min(self.opened_end, end)
         self._recent = b""
 

@@ -38,6 +38,7 @@ PIECES = 64
 # everybody. So a crowd that arrives at once takes a fifth of the time, not all of it; ten take a millisecond.
 COALESCING = 4
 COALESCING_SECONDS = 0.25  # at most, however long the last round took
+BEHIND_SECONDS = 0.003  # of a round, for those who lack more than the last append: many may, for long
 CHECK_SECONDS = 10  # how often connections with unacknowledged bytes are checked
 
 DONT_WAIT = getattr(socket, "MSG_DONTWAIT", 0)  # Windows lacks it: there the socket itself is non-blocking
@@ -131,7 +132,8 @@ class Delivery:
         self._taken = taken
         self._lost = lost
         self._listeners: set[Listener] = set()
-        self._due: set[Listener] = set()  # those who may be behind, and whose sockets aren't full
+        self._due: set[Listener] = set()  # those who may lack something, and whose sockets aren't full
+        self._behind: dict[Listener, None] = {}  # those of them for whom there was no time yet, in order
         self._selector = selectors.DefaultSelector()  # sockets that are full
         self._waker_out, self._waker = socket.socketpair()  # a byte in the waker ends the wait
         self._waker_out.setblocking(False)
@@ -155,6 +157,8 @@ class Delivery:
 
     def queue_direct(self, listener: Listener, drafts: bytes) -> None:
         """Queue direct records, to be sent once the listener has all of the history up to now."""
+        if listener.gone.is_set():
+            return
         position = self._log.history.position
         listener.directs.append(_Direct(position, record.stamp(self._log.now(), drafts), len(drafts)))
         if not listener.stalled and listener in self._listeners:
@@ -173,7 +177,7 @@ class Delivery:
     @property
     def due(self) -> bool:
         """Whether there is something to do now."""
-        return bool(self._due)
+        return bool(self._due or self._behind)
 
     def wait(self, timeout: float | None) -> None:
         """Wait for a full socket to become writable, or for `wake`; at most `timeout` seconds.
@@ -212,22 +216,33 @@ class Delivery:
             self._check_connections()
 
     def _send_to_all_due(self) -> None:
+        """First to those who lack only the last append, then to those behind, as far as there is time."""
         pieces: Pieces = {}  # listeners at the same position share the same bytes
         due, self._due = self._due, set()
+        behind, self._behind = self._behind, {}
         for listener in due:
-            try:
-                self._send_or_stall(listener, pieces)
-            except OSError:
-                self._drop_lost(listener)
+            if listener.offset < listener.file.recent_start:
+                behind[listener] = None
+            else:
+                self._send_or_drop(listener, pieces)
+        until = time.monotonic() + BEHIND_SECONDS
+        while behind and time.monotonic() < until:
+            listener = next(iter(behind))
+            del behind[listener]
+            if not listener.stalled and listener in self._listeners:
+                self._send_or_drop(listener, pieces)
+        self._behind = behind
         if due and self._check_at == NEVER:
             self._check_at = time.monotonic() + CHECK_SECONDS
 
-    def _send_or_stall(self, listener: Listener, pieces: Pieces) -> None:
+    def _send_or_drop(self, listener: Listener, pieces: Pieces) -> None:
         """`_send`; a listener whose socket is full waits until the selector reports it writable."""
         try:
             self._send(listener, pieces)
         except BlockingIOError:
             self._stall(listener)
+        except OSError:
+            self._drop_lost(listener)
 
     def _send(self, listener: Listener, pieces: Pieces) -> None:
         """Send the listener one piece of what it lacks.
@@ -317,6 +332,8 @@ class Delivery:
             self._selector.unregister(listener.connection)
         with contextlib.suppress(OSError):  # it has ended already
             listener.connection.shutdown(socket.SHUT_WR)
+        listener.directs.clear()  # whoever still refers to it keeps nothing more than that alive
+        self._behind.pop(listener, None)
         if listener.detach_at:
             listener.gone.set()
 

@@ -42,8 +42,10 @@ class Member(Listener):
     ) -> None:
         super().__init__(connection, token, tcp=tcp, interrupt=interrupt)
         self.presence = presence
-        # Who sent the last private message: their name at the time, and the member, None for the host.
-        self.correspondent: tuple[str, Member | None] = ("", None)
+        self.away: str | None = None
+        # Who sent the last private message: their name at the time, their presence (None for the host), and
+        # the token of their session. Not the member: with it, all that it holds would outlive its connection.
+        self.correspondent: tuple[str, Presence | None, str] = ("", None, "")
         self.admin = False
         self.muted = False
         self.account: object = None  # of the name, where they have proved that it is theirs

@@ -23,7 +23,7 @@ from contextlib import contextmanager
 BURST_LINES = 50  # R33: allowed at once: a paste
 LINE_BYTES = 2048  # for each of them: a paste of prose. Longer lines are allowed less often
 WORK_A_SECOND = 0.02  # of one processor: unnoticeable, but a long answer or two
-BURST_WORK = 0.5
+BURST_WORK = 0.2  # ten long answers
 JOIN_WORK = 0.01  # telling everybody of the join, and later of the leave
 ADDRESS_SHARE = 5  # times the share of a connection: a family behind one router
 IDLE_ADDRESSES = 10_000  # remembered, though nobody is connected from them
@@ -64,7 +64,7 @@ class Budget:
         """Do some work for a request, for a few milliseconds.
 
         Only one thread at a time does: whoever writes and sends waits for one such slice, not for those of a
-        crowd.
+        crowd. See `Account.working`.
         """
         with self._working:
             yield
@@ -124,6 +124,9 @@ class _Address(_Buckets):
     def __init__(self, rate: float) -> None:
         super().__init__(rate, ADDRESS_SHARE)
         self.connections = 0
+        self.turn = (
+            threading.Lock()
+        )  # held by the one connection for which something is done that others want
 
 
 class Account:
@@ -147,9 +150,15 @@ class Account:
                 buckets.take(lines, received, work)
 
     @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Do what one connection of an address does at a time: among addresses, each then has its turn."""
+        with self.address.turn:
+            yield
+
+    @contextmanager
     def working(self) -> Iterator[None]:
         """Do a slice of work (see `Budget.slice`), and charge its processor time."""
-        with self._budget.slice():
+        with self.turn(), self._budget.slice():
             began = time.thread_time()
             try:
                 yield

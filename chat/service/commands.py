@@ -185,7 +185,7 @@ TABLE = (
     Command("away", "[TEXT]", "mark yourself as away", talk.away, who="members", speaks=True),
     Command("back", "", "mark yourself as back", talk.back, who="members"),
     Command("say", "TEXT", "send text that looks like a command", talk.say, speaks=True),
-    Command("clear", "", "start a new history", _clear, who="admins", work=0.1),
+    Command("clear", "", "start a new history", _clear, who="admins", work=0.05),
     Command(
         "register", "SECRET", "make your name yours, or change its secret", ownership.register, who="members"
     ),

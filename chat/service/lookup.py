@@ -32,7 +32,7 @@ HISTORY_MOST = 1000  # a long evening; all of it comes with /replay all, on join
 SEARCH_RESULTS = 20  # the newest ones; for all of them there is grep
 SAID = (b"message", b"action", b"notice")  # the kinds that /history and /search show
 NEAR_BYTES = 256 * 1024  # from the end: looked through here, in some milliseconds
-FAR_BYTES = 16 * 1024 * 1024  # the same where nobody else can do it: a third of a second
+FAR_BYTES = 4 * 1024 * 1024  # the same where nobody else can do it: a tenth of a second
 ANSWER_BYTES = 16 * 1024  # of direct records that are made at once
 FLUSH_SECONDS = 1.0  # for what the asker has just said to be in the history
 NOT_HERE = "There is no such report here; ask the host."
@@ -141,7 +141,8 @@ def _now(service: Service) -> tuple[HistoryFile, int]:
 
 def _ask(service: Service, account: Account, file: HistoryFile, end: int, **question: Any) -> dict[str, Any]:
     """Ask the process that knows the whole history. Raises Unavailable."""
-    answered = service.queries.ask({**question, "file": file.identity(), "end": end})
+    with account.turn():
+        answered = service.queries.ask({**question, "file": file.identity(), "end": end})
     account.charge(work=answered["seconds"])
     return answered
 

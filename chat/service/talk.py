@@ -60,13 +60,13 @@ def msg(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
 
 def reply(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
     """`reply TEXT`: answer the last private message."""
-    name, correspondent = member_of(caller).correspondent
+    name, correspondent, token = member_of(caller).correspondent
     if not name:
         raise CommandError("Nobody has sent you a private message yet; send one with /msg NAME TEXT.")
     if correspondent:
         name = correspondent.name  # it may have changed, and somebody else may have this one
         now = service.room.find(name)
-        if now is not correspondent and not (now and now.token and now.token == correspondent.token):
+        if not now or (now.presence is not correspondent and (not token or now.token != token)):
             raise CommandError(f"{name} has left; /msg {name} TEXT sends to whoever has the name now.")
     yield _send_private(service, caller, name, argument)
 
@@ -116,5 +116,6 @@ def _send_private(service: Service, caller: Caller, name: str, text: str) -> byt
     except Full:
         raise CommandError(f"Not sent: {name} is not reading; try again later.") from None
     if other:
-        other.correspondent = (caller.name, caller.member)
+        member = caller.member
+        other.correspondent = (caller.name, member and member.presence, member.token if member else "")
     return record.draft(caller.address, caller.name, "/msg", copy)

@@ -56,6 +56,34 @@ def test_what_is_no_record_is_passed_over(opened: Callable[..., History], histor
         assert content.index(line(text)) in jumps
 
 
+def test_what_was_checked_once_is_not_checked_again(
+    opened: Callable[..., History], history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From wherever it is read, and however often: everybody gets the same, and the grammar is asked once."""
+    monkeypatch.setattr(file_module, "CHECK_BYTES", 10_000)
+    monkeypatch.setattr(file_module, "RUNS", 5)
+    lines = [line(f"{number} " + "x" * 100) if number % 50 else b"a note\n" for number in range(1000)]
+    history_path.write_bytes(b"".join(lines))
+    file = opened().file
+    whole, jumps = all_records(file)
+    assert len(whole) == 980
+    for number in (999, 1, 500, 20, 700, 0):
+        offset = sum(map(len, lines[:number]))
+        rest, _ = all_records(file, offset)
+        assert rest == whole[len(whole) - len(rest) :]
+        assert len(rest) == sum(1 for here in range(number, 1000) if here % 50)
+    assert all_records(file) == (whole, jumps)
+
+
+def test_a_long_run_is_checked_once(opened: Callable[..., History], history_path: Path) -> None:
+    lines = [line(f"{number} " + "x" * 100) for number in range(3000)]
+    history_path.write_bytes(b"".join(lines))
+    file = opened().file
+    all_records(file, sum(map(len, lines[:1500])))
+    all_records(file)
+    assert (file._run_starts, file._run_ends) == ([0], [file.end])
+
+
 def test_the_record_before_an_offset(opened: Callable[..., History], history_path: Path) -> None:
     parts = [line("one"), line("x" * 4096, name="🦊" * 24), b"no record\n", line("two")]
     history_path.write_bytes(b"".join(parts))

@@ -405,3 +405,17 @@ def test_what_is_forgotten_on_windows_is_deleted_when_its_last_reader_leaves(his
     del reader
     history.close()
     assert not list(history_path.parent.glob("history.cleared-*"))
+
+
+def test_a_file_that_is_emptied_from_outside_sends_nothing_twice(
+    opened: Callable[..., History], history_path: Path
+) -> None:
+    """`> history.txt` while people talk: whoever has the last append has it, and goes on in what comes."""
+    history = opened()
+    append(history, said("one"))
+    reader, offset = history.file, history.file.end
+    history_path.write_bytes(b"")
+    append(history, said("two"))
+    assert reader.next is history.file
+    assert not reader.records(offset, 10_000)[1]
+    assert all_records(history.file, history.file.resume_offset or 0)[0][-1] == "two"
