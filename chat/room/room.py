@@ -42,7 +42,6 @@ class Member(Listener):
     ) -> None:
         super().__init__(connection, token, tcp=tcp, interrupt=interrupt)
         self.presence = presence
-        self.away: str | None = None
         # Who sent the last private message: their name at the time, their presence (None for the host), and
         # the token of their session. Not the member: with it, all that it holds would outlive its connection.
         self.correspondent: tuple[str, Presence | None, str] = ("", None, "")

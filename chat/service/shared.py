@@ -99,4 +99,4 @@ def _note_correspondent(service: Service, drafts: bytes, recipient: str) -> None
     name = drafts.split(b"\t")[2].decode()
     for member in service.room.members():
         if member.presence.id == recipient:
-            member.correspondent = (name, None)
+            member.correspondent = (name, None, "")

@@ -55,7 +55,7 @@ def msg(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
     name, _, text = argument.partition(" ")
     if not text.strip(" "):
         raise CommandError(f"The text is missing; type {caller.slash}msg NAME TEXT.")
-    yield _send_private(service, caller, name, text.strip(" "))
+    return iter([_send_private(service, caller, name, text.strip(" "))])
 
 
 def reply(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
@@ -68,7 +68,7 @@ def reply(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
         now = service.room.find(name)
         if not now or (now.presence is not correspondent and (not token or now.token != token)):
             raise CommandError(f"{name} has left; /msg {name} TEXT sends to whoever has the name now.")
-    yield _send_private(service, caller, name, argument)
+    return iter([_send_private(service, caller, name, argument)])
 
 
 def away(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
@@ -76,7 +76,7 @@ def away(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
     presence = member_of(caller).presence
     presence.away = record.shorten(argument, AWAY_BYTES)
     share(service, AWAY, presence.id, f"+{presence.away}")
-    yield answer("/away", "You are marked as away; /back ends that.")
+    return iter([answer("/away", "You are marked as away; /back ends that.")])
 
 
 def back(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
@@ -86,7 +86,7 @@ def back(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
         raise CommandError("You were not away.")
     presence.away = None
     share(service, AWAY, presence.id, "")
-    yield answer("/back", "Welcome back.")
+    return iter([answer("/back", "Welcome back.")])
 
 
 def _send_private(service: Service, caller: Caller, name: str, text: str) -> bytes:
@@ -117,5 +117,6 @@ def _send_private(service: Service, caller: Caller, name: str, text: str) -> byt
         raise CommandError(f"Not sent: {name} is not reading; try again later.") from None
     if other:
         member = caller.member
-        other.correspondent = (caller.name, member and member.presence, member.token if member else "")
+        presence, token = (member.presence, member.token) if member else (None, "")
+        other.correspondent = (caller.name, presence, token)
     return record.draft(caller.address, caller.name, "/msg", copy)

@@ -73,7 +73,7 @@ def test_a_name_is_owned_here_too_until_it_is_given_back(service: Service) -> No
 def test_the_reply_to_another_server_goes_to_the_name(service: Service, peer: Callable[..., Peer]) -> None:
     alice = peer("alice").member
     shared.take(service, Direct(record.draft("10.0.0.9", "bob", "/msg", "psst"), alice.presence.id))
-    assert alice.correspondent == ("bob", None)
+    assert alice.correspondent == ("bob", None, "")
 
 
 def test_without_other_servers_nothing_is_shared(service: Service) -> None:
