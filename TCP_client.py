@@ -24,17 +24,20 @@ The parts, from the bottom up; each one uses only what stands above it:
                                                       connections as it takes
     finding            find_servers, examine          discovery, and --doctor
     programs           PlainScreen                    a pipe, --plain
+    typing             Keys, Editor                   keys in, lines out: the line being typed
+    screens            TerminalScreen, BareScreen     where a person types and reads
     people             Chat                           between a link and a screen: what to show, what is meant
-                       LineScreen, PromptScreen       where a person types and reads
     the start          main                           arguments and questions
 
-pip install prompt_toolkit makes typing better, colorama makes colours on Windows; neither is needed.
+It needs nothing installed. colorama makes colours on a Windows console that is too old for its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import codecs
 import contextlib
+import difflib
 import enum
 import getpass
 import json
@@ -43,7 +46,6 @@ import queue
 import random
 import re
 import select
-import shutil
 import signal
 import socket
 import struct
@@ -57,14 +59,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TextIO, TypeVar, Union
-
-if TYPE_CHECKING:
-    from prompt_toolkit.formatted_text import StyleAndTextTuples
+from typing import Any, ClassVar, NamedTuple, NoReturn, TextIO, TypeVar, Union
 
 PORT = 9999
 LINE_BYTES = 16 * 1024  # no record is a third as long; what is longer is skipped and never held
-PASTE_LINES = 5  # so many pasted lines are more likely a slip than a message
 BACKLOG = 1000  # lines from a pipe that may wait for their answer before no more are read
 SEND_BYTES = 64 * 1024  # taken from the outbox at once; the rest waits for its turn
 CONNECT_SECONDS = 10
@@ -143,6 +141,14 @@ def checked_name(text: str) -> str:
     return name
 
 
+def is_name(text: str) -> bool:
+    """Whether the server may take this name."""
+    try:
+        return checked_name(text) == text
+    except ValueError:
+        return False
+
+
 def name_key(name: str) -> str:
     """What two names have in common that differ only in case or form."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
@@ -173,56 +179,98 @@ class Lines:
 
 
 class Command(NamedTuple):
-    """What can be typed behind a slash. Completion, expected answers and the client's part of /help use it.
+    """What can be typed behind a slash. /help, completion, expected answers and near misses come from it.
 
     `answer` is the kind of the record by which the server answers; `run` does what the client does itself,
     with what stands behind the command's name, and returns what to tell.
     """
 
+    topic: str
     name: str
     arguments: str
     help: str
     answer: str = ""
     aliases: tuple[str, ...] = ()
     run: Callable[[Chat, str], str] | None = None
-    secret: bool = False  # what stands behind it is kept nowhere
+    secret: bool = False  # what stands behind it is kept nowhere and shown nowhere
+    harms: bool = False  # never suggested to somebody who mistyped
+
+    @property
+    def usage(self) -> str:
+        """How it is typed."""
+        return f"/{self.name} {self.arguments}".rstrip()
 
 
+TALK, LOOK, ROOM, OWN, ADMINS = "Talk", "Look around", "The room", "Your screen", "For admins"
+TOPICS = (TALK, LOOK, ROOM, OWN, ADMINS)
 COMMANDS = (
-    Command("help", "[COMMAND]", "list what can be typed", "/help"),
-    Command("users", "", "list who is here", "/users", ("who", "names")),
-    Command("nick", "NAME", "take another name", "rename"),
-    Command("me", "ACTION", "say what you do", "action"),
-    Command("msg", "NAME TEXT", "send a private message", "/msg"),
-    Command("reply", "TEXT", "answer the last private message", "/msg", ("r",)),
-    Command("history", "[N]", "show what was said last", "/history"),
-    Command("search", "WORDS", "find what was said", "/search"),
-    Command("stats", "", "show messages per minute and more", "/stats"),
-    Command("away", "[TEXT]", "be shown as away", "/away"),
-    Command("back", "", "be back", "/back"),
-    Command("say", "TEXT", "say what looks like a command", "message"),
-    Command("clear", "", "begin a new history", "clear"),
-    Command("exit", "", "leave", "leave", ("quit",)),
-    Command("admin", "PASSWORD", "become an admin", "/admin", secret=True),
-    Command("kick", "NAME [WHY]", "end somebody's connection", "notice"),
-    Command("mute", "NAME", "hide what somebody says from everybody", "notice"),
-    Command("unmute", "NAME", "end that", "notice"),
-    Command("ban", "NAME-or-ADDRESS [TIME] [WHY]", "keep somebody out", "notice"),
-    Command("unban", "NAME-or-ADDRESS", "let them in again", "notice"),
-    Command("bans", "", "list who is kept out", "/bans"),
-    Command("password", "SECRET", "enter a room that has a password", secret=True),
-    Command("connect", "HOST[:PORT]", "go to another server", run=lambda chat, text: chat.connect_to(text)),
+    Command(LOOK, "help", "[COMMAND]", "list what can be typed", "/help"),
+    Command(LOOK, "users", "", "list who is here", "/users", ("who", "names")),
+    Command(TALK, "nick", "NAME", "take another name", "rename"),
+    Command(TALK, "me", "ACTION", "say what you do", "action"),
+    Command(TALK, "msg", "NAME TEXT", "send a private message", "/msg"),
+    Command(TALK, "reply", "TEXT", "answer the last private message", "/msg", ("r",)),
+    Command(LOOK, "history", "[N]", "show what was said last", "/history"),
+    Command(LOOK, "search", "WORDS", "find what was said", "/search"),
+    Command(LOOK, "stats", "[full]", "show messages per minute and more", "/stats"),
+    Command(TALK, "away", "[TEXT]", "be shown as away", "/away"),
+    Command(TALK, "back", "", "be back", "/back"),
+    Command(TALK, "say", "TEXT", "say what looks like a command", "message"),
+    Command(ROOM, "clear", "", "begin a new history, also: clear", "clear", harms=True),
+    Command(ROOM, "register", "SECRET", "make your name yours; it is asked for", "/register", secret=True),
     Command(
+        ROOM, "identify", "SECRET", "prove that the name you take next is yours", "/identify", secret=True
+    ),
+    Command(ROOM, "unregister", "[NAME]", "give your name back", "/unregister", harms=True),
+    Command(ROOM, "exit", "", "leave, also: exit", "leave", ("quit",), harms=True),
+    Command(ROOM, "admin", "PASSWORD", "become an admin; it is asked for", "/admin", secret=True),
+    Command(ADMINS, "kick", "NAME [WHY]", "end somebody's connection", "notice", harms=True),
+    Command(ADMINS, "mute", "NAME", "hide from all what somebody says", "notice", harms=True),
+    Command(ADMINS, "unmute", "NAME", "end that", "notice", harms=True),
+    Command(ADMINS, "ban", "NAME-or-ADDRESS [TIME] [WHY]", "keep somebody out", "notice", harms=True),
+    Command(ADMINS, "unban", "NAME-or-ADDRESS", "let them in again", "notice", harms=True),
+    Command(ADMINS, "bans", "", "list who is kept out", "/bans"),
+    Command(
+        ROOM,
+        "password",
+        "PASSWORD",
+        "enter a room that has a password; it is asked for",
+        run=lambda chat, text: chat.give_password(text),
+        secret=True,
+    ),
+    Command(
+        ROOM,
+        "connect",
+        "HOST[:PORT] [NAME]",
+        "go to another server",
+        run=lambda chat, text: chat.connect_to(text),
+    ),
+    Command(
+        OWN,
         "highlight",
-        "WORD",
+        "[WORD]",
         "make a word stand out, or no longer",
         run=lambda chat, text: chat.highlight(text),
     ),
-    Command("bell", "off|mention|all", "choose when to ring", run=lambda chat, text: chat.set_bell(text)),
-    Command("ignore", "NAME", "hide what somebody says", run=lambda chat, text: chat.ignore(text)),
-    Command("unignore", "NAME", "show it again", run=lambda chat, text: chat.unignore(text)),
     Command(
-        "color", "NAME COLOUR", "show a name in another colour", run=lambda chat, text: chat.set_color(text)
+        OWN, "bell", "off|mention|all", "choose when to ring", run=lambda chat, text: chat.set_bell(text)
+    ),
+    Command(
+        OWN,
+        "notify",
+        "off|mention|all",
+        "choose what to show on the desktop while you look elsewhere",
+        run=lambda chat, text: chat.set_notify(text),
+    ),
+    Command(OWN, "ignore", "[NAME]", "hide what somebody says", run=lambda chat, text: chat.ignore(text)),
+    Command(OWN, "unignore", "NAME", "show it again", run=lambda chat, text: chat.unignore(text)),
+    Command(
+        OWN,
+        "color",
+        "NAME COLOUR",
+        "show a name in another colour",
+        aliases=("colour",),
+        run=lambda chat, text: chat.set_color(text),
     ),
 )
 _BY_NAME = {name: command for command in COMMANDS for name in (command.name, *command.aliases)}
@@ -256,6 +304,12 @@ def is_secret(line: str) -> bool:
     """Whether the line has something in it that nobody may see or keep."""
     command = known_command(line.strip())
     return command is not None and command.secret
+
+
+def is_private(line: str) -> bool:
+    """Whether the line is for one person only."""
+    command = known_command(line)
+    return command is not None and command.answer == "/msg"
 
 
 class Answer(NamedTuple):
@@ -505,7 +559,7 @@ def _is_private_answer(line: Line, record: Record) -> bool:
     to = argument.strip(" ").partition(" ")[0] if command.casefold() == "/msg" else record.name
     strictly = name_key(to) == name_key(record.name)
     text = re.escape(line.answer.text or "") if strictly else ".*"
-    return re.fullmatch(rf"to \S+: {text}", record.text) is not None
+    return re.fullmatch(rf"(?:to|kept for) \S+: {text}", record.text) is not None
 
 
 _SENT_AGAIN = ("message", "action", "rename")  # R43: what the replay shows if it was done, and harms nobody
@@ -552,6 +606,11 @@ class Left:
 
 
 Event = Union[Received, Joined, Refused, Unconfirmed, Left]
+
+
+def asks_for_password(refusal: Record) -> bool:
+    """Whether we are not let in for want of the right password."""
+    return re.search(r"(/| the )password\b", refusal.text) is not None
 
 
 class NotAChat(Exception):
@@ -642,8 +701,8 @@ class Conversation:
     def say(self, text: str, *, quiet: bool = False, literal: bool = False) -> None:
         """Take a line to say or a command, a `literal` one to say as it stands; what could harm is removed.
 
-        Where the server refused our first name it is another name, or `/password SECRET`. `/nick` while
-        there is no connection takes the name for the next one.
+        Where the server refused our first name it is another name. `/nick` while there is no connection
+        takes the name for the next one.
         """
         text = clean(text)
         if self.leaving or not text:
@@ -672,13 +731,16 @@ class Conversation:
                 out += b"/exit\n"
         return out
 
+    def use_password(self, password: str) -> None:
+        """Log in with it from now on, and at once where the server waits for it."""
+        self.password = password
+        if self.refused:
+            self.state = State.LOGIN
+            self._login += _encoded("/password " + clean(password), self.name)
+
     def _try_again(self, text: str) -> None:
         self.state = State.LOGIN
-        if text.startswith("/password "):
-            self.password = text.partition(" ")[2].strip()
-            self._login += _encoded(text)
-        else:
-            self.name = written_name(text[len("/nick ") :] if text.startswith("/nick ") else text)
+        self.name = written_name(text[len("/nick ") :] if text.startswith("/nick ") else text)
         self._login += _encoded(self.name)
 
     # ----- in
@@ -703,6 +765,8 @@ class Conversation:
             return []
         if record.kind == "/error" and logging_in:  # R21
             self.state = State.REFUSED
+            if asks_for_password(record):
+                self.password = ""  # there was none, or it is wrong
             return [Refused(record)]
         mine = record.kind == "/msg" and record.name == self._own_name
         if not self.joined or record.kind in _NEVER_ANSWERS or (record.kind == "/msg" and not mine):
@@ -806,6 +870,7 @@ class Settings:
     name: str = ""
     server: str = ""
     bell: str = "mention"
+    notify: str = "off"
     highlight: list[str] = field(default_factory=list)
     ignore: list[str] = field(default_factory=list)
     color: dict[str, str] = field(default_factory=dict)
@@ -823,9 +888,13 @@ class Settings:
             value = stored.get(known.name)
             if isinstance(value, type(getattr(settings, known.name))):
                 setattr(settings, known.name, value)
-        settings.name = settings.name and checked_name(settings.name)
-        settings.server = settings.server and str(parse_address(settings.server))
+        settings.name = settings.name if is_name(settings.name) else ""
+        try:
+            settings.server = settings.server and str(parse_address(settings.server))
+        except ValueError:
+            settings.server = ""
         settings.bell = settings.bell if settings.bell in BELLS else "mention"
+        settings.notify = settings.notify if settings.notify in BELLS else "off"
         settings.highlight = [word for word in settings.highlight if isinstance(word, str) and word]
         settings.ignore = [name for name in settings.ignore if isinstance(name, str)]
         settings.color = {name: colour for name, colour in settings.color.items() if colour in COLOURS}
@@ -862,25 +931,67 @@ def _write(path: Path, text: str) -> None:
 # ----------------------------------------------------------------------------------------------------- view
 
 
-DIM, BOLD, BOLD_REVERSE = "2", "1", "1;7"
+DIM, BOLD, BOLD_REVERSE, REVERSE = "2", "1", "1;7", "7"
+HEAD_CELLS = 12  # of the column in which names end, where the screen is wide enough for one
+CLOCK_CELLS = 6  # "10:15 "
+WIDE, NARROW = 60, 30  # columns: from here on there is that column; below it, hardly an indent
 
-# How each kind is shown. No name has a space in it, so whoever is called "->" still can't forge a join.
+# How each kind is shown: what stands in the column of names, and what stands behind it. No name has a space
+# in it, so whoever is called "->" still can't forge a join.
 _SHAPES = {
-    "message": "{name}: {text}",
-    "action": "* {name} {text}",
-    "join": "-> {name} joined",
-    "leave": "<- {name} left: {text}",
-    "rename": "-- {name} is now {text}",
-    "notice": "!! {name}: {text}",
-    "clear": "-- {name} cleared the history: {text}",
-    "start": "-- the server started: {text}",
-    "stop": "-- the server stopped: {text}",
-    "/msg": "[private] {name}: {text}",
-    "/error": "!! {text}",
+    "message": ("{name}:", "{text}"),
+    "action": ("*", "{name} {text}"),
+    "join": ("->", "{name} joined"),
+    "leave": ("<-", "{name} left: {text}"),
+    "rename": ("--", "{name} is now {text}"),
+    "notice": ("!!", "{name}: {text}"),
+    "clear": ("--", "{name} cleared the history: {text}"),
+    "start": ("--", "the server started: {text}"),
+    "stop": ("--", "the server stopped: {text}"),
+    "/msg": ("[private] {name}:", "{text}"),
+    "/error": ("!!", "{text}"),
 }
 _QUIET_KINDS = ("join", "leave", "rename", "clear", "start", "stop")
 _SAID = ("message", "action", "/msg")
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
+_QUOTED = re.compile(
+    rf"({_ISO_TIME.pattern}) (?:(\* )(\S+) (.*)|(\S+): (.*))"
+)  # an answer of /history, /search
+
+Pieces = list[
+    tuple[str, str]
+]  # (style, text): the style is the parameters of a terminal's SGR sequence, or ""
+
+
+class Shown(NamedTuple):
+    """A line for people, before it is known how wide the screen is: the time, the column of names, the rest.
+
+    With an `indent` the head is a column of its own instead, of so many cells.
+    """
+
+    time: str
+    head: Pieces
+    body: Pieces
+    indent: int = 0
+
+    @property
+    def pieces(self) -> Pieces:
+        """All of it, for one row however long."""
+        time_ = [(DIM, self.time + " ")] if self.time else []
+        return [*time_, *self.head, *([("", " ")] if self.head else []), *self.body]
+
+    def rows(self, columns: int) -> list[Pieces]:
+        """The line as rows of the screen: words wrap, and later rows are indented."""
+        if not self.head or columns < WIDE:
+            return wrap(self.pieces, columns, 0 if not self.head else CLOCK_CELLS if columns >= NARROW else 1)
+        width = cells("".join(text for _, text in self.head))
+        if self.indent:
+            pad = ("", " " * (self.indent - 1 - width))
+            return wrap([*self.head, pad, ("", " "), *self.body], columns, self.indent)
+        time_ = self.time + " " if self.time else " " * CLOCK_CELLS
+        pad = ("", " " * (HEAD_CELLS - width))
+        indent = CLOCK_CELLS + HEAD_CELLS + 1
+        return wrap([(DIM, time_), pad, *self.head, ("", " "), *self.body], columns, indent)
 
 
 class View:
@@ -905,26 +1016,36 @@ class View:
 
         With our name, what mentions us is marked.
         """
-        name, text = clean(record.name), clean(record.text)
-        # R5: a kind that is not known is shown as it stands.
-        shape = _SHAPES.get(record.kind, "-- {text}" if record.direct else "-- {name} did {kind}: {text}")
-        if not text:
-            shape = shape.replace(": {text}", "")
-        if record.direct and record.kind != "/msg":
-            text = _ISO_TIME.sub(lambda found: _short(found.group()), text, count=1)
-        style = self._style(record)
-        pieces = {
-            "{name}": self.paint(self._colour(name), name),
-            "{kind}": self.paint(style, record.kind),
-            "{text}": self._marked(text, style, own_name) if own_name else self.paint(style, text),
-        }
-        parts = [pieces.get(part) or self.paint(style, part) for part in re.split(r"(\{\w+\})", shape)]
-        mark = self.paint(BOLD, "> ") if own_name and self.mentions(record, own_name) else ""
-        return self.paint(DIM, self._time(record.time) + " ") + mark + "".join(parts)
+        return self.painted(self.shown(record, own_name).pieces)
 
-    def paint(self, style: str, text: str) -> str:
-        """The text with a style: the parameters of a terminal's SGR sequence, or none."""
-        return f"\x1b[{style}m{text}\x1b[0m" if self._colours and style and text else text
+    def shown(self, record: Record, own_name: str = "") -> Shown:
+        """The same for a screen on which words wrap."""
+        name, text = clean(record.name), clean(record.text)
+        kind = record.kind  # R5: one that is not known is shown as it stands
+        head, body = _SHAPES.get(kind, ("--", "{text}" if record.direct else "{name} did {kind}: {text}"))
+        if not text:
+            body = body.replace(": {text}", "")
+        if (record.direct and kind != "/msg") or (kind == "notice" and record.address == "-"):
+            text = _ISO_TIME.sub(lambda found: _short(found.group()), text)
+        style = self._style(record)
+        pieces: dict[str, Pieces] = {
+            "{name}": [(self._colour(name), name)],
+            "{kind}": [(style, kind)],
+            "{text}": self._marked(text, style, own_name) if own_name else [(style, text)],
+        }
+
+        def filled(shape: str) -> Pieces:
+            parts = re.split(r"(\{\w+\})", shape)
+            return [piece for part in parts for piece in pieces.get(part, [(style, part)])]
+
+        mark = [(BOLD, "> ")] if own_name and self.mentions(record, own_name) else []
+        return Shown(self._time(record.time), [*mark, *filled(head)], filled(body))
+
+    def painted(self, pieces: Pieces) -> str:
+        """The pieces as text, with their styles where there are to be colours."""
+        if not self._colours:
+            return "".join(text for _, text in pieces)
+        return "".join(f"\x1b[{style}m{text}\x1b[0m" if style and text else text for style, text in pieces)
 
     def mentions(self, record: Record, own_name: str) -> bool:
         """Whether our name or a word of interest stands in what somebody else said."""
@@ -934,9 +1055,9 @@ class View:
             and self._words(own_name).search(record.text) is not None
         )
 
-    def _marked(self, text: str, style: str, own_name: str) -> str:
+    def _marked(self, text: str, style: str, own_name: str) -> Pieces:
         parts = self._words(own_name).split(text)
-        return "".join(self.paint(BOLD_REVERSE if odd % 2 else style, part) for odd, part in enumerate(parts))
+        return [(BOLD_REVERSE if odd % 2 else style, part) for odd, part in enumerate(parts)]
 
     def _words(self, own_name: str) -> re.Pattern[str]:
         words = "|".join(re.escape(word) for word in (own_name, *self._settings.highlight))
@@ -955,6 +1076,88 @@ class View:
             COLOURS[chosen] if chosen else colours[zlib.crc32(key.encode(errors="replace")) % len(colours)]
         )
         return f"38;5;{number}"
+
+
+def quoted(record: Record) -> Record | None:
+    """What an answer of /history or /search quotes, as the record that it was; None if it quotes nothing."""
+    match = _QUOTED.fullmatch(record.text) if record.kind in ("/history", "/search") else None
+    if match is None:
+        return None
+    time_, star, actor, action, speaker, said = match.groups()
+    try:
+        datetime.fromisoformat(time_[:10])
+    except ValueError:
+        return None
+    if star:
+        return Record(time_, record.address, actor, "action", action)
+    return Record(time_, record.address, speaker, "message", said)
+
+
+def cells(text: str) -> int:
+    """How many columns of a terminal a text takes."""
+    return len(text) if text.isascii() else sum(map(_cells_of, text))
+
+
+def _cells_of(character: str) -> int:
+    if character < "\u0300":
+        return 1
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
+
+
+def wrap(pieces: Pieces, columns: int, indent: int) -> list[Pieces]:
+    """The pieces in rows of so many columns, broken between words.
+
+    A word that is longer than a row, an address in the web maybe, is a row of its own however long: the
+    terminal wraps it, and knows that it is one.
+    """
+    indent = min(indent, columns // 2)
+    rows: list[Pieces] = [[]]
+    used = 0  # columns of the last row
+    gap: Pieces = []
+    for word in _words_of(pieces):
+        width = sum(_cells_of(character) for _, character in word)
+        if word[0][1] == " ":
+            gap = word
+            continue
+        if used + len(gap) + width > columns and used:
+            fits = width <= columns - indent
+            rows.append([("", " ")] * indent if fits else [])
+            gap, used = [], indent if fits else 0
+        rows[-1] += gap + word
+        used += len(gap) + width
+        used -= (used - 1) // columns * columns  # of a word that the terminal wraps
+        gap = []
+    return [_joined(row) for row in rows]
+
+
+def _words_of(pieces: Pieces) -> Iterator[Pieces]:
+    """The characters of the pieces by words and by the spaces between them; one that is wide is a word."""
+    word: Pieces = []
+    for style, text in pieces:
+        for character in text:
+            wide = _cells_of(character) == 2
+            if word and (wide or (character == " ") != (word[-1][1] == " ")):
+                yield word
+                word = []
+            word.append((style, character))
+            if wide:
+                yield word
+                word = []
+    if word:
+        yield word
+
+
+def _joined(row: Pieces) -> Pieces:
+    """Neighbours of one style as one piece."""
+    joined: Pieces = []
+    for style, text in row:
+        if joined and joined[-1][0] == style:
+            joined[-1] = (style, joined[-1][1] + text)
+        else:
+            joined.append((style, text))
+    return joined
 
 
 def local_time(time_: str) -> datetime:
@@ -986,12 +1189,16 @@ def _short(time_: str) -> str:
     return day + moment.strftime("%H:%M")
 
 
+PEOPLE = 10_000  # who is here, at most: as many as a server lets in; what claims to be more is not kept
+
+
 class People:
     """Who is here, as far as we have heard, and in which order they spoke last."""
 
     def __init__(self) -> None:
         self._here: dict[str, str] = {}  # name_key: name
         self._spoke: dict[str, int] = {}  # name_key: its place in the order of speaking
+        self._spoken = 0
         self.counted = False  # whether the server told us all of them
 
     def __len__(self) -> int:
@@ -1004,19 +1211,24 @@ class People:
         if record.kind == "start":
             self.forget()
         elif record.kind == "/users":
-            name = text.partition(" ")[0]
-            self._here[name_key(name)] = name
+            self._add(text.partition(" ")[0])
             self.counted = True
         elif record.kind == "leave":
             self._here.pop(key, None)
         elif record.kind == "rename":
             self._here.pop(key, None)
-            self._here[name_key(text)] = text
-            self._spoke[name_key(text)] = self._spoke.pop(key, 0)
+            self._add(text)
+            if key in self._spoke:
+                self._spoke[name_key(text)] = self._spoke.pop(key)
         elif record.kind == "join":
-            self._here[key] = name
-        elif record.kind in _SAID:
-            self._spoke[key] = len(self._spoke) and max(self._spoke.values()) + 1
+            self._add(name)
+        elif record.kind in _SAID and (key in self._spoke or len(self._spoke) < PEOPLE):
+            self._spoken += 1
+            self._spoke[key] = self._spoken
+
+    def _add(self, name: str) -> None:
+        if len(self._here) < PEOPLE and is_name(name):
+            self._here[name_key(name)] = name
 
     def forget(self) -> None:
         """Who is here is to be heard anew."""
@@ -1025,7 +1237,7 @@ class People:
 
     def latest_first(self) -> list[str]:
         """The names of those who are here, whoever spoke last first."""
-        here = list(self._here.values())  # at once: the link's thread goes on hearing
+        here = list(self._here.values())  # at once: the link's thread goes on learning
         return sorted(here, key=lambda name: -self._spoke.get(name_key(name), -1))
 
 
@@ -1237,6 +1449,7 @@ class Standing(NamedTuple):
     leaving: bool
     patient: bool
     refusals: int = 0  # in a row
+    refused: bool = False  # the last word of the server was that we must take another name
 
 
 class Verdict(NamedTuple):
@@ -1259,6 +1472,8 @@ def judge(outcome: Outcome, standing: Standing, address: Address) -> Verdict:
         if standing.refusals > (TURNED_AWAY_TRIES if standing.been_in else 0):
             code = NOT_STORED if standing.been_in and standing.waiting else 1
             return Verdict(code, f"Turned away: {why}")
+    elif standing.refused and not standing.been_in and not standing.leaving:
+        return Verdict(None, "")  # choosing another name may take longer than the server waits
     elif not standing.been_in:
         return Verdict(1, sentence)
     if standing.leaving and not (standing.patient and standing.waiting):
@@ -1326,6 +1541,11 @@ class Link:
         """Say a line; it is sent when the server can take it."""
         self._call(lambda: self._conversation.say(text, quiet=quiet, literal=literal))
 
+    def use_password(self, password: str) -> None:
+        """Log in with this password, at once."""
+        self._call(lambda: self._conversation.use_password(password))
+        self.retry_now()
+
     def leave(self) -> None:
         """Leave in order, behind all that was said."""
         self._call(self._conversation.leave)
@@ -1376,6 +1596,7 @@ class Link:
             leaving=self._conversation.leaving,
             patient=self._patient,
             refusals=self._refusals,
+            refused=self._conversation.refused,
         )
         code, sentence = judge(outcome, standing, self.address)
         if code is not None:
@@ -1477,7 +1698,7 @@ class Link:
         return None
 
     def _pause_before_retry(self, *, at_once: bool) -> bool:
-        """Wait for the next try to connect, or hardly; False if we leave instead."""
+        """Wait for the next try to connect, or hardly, or for another name; False if we leave instead."""
         pause = self._pause * random.uniform(0.8, 1.2)  # so that not everybody comes back at the same moment
         if at_once:
             pause = random.uniform(0, FIRST_PAUSE / 4)
@@ -1485,11 +1706,16 @@ class Link:
             self._pause = min(self._pause * 2, LONGEST_PAUSE)
         self.next_try = time.monotonic() + pause
         self._try_now = False
-        self._set_state("waiting")
-        while (remaining := self.next_try - time.monotonic()) > 0 and not self._try_now:
+        for_name = self._conversation.refused and not self._been_in
+        if not for_name:
+            self._set_state("waiting")
+        while not self._try_now:
+            remaining = self.next_try - time.monotonic()
+            if not self._conversation.refused if for_name else remaining <= 0:
+                return True
             if self._conversation.leaving and not self._patient:
                 return False
-            select.select([self._waker.reader], [], [], remaining)
+            select.select([self._waker.reader], [], [], 1 if for_name else remaining)
             self._waker.drain()
             self._handle_calls()
             self._publish()
@@ -1721,7 +1947,7 @@ def unconfirmed_sentence(event: Unconfirmed) -> str:
 
 
 def leave_on_signal(leave_link: Callable[[], None]) -> None:
-    """Whoever ends the program by SIGTERM gets an orderly leave; the second time, or too late, an end."""
+    """Whoever ends the program or its terminal gets an orderly leave; the second time, or late, an end."""
 
     def leave(*_: object) -> None:
         signal.signal(signal.SIGTERM, lambda *_: quit_now(1))
@@ -1730,15 +1956,890 @@ def leave_on_signal(leave_link: Callable[[], None]) -> None:
         late.daemon = True
         late.start()
 
-    signal.signal(signal.SIGTERM, leave)
+    for name in ("SIGTERM", "SIGHUP"):
+        if hasattr(signal, name):  # Windows has but one of them
+            signal.signal(getattr(signal, name), leave)
 
 
 def quit_now(code: int) -> NoReturn:
     """End the program from any thread. The main one may sit in a read that nothing can interrupt."""
+    for restore in tuple(_BEFORE_QUITTING):  # it takes itself out
+        restore()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(code)
+
+
+# -------------------------------------------------------------------------------------------------- typing
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether a person is at the other end; not so for NUL, which Windows takes for a terminal."""
+    if not stream.isatty() or sys.platform != "win32":
+        return stream.isatty()
+    import ctypes
+    import msvcrt
+
+    handle = ctypes.c_void_p(msvcrt.get_osfhandle(stream.fileno()))
+    return bool(ctypes.windll.kernel32.GetConsoleMode(handle, ctypes.byref(ctypes.c_ulong())))
+
+
+class Key(NamedTuple):
+    """A key that was pressed, or a `text` of printable characters, or a `paste`."""
+
+    name: str
+    text: str = ""
+
+
+_CONTROLS = {
+    "\r": "enter",
+    "\n": "enter",
+    "\t": "tab",
+    "\x01": "home",
+    "\x02": "left",
+    "\x03": "interrupt",
+    "\x04": "end of input",
+    "\x05": "end",
+    "\x06": "right",
+    "\x08": "backspace",
+    "\x0b": "cut to end",
+    "\x0c": "redraw",
+    "\x0e": "down",
+    "\x10": "up",
+    "\x12": "search",
+    "\x15": "cut to start",
+    "\x17": "cut word",
+    "\x19": "put back",
+    "\x1a": "suspend",
+    "\x7f": "backspace",
+}
+_SEQUENCES = {
+    **dict.fromkeys(("[A", "OA"), "up"),
+    **dict.fromkeys(("[B", "OB"), "down"),
+    **dict.fromkeys(("[C", "OC"), "right"),
+    **dict.fromkeys(("[D", "OD"), "left"),
+    **dict.fromkeys(("[H", "OH", "[1~", "[7~"), "home"),
+    **dict.fromkeys(("[F", "OF", "[4~", "[8~"), "end"),
+    **dict.fromkeys(("[1;5D", "[1;3D", "b"), "word left"),
+    **dict.fromkeys(("[1;5C", "[1;3C", "f"), "word right"),
+    **dict.fromkeys(("\x7f", "\x08"), "cut word"),
+    **dict.fromkeys(("[5~", "[6~"), "page"),
+    "[3~": "delete",
+    "[Z": "back tab",
+    "[I": "focus",
+    "[O": "blur",
+}
+_SEQUENCE = re.compile(r"\x1b(\[(?!\[)[0-?]*[ -/]*[@-~]|\[\[[A-E]|O[ -~]|[^\[O\x1b])", re.DOTALL)
+_PASTE_BEGINS, _PASTE_ENDS = "\x1b[200~", "\x1b[201~"
+PASTE_CHARACTERS = 1_000_000  # nobody wants more to be said; the rest of a paste is dropped
+
+
+class Keys:
+    """What a terminal sends, as keys. What no key here is bound to is dropped, whole."""
+
+    def __init__(self) -> None:
+        self._rest = ""
+        self._pasted: list[str] | None = None
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the last thing is either the Escape key or the beginning of a sequence: time will tell."""
+        return bool(self._rest) and self._pasted is None
+
+    def feed(self, received: str) -> list[Key]:
+        """The keys that are complete now."""
+        self._rest += received
+        keys: list[Key] = []
+        while self._rest:
+            size = len(self._rest)
+            key = self._paste() if self._pasted is not None else self._next()
+            if key:
+                keys.append(key)
+            elif size == len(self._rest):
+                break
+        return keys
+
+    def flush(self) -> list[Key]:
+        """No more came: it was the Escape key."""
+        keys = [Key("escape")] if self._rest.startswith("\x1b") else []
+        self._rest = ""
+        return keys
+
+    def _next(self) -> Key | None:
+        """The next key; None where it is incomplete, or was dropped."""
+        rest = self._rest
+        if rest.startswith(_PASTE_BEGINS):
+            self._rest, self._pasted = rest[len(_PASTE_BEGINS) :], []
+            return None
+        if rest[0] == "\x1b":
+            match = _SEQUENCE.match(rest)
+            if match is None:
+                if rest.startswith("\x1b\x1b"):  # Escape, and something else
+                    self._rest = rest[1:]
+                    return Key("escape")
+                if len(rest) > 64:  # no sequence is as long
+                    self._rest = ""
+                return None
+            self._rest = rest[match.end() :]
+            name = _SEQUENCES.get(match.group(1))
+            return Key(name) if name else None
+        if rest[0] < " " or rest[0] == "\x7f":
+            self._rest = rest[1:]
+            return Key(_CONTROLS[rest[0]]) if rest[0] in _CONTROLS else None
+        text = re.match(r"[^\x00-\x1f\x7f]+", rest)
+        assert text
+        self._rest = rest[text.end() :]
+        return Key("text", clean(text.group()))
+
+    def _paste(self) -> Key | None:
+        assert self._pasted is not None
+        text, end, rest = self._rest.partition(_PASTE_ENDS)
+        if not end:  # the end itself may be cut
+            text, rest = text[: -len(_PASTE_ENDS)], text[-len(_PASTE_ENDS) :]
+        self._pasted.append(text[: PASTE_CHARACTERS - sum(map(len, self._pasted))])
+        self._rest = rest
+        if not end:
+            return None
+        whole, self._pasted = "".join(self._pasted), None
+        return Key("paste", whole.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+class Secret(NamedTuple):
+    """A question whose answer is typed unseen and kept nowhere."""
+
+    question: str
+    answer: Callable[[str], None]
+
+
+INPUT_LINES = 500  # as many can be found with the arrow keys, and rewriting them all is no work
+
+
+class InputHistory:
+    """The lines that were typed, oldest first, in a file of their own; they go where there can be none."""
+
+    def __init__(self) -> None:
+        self._path = settings_folder() / "input-history.txt"
+        self.lines: list[str] = []
+        self._kept: list[str] = []
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            self.lines = self._path.read_text("utf-8").split("\n")[-INPUT_LINES - 1 : -1]
+            self._kept = list(self.lines)
+
+    def add(self, line: str) -> None:
+        """Keep a line: no secret at all, and in the file nothing private."""
+        if not line.strip() or is_secret(line):
+            return
+        self.lines = [*self.lines[1 - INPUT_LINES :], line]
+        if not is_private(line):
+            self._kept = [*self._kept[1 - INPUT_LINES :], line]
+            with contextlib.suppress(OSError):
+                _write(self._path, "".join(kept + "\n" for kept in self._kept))
+
+
+_FOR_THE_SCREEN = ("focus", "blur", "suspend", "redraw", "page")
+_NOT_FOR_SECRETS = ("tab", "back tab", "up", "down", "search")
+
+
+class Editor:
+    """The line being typed: keys in, and out comes what to do. It knows no terminal.
+
+    A line that begins with pasted text is `literal`: it is said as it stands. Pasted lines are asked for.
+    """
+
+    def __init__(self, complete: Callable[[str], list[str]], history: InputHistory) -> None:
+        self.text = ""
+        self.cursor = 0
+        self.literal = False
+        self.pasted: list[str] = []  # lines that wait for a yes
+        self.secret: Secret | None = None
+        self._complete = complete
+        self._history = history
+        self._cut = ""
+        self._at: int | None = None  # where in the history the line comes from
+        self._typed = ""  # what was typed before that
+        self._choices: list[str] = []  # what Tab can make of the last word, and where in it we are
+        self._choice = 0
+        self._moves: dict[str, Callable[[], None]] = {
+            "left": lambda: self._go(self._left(self.cursor)),
+            "right": lambda: self._go(self._right(self.cursor)),
+            "home": lambda: self._go(0),
+            "end": lambda: self._go(len(self.text)),
+            "word left": lambda: self._go(self._word_left()),
+            "word right": lambda: self._go(self._word_right()),
+            "backspace": lambda: self._remove(self._left(self.cursor), self.cursor),
+            "delete": lambda: self._remove(self.cursor, self._right(self.cursor)),
+            "cut to end": lambda: self._cut_out(self.cursor, len(self.text)),
+            "cut to start": lambda: self._cut_out(0, self.cursor),
+            "cut word": lambda: self._cut_out(self._word_left(), self.cursor),
+            "put back": lambda: self.insert(self._cut),
+            "up": lambda: self._step(-1),
+            "down": lambda: self._step(1),
+            "search": self._search,
+            "tab": lambda: self._tab(1),
+            "back tab": lambda: self._tab(-1),
+        }
+
+    def press(self, key: Key) -> Key | None:
+        """A key was pressed: what the screen has to do; None if it is the line's own matter.
+
+        That is to `enter` a line, or to `say` lines as they stand, to `leave`, and what _FOR_THE_SCREEN has.
+        """
+        if key.name in _FOR_THE_SCREEN:
+            return key
+        if self.pasted:
+            return self._answer_paste(key)
+        if key.name not in ("tab", "back tab"):
+            self._choices = []
+        if key.name == "text":
+            self.insert(key.text)
+        elif key.name == "paste":
+            self._paste(key.text)
+        elif key.name == "enter":
+            return self._enter()
+        elif key.name == "interrupt" or (key.name == "escape" and self.secret):
+            return self._interrupt()
+        elif key.name == "end of input":
+            if not self.text:
+                return Key("leave")
+            self._moves["delete"]()
+        elif key.name in self._moves and not (self.secret and key.name in _NOT_FOR_SECRETS):
+            self._moves[key.name]()
+        return None
+
+    def ask(self, secret: Secret) -> None:
+        """Ask for something that is typed unseen."""
+        self.secret = secret
+        self._set("")
+
+    def insert(self, text: str) -> None:
+        """Put text where the cursor is."""
+        if self.cursor == 0:
+            self.literal = False
+        self._set(self.text[: self.cursor] + text + self.text[self.cursor :], self.cursor + len(text))
+
+    # ----- enter and what else ends a line
+
+    def _enter(self) -> Key | None:
+        text, literal = self.text, self.literal
+        secret, self.secret = self.secret, None
+        self._set("")
+        if secret:
+            secret.answer(text.strip())
+            return None
+        self._history.add(text)
+        return Key("say" if literal else "enter", text)
+
+    def _interrupt(self) -> Key | None:
+        if self.secret or self.text:
+            self.secret = None
+            self._set("")
+            return None
+        return Key("leave")
+
+    def _answer_paste(self, key: Key) -> Key | None:
+        if key.name == "enter":
+            lines, self.pasted = self.pasted, []
+            return Key("say", "\n".join(lines))
+        if key.name in ("escape", "interrupt"):
+            self.pasted = []
+        return None
+
+    def _paste(self, text: str) -> None:
+        lines = [clean(line) for line in text.split("\n")]
+        while lines and not lines[-1].strip():
+            lines.pop()
+        if len(lines) < 2 or self.secret:
+            begins = not self.text
+            self.insert("".join(lines[:1]))
+            self.literal = (begins and bool(self.text)) or self.literal
+        elif command_in(self.text) and not self.literal:  # a command is one line, and goes where it says
+            self.insert(" ".join(lines))
+        else:
+            lines[0] = self.text[: self.cursor] + lines[0]
+            lines[-1] += self.text[self.cursor :]
+            self.pasted = [line for line in lines if line.strip()]
+            self._set("")
+
+    # ----- moving and changing
+
+    def _set(self, text: str, cursor: int | None = None) -> None:
+        self.text = text
+        self.cursor = len(text) if cursor is None else cursor
+        self.literal = self.literal and bool(text)
+        self._at = None
+
+    def _go(self, to: int) -> None:
+        self.cursor = to
+
+    def _remove(self, start: int, end: int) -> None:
+        if start == 0 and end > 0:
+            self.literal = False
+        self._set(self.text[:start] + self.text[end:], start)
+
+    def _cut_out(self, start: int, end: int) -> None:
+        if end > start:
+            self._cut = "" if self.secret else self.text[start:end]
+            self._remove(start, end)
+
+    def _left(self, at: int) -> int:
+        """One character to the left, with the marks that belong to it."""
+        at = max(0, at - 1)
+        while at > 0 and _cells_of(self.text[at]) == 0:
+            at -= 1
+        return at
+
+    def _right(self, at: int) -> int:
+        at = min(len(self.text), at + 1)
+        while at < len(self.text) and _cells_of(self.text[at]) == 0:
+            at += 1
+        return at
+
+    def _word_left(self) -> int:
+        match = re.search(r"\S+\s*\Z", self.text[: self.cursor])
+        return match.start() if match else 0
+
+    def _word_right(self) -> int:
+        match = re.compile(r"\s*\S+").match(self.text, self.cursor)
+        return match.end() if match else len(self.text)
+
+    # ----- the input history, and Tab
+
+    def _step(self, step: int) -> None:
+        """To the line before or after in the history that begins with what was typed."""
+        lines = self._history.lines
+        at, typed = (len(lines), self.text) if self._at is None else (self._at, self._typed)
+        while 0 <= (at := at + step) < len(lines):
+            if lines[at].startswith(typed) and lines[at] != self.text:
+                break
+        if 0 <= at < len(lines):
+            self._recall(at, typed)
+        elif step > 0 and self._at is not None:
+            self._set(typed)
+
+    def _search(self) -> None:
+        """To the newest line in the history that has in it what was typed; again, to the one before."""
+        lines = self._history.lines
+        at, typed = (len(lines), self.text) if self._at is None else (self._at, self._typed)
+        found = [i for i in range(at) if typed.casefold() in lines[i].casefold() and lines[i] != self.text]
+        if found:
+            self._recall(found[-1], typed)
+
+    def _recall(self, at: int, typed: str) -> None:
+        self._set(self._history.lines[at])
+        self.literal = False
+        self._at, self._typed = at, typed
+
+    def _tab(self, step: int) -> None:
+        """Complete the last word before the cursor; again, take the next that fits."""
+        before = self.text[: self.cursor]
+        if not self._choices:
+            start = before.rfind(" ") + 1
+            self._choices = [before, *(before[:start] + choice for choice in self._complete(before))]
+            self._choice = 0
+            if len(self._choices) == 1:
+                self._choices = []
+                return
+        several = len(self._choices) - 1
+        self._choice = (
+            (self._choice + step - 1) % several + 1 if self._choice else (1 if step > 0 else several)
+        )
+        result = self._choices[self._choice]
+        self._at = None
+        self.text, self.cursor = result + self.text[self.cursor :], len(result)
+
+
+# ------------------------------------------------------------------------------------------------- screens
+
+
+class LineOwner:
+    """For whom lines are typed: the chat, or the host's console. All is called in the screen's thread."""
+
+    def start(self) -> None:
+        """The screen is there."""
+
+    def enter(self, text: str, *, literal: bool = False) -> None:
+        """A line was typed; a `literal` one was pasted, and is text whatever it looks like."""
+
+    def completions(self, before: str) -> list[str]:
+        """What the last word of `before` can become, best first, with what belongs behind it."""
+        return []
+
+    def waiting(self) -> list[str]:
+        """The lines that are not stored yet."""
+        return []
+
+    def status(self) -> str:
+        """One line about how things stand; on a narrow screen its end is cut off."""
+        return ""
+
+    def title(self) -> str:
+        """The same for the window, in a few words."""
+        return ""
+
+    def look(self, here: bool) -> None:
+        """Somebody looks at the window now, or no longer."""
+
+    def leave(self) -> None:
+        """Somebody wants to go. The screen goes on until it is closed."""
+
+
+class Screen:
+    """Where a person types and reads. All but `run` can be called from any thread."""
+
+    def run(self) -> None:
+        """Until the end."""
+
+    def show(self, shown: Shown, signal: str = "") -> None:
+        """A finished line, above the one that is being typed; `signal` is what rings or notifies."""
+
+    def ask(self, secret: Secret) -> None:
+        """Ask for something that is typed unseen."""
+
+    def refresh(self) -> None:
+        """The status is another."""
+
+    def close(self, code: int) -> None:
+        """The end, with this exit code."""
+
+
+class BareScreen(Screen):
+    """A terminal that can't move its cursor: what arrives comes between what is typed."""
+
+    _PROMPT = "> "
+
+    def __init__(self, owner: LineOwner, view: View) -> None:
+        self._owner = owner
+        self._view = view
+        self._secret: Secret | None = None
+
+    def run(self) -> None:
+        self._owner.start()
+        with contextlib.suppress(EOFError, KeyboardInterrupt, OSError):
+            while True:
+                text = input(self._PROMPT)
+                secret, self._secret = self._secret, None
+                if secret and not text.strip():
+                    secret.answer(getpass.getpass(f"{secret.question}: ").strip())
+                else:
+                    self._owner.enter(clean(text))
+        self._owner.leave()
+        threading.Event().wait(LEAVE_SECONDS)  # `close` ends the program
+
+    def show(self, shown: Shown, signal: str = "") -> None:
+        with contextlib.suppress(OSError):  # the terminal is gone
+            sys.stdout.write(f"\r{self._view.painted(shown.pieces)}{signal}\n{self._PROMPT}")
+            sys.stdout.flush()
+
+    def ask(self, secret: Secret) -> None:
+        self._secret = secret
+        self.show(Shown("", [], [(DIM, f"-- {secret.question}: press Enter, then type it unseen.")]))
+
+    def close(self, code: int) -> None:
+        quit_now(code)
+
+
+class Terminal:
+    """The terminal itself, while keys come one by one. Raises OSError where that can't be."""
+
+    def __init__(self) -> None:
+        self.waker = Waker()
+        self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        self._input = sys.stdin.fileno()
+        self._modes = self._saved_modes()
+
+    def _saved_modes(self) -> Any:
+        if sys.platform == "win32":
+            raise NotImplementedError
+        import termios
+
+        try:
+            return termios.tcgetattr(self._input)
+        except termios.error as error:
+            raise OSError(*error.args) from None
+
+    def begin(self) -> None:
+        """From now on each key comes as it is pressed, and none is shown by the terminal."""
+        self._take_modes()
+        if self.end not in _BEFORE_QUITTING:
+            _BEFORE_QUITTING.append(self.end)
+            self.write(_KEEP_TITLE)
+        self.write(_TELL_MORE)
+
+    def _take_modes(self) -> None:
+        if sys.platform == "win32":
+            raise NotImplementedError
+        import termios
+
+        modes = termios.tcgetattr(self._input)
+        modes[0] &= ~(termios.ICRNL | termios.INLCR | termios.IGNCR | termios.IXON | termios.ISTRIP)
+        modes[3] &= ~(termios.ECHO | termios.ICANON | termios.ISIG | termios.IEXTEN)
+        modes[6][termios.VMIN], modes[6][termios.VTIME] = 1, 0
+        with contextlib.suppress(termios.error):  # the terminal is gone
+            termios.tcsetattr(self._input, termios.TCSADRAIN, modes)
+
+    def end(self) -> None:
+        """Leave the terminal as it was."""
+        if self.end in _BEFORE_QUITTING:
+            _BEFORE_QUITTING.remove(self.end)
+            self.write(_TELL_LESS + _PUT_BACK_TITLE)
+            self._restore()
+
+    def _restore(self) -> None:
+        if sys.platform == "win32":
+            raise NotImplementedError
+        import termios
+
+        with contextlib.suppress(termios.error):  # the terminal is gone
+            termios.tcsetattr(self._input, termios.TCSADRAIN, self._modes)
+
+    def read(self, seconds: float) -> str | None:
+        """What was typed: "" if nothing was within the time, or the waker woke; None at the end."""
+        readable = select.select([self._input, self.waker.reader], [], [], seconds)[0]
+        self.waker.drain()
+        if self._input not in readable:
+            return ""
+        try:
+            received = os.read(self._input, 65536)
+        except OSError:
+            received = b""
+        return self._decoder.decode(received) if received else None
+
+    def write(self, text: str) -> None:
+        """Write, as it is."""
+        with contextlib.suppress(OSError):  # the terminal is gone
+            sys.stdout.write(text)
+            sys.stdout.flush()
+
+    def size(self) -> tuple[int, int]:
+        """Columns and rows."""
+        try:
+            columns, rows = os.get_terminal_size(sys.stdout.fileno())
+        except OSError:
+            columns = rows = 0
+        return columns or 80, rows or 24
+
+    def suspend(self) -> None:
+        """Give the terminal back to the shell until the program is continued."""
+        if sys.platform == "win32":
+            raise NotImplementedError
+        self.end()
+        os.kill(os.getpid(), signal.SIGTSTP)
+        self.begin()
+
+
+# Pasted text comes in brackets, and the terminal tells when somebody looks away.
+_TELL_MORE, _TELL_LESS = "\x1b[?2004h\x1b[?1004h", "\x1b[?2004l\x1b[?1004l"
+_KEEP_TITLE, _PUT_BACK_TITLE = "\x1b[22;2t", "\x1b[23;2t"
+_BEFORE_QUITTING: list[Callable[[], None]] = []
+
+
+class WindowsConsole(Terminal):
+    """The same on Windows, which has keys and modes of its own."""
+
+    _KEYS: ClassVar = {
+        "H": "[A",
+        "P": "[B",
+        "K": "[D",
+        "M": "[C",
+        "G": "[H",
+        "O": "[F",
+        "S": "[3~",
+        "I": "[5~",
+    }
+
+    def _saved_modes(self) -> Any:
+        if sys.platform != "win32":
+            raise NotImplementedError
+        import ctypes
+
+        self._kernel: Any = ctypes.windll.kernel32
+        modes = []
+        for number in (-10, -11):  # standard input, standard output
+            handle, mode = self._kernel.GetStdHandle(number), ctypes.c_uint32()
+            if not self._kernel.GetConsoleMode(handle, ctypes.byref(mode)):
+                raise OSError("this is no console")
+            modes.append((handle, mode.value))
+        return modes
+
+    def _take_modes(self) -> None:
+        (keyboard, _), (display, mode) = self._modes
+        self._kernel.SetConsoleMode(keyboard, 0x200)  # no line, no echo; keys come as sequences
+        self._kernel.SetConsoleMode(display, mode | 0x4)  # sequences are understood
+
+    def _restore(self) -> None:
+        for handle, mode in self._modes:
+            self._kernel.SetConsoleMode(handle, mode)
+
+    def suspend(self) -> None:
+        """There is no shell to go back to."""
+
+    def read(self, seconds: float) -> str | None:
+        if sys.platform != "win32":
+            raise NotImplementedError
+        import msvcrt
+
+        until = time.monotonic() + seconds
+        while not msvcrt.kbhit():
+            if select.select([self.waker.reader], [], [], 0.02)[0] or time.monotonic() > until:
+                self.waker.drain()
+                return ""
+        typed = ""
+        while msvcrt.kbhit():
+            character = msvcrt.getwch()
+            if character in "\0\xe0":  # an older console: a key without a sequence of its own
+                character = "\x1b" + self._KEYS.get(msvcrt.getwch(), "[0~")
+            typed += character
+        return typed.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+class TerminalScreen(Screen):
+    """One line to type on at the bottom, with the status below it; what arrives goes above.
+
+    One thread does all of it, the one that runs `run`: it reads keys and draws. The others leave lines in
+    `_arrived` and wake it; they wait where a terminal is slower than what comes.
+
+        finished lines          the terminal's own past: never touched again, unless the window changes size
+        … lines not stored yet  \
+        > the line being typed   the live area, drawn anew at each change
+        the status              /
+    """
+
+    _MOST_ARRIVED = 1000
+    _KEPT = 300  # finished lines, to draw them again in another width
+
+    def __init__(self, owner: LineOwner, view: View, terminal: Terminal) -> None:
+        self._owner = owner
+        self._view = view
+        self._terminal = terminal
+        self._editor = Editor(owner.completions, InputHistory())
+        self._keys = Keys()
+        self._lock = threading.Condition()  # guards the next three
+        self._arrived: deque[tuple[Shown, str]] = deque()
+        self._secrets: deque[Secret] = deque()
+        self._closed = False
+        self._thread = 0
+        self._finished: deque[Shown] = deque(maxlen=self._KEPT)
+        self._drawn: tuple[list[str], int, int] | None = None  # the live area: rows, and where the cursor is
+        self._size = terminal.size()
+        self._title = ""
+        self._leaving = False
+        self._stopped = False  # by the shell, and continued
+
+    # ----- for any thread
+
+    def show(self, shown: Shown, signal: str = "") -> None:
+        with self._lock:
+            if threading.get_ident() != self._thread:
+                self._lock.wait_for(lambda: len(self._arrived) < self._MOST_ARRIVED or self._closed)
+            self._arrived.append((shown, signal))
+        self._terminal.waker.wake()
+
+    def ask(self, secret: Secret) -> None:
+        with self._lock:
+            self._secrets.append(secret)
+        self._terminal.waker.wake()
+
+    def refresh(self) -> None:
+        self._terminal.waker.wake()
+
+    def close(self, code: int) -> None:
+        with self._lock:
+            self._closed = True
+            self._lock.notify_all()
+        self._terminal.waker.wake()
+
+    # ----- the thread
+
+    def run(self) -> None:
+        self._thread = threading.get_ident()
+        self._terminal.begin()
+        if sys.platform != "win32" and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGWINCH, lambda *_: self._terminal.waker.wake())
+            signal.signal(signal.SIGCONT, lambda *_: self._continued())
+        try:
+            self._owner.start()
+            while not self._closed:
+                if self._stopped:  # the shell may have changed the terminal's modes
+                    self._stopped, self._drawn = False, None
+                    self._terminal.begin()
+                self._draw()
+                self._read()
+        finally:
+            self._erase_and_write(self._take_arrived())
+            self._terminal.end()
+
+    def _read(self) -> None:
+        typed = self._terminal.read(0.05 if self._keys.unfinished else 1)
+        if typed is None:
+            self._hung_up()
+            return
+        for key in self._keys.feed(typed) if typed else self._keys.flush() if self._keys.unfinished else []:
+            action = self._editor.press(key)
+            if action:
+                self._do(action)
+
+    def _do(self, action: Key) -> None:
+        if action.name == "enter":
+            self._owner.enter(action.text)
+        elif action.name == "say":
+            for line in action.text.split("\n"):
+                self._owner.enter(line, literal=True)
+        elif action.name == "leave":
+            if self._leaving:
+                self.close(0)  # the second time: at once
+            self._leaving = True
+            self._owner.leave()
+        elif action.name == "suspend":
+            self._erase_and_write("")
+            self._terminal.suspend()
+        elif action.name == "redraw":
+            self._size = (0, 0)
+        elif action.name == "page":
+            hint = "Shift-PageUp or the mouse wheel scrolls back; /history shows what was said before."
+            self.show(Shown("", [(DIM, "--")], [(DIM, hint)]))
+        else:
+            self._owner.look(action.name == "focus")
+
+    def _hung_up(self) -> None:
+        """The terminal is gone: leave in order, as far as that is quick."""
+        self._owner.leave()
+        with self._lock:
+            self._lock.wait_for(lambda: self._closed, LEAVE_SECONDS)
+        self.close(0)
+
+    def _continued(self) -> None:
+        """The program was stopped, and goes on."""
+        self._stopped = True
+        self._terminal.waker.wake()
+
+    # ----- drawing
+
+    def _draw(self) -> None:
+        title = self._owner.title()
+        if title != self._title and os.environ.get("TERM") != "linux":
+            self._terminal.write(f"\x1b]2;{title}\x07")
+            self._title = title
+        with self._lock:
+            if self._secrets and not self._editor.secret:
+                self._editor.ask(self._secrets.popleft())
+        size = self._terminal.size()
+        if size != self._size:
+            self._draw_all(size)
+            return
+        arrived = self._take_arrived()
+        live = self._live_area()
+        if arrived or live != self._drawn:
+            self._erase_and_write(arrived + self._drawn_live(live))
+            self._drawn = live
+
+    def _draw_all(self, size: tuple[int, int]) -> None:
+        """The window has another size: nobody knows where its rows are now, so all are drawn again."""
+        self._size = size
+        self._take_arrived()
+        live = self._live_area()
+        room = max(0, size[1] - len(live[0]))
+        rows: deque[str] = deque(maxlen=room)
+        for shown in self._finished:
+            rows.extend(self._painted(shown))  # one that the terminal wraps counts once: a few are lost
+        text = "".join(row + "\x1b[K\r\n" for row in rows)
+        self._terminal.write("\x1b[H" + text + "\x1b[J" * bool(rows) + self._drawn_live(live))
+        self._drawn = live
+
+    def _erase_and_write(self, text: str) -> None:
+        """Write over the live area, which is drawn no more."""
+        erase = ""
+        if self._drawn:  # row by row: some terminals keep a copy in their past of what is cleared whole
+            rows, row, _ = self._drawn
+            erase = "\r" + _moved(row, "A") + "\x1b[K\x1b[B" * (len(rows) - 1) + "\x1b[K"
+            erase += _moved(len(rows) - 1, "A")
+        self._terminal.write(erase + text)
+        self._drawn = None
+
+    def _take_arrived(self) -> str:
+        with self._lock:
+            arrived = list(self._arrived)
+            self._arrived.clear()
+            self._lock.notify_all()
+        self._finished.extend(shown for shown, _ in arrived)
+        return "".join(
+            signal + "".join(row + "\r\n" for row in self._painted(shown)) for shown, signal in arrived
+        )
+
+    def _painted(self, shown: Shown) -> list[str]:
+        return [self._view.painted(row) for row in shown.rows(self._size[0])]
+
+    def _live_area(self) -> tuple[list[str], int, int]:
+        """Its rows, and the row and the column of the cursor in it."""
+        columns, rows = self._size
+        width = max(1, columns - 1)  # a cursor behind the last column would be nowhere
+        typed, row, column = self._typed_rows(width)
+        room = max(1, rows - 1)
+        if len(typed) > room:  # what is around the cursor
+            first = min(max(0, row - room // 2), len(typed) - room)
+            typed, row = typed[first : first + room], row - first
+        above = [f"… {shown_line(line)}" for line in self._owner.waiting()[-3:]]
+        pasted = self._editor.pasted
+        if pasted:
+            above += [f"| {line}" for line in pasted[:10]]
+            above += [f"| ... and {len(pasted) - 10} more"] if len(pasted) > 10 else []
+        above = above[-max(0, room - len(typed)) :] if room > len(typed) else []
+        painted = [self._view.painted([(DIM, cut_to(line, width))]) for line in above]
+        status = [self._view.painted([(REVERSE, cut_to(self._status(), width))])] if rows > 1 else []
+        return [*painted, *typed, *status], len(above) + row, column
+
+    def _status(self) -> str:
+        if self._editor.pasted:
+            return f"Send {len(self._editor.pasted)} pasted lines? Enter sends them, Escape does not."
+        if self._editor.secret:
+            return "What you type is not shown. Enter sends it, Escape does not."
+        if self._editor.literal and command_in(self._editor.text):
+            return "Pasted text is said as it stands, not done; type a command to have it done."
+        return self._owner.status()
+
+    def _typed_rows(self, width: int) -> tuple[list[str], int, int]:
+        """The line being typed in rows of this width, and where in them the cursor is."""
+        editor = self._editor
+        prompt = f"{editor.secret.question}: " if editor.secret else "> "
+        prompt = prompt if cells(prompt) < width else ""
+        text = "" if editor.secret else masked(editor.text)
+        cursor = len(prompt) + (0 if editor.secret else editor.cursor)
+        rows, used, place = [""], 0, (0, 0)
+        for at, character in enumerate(prompt + text + " "):
+            size = _cells_of(character)
+            if used + size > width:
+                rows.append("")
+                used = 0
+            if at == cursor:
+                place = len(rows) - 1, used
+            rows[-1] += character
+            used += size
+        rows[-1] = rows[-1][:-1]  # the space that stood for the cursor behind the end
+        return rows, place[0], place[1]
+
+    def _drawn_live(self, live: tuple[list[str], int, int]) -> str:
+        rows, row, column = live
+        return "\r\n".join(rows) + _moved(len(rows) - 1 - row, "A") + "\r" + _moved(column, "C")
+
+
+def _moved(by: int, direction: str) -> str:
+    """What moves the cursor."""
+    return f"\x1b[{by}{direction}" if by else ""
+
+
+def cut_to(text: str, width: int) -> str:
+    """The beginning of the text that fits."""
+    while cells(text) > width:
+        text = text[: min(len(text) - 1, width)]
+    return text
+
+
+def masked(line: str) -> str:
+    """A line being typed, without what is secret in it."""
+    if not is_secret(line):
+        return line
+    size = len(line) - len(line.lstrip().partition(" ")[2])
+    return line[:size] + "*" * (len(line) - size)
 
 
 # ----------------------------------------------------------------------------------------- a person's chat
@@ -1748,7 +2849,10 @@ class CommandError(Exception):
     """A command of the client's own can't be done; the message is one sentence."""
 
 
-class Chat(LinkObserver):
+AWAY_LINE = "--- new since you were away ---"
+
+
+class Chat(LinkObserver, LineOwner):
     """Between a link and a person's screen: what to show, what to ring for, what is meant by a line.
 
     While we go to another server there are two links; the new one is shown once it has let us in.
@@ -1762,6 +2866,10 @@ class Chat(LinkObserver):
         self._people = People()
         self._screen = Screen()
         self._joined_before = False
+        self._asked = False  # for the password, since the server let us in
+        self._looking = True  # somebody sees the window, as far as the terminal tells
+        self._unread = 0
+        self._marked = False  # what is new has its line already
         self._next_link: Link | None = None
         self._next_events: deque[Event] = deque(maxlen=BACKLOG)  # that came before it let us in
         self._links = threading.Lock()  # guards which link is shown, and that one alone shows at a time
@@ -1769,7 +2877,7 @@ class Chat(LinkObserver):
     def run_on(self, screen: Screen) -> int:
         """Talk on this screen until somebody leaves; the exit code."""
         self._screen = screen
-        leave_on_signal(lambda: self.link.leave())
+        leave_on_signal(self.leave)
         screen.run()
         return self._code
 
@@ -1780,7 +2888,7 @@ class Chat(LinkObserver):
             if link is self._next_link:
                 self._next_events += events
                 if not any(isinstance(event, Joined) for event in events):
-                    self._give_up_if_refused(link, events)
+                    self._stay_if_refused(link, events)
                     return
                 events = self._switch_to(link)
             if link is self.link:
@@ -1791,58 +2899,116 @@ class Chat(LinkObserver):
         """Show the new link from now on, and leave the old one; what has come from the new one."""
         self.link.leave()
         self.link, self._next_link = link, None
-        self._joined_before = False
+        self._joined_before = self._asked = False
         events = list(self._next_events)
         self._next_events.clear()
         return events
 
-    def _give_up_if_refused(self, link: Link, events: list[Event]) -> None:
+    def _stay_if_refused(self, link: Link, events: list[Event]) -> None:
         for event in events:
-            if isinstance(event, Refused):
+            if isinstance(event, Refused) and asks_for_password(event.record):
+                self._ask_password(link)
+            elif isinstance(event, Refused):
                 self._next_link = None
                 link.leave()
-                self.note(f"{link.address} does not let us in: {event.record.text} You are still here.")
+                why = f"{link.address} does not let us in: {event.record.text}"
+                self.note(f"{why} You are still here. /connect HOST NAME takes another name.")
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Received):
             self._receive(event)
         elif isinstance(event, Refused):
-            self._show(event.record)
-            if not self._joined_before:
-                self.note("Type another name, or /password SECRET.")
+            self._refused(event.record)
         elif isinstance(event, Unconfirmed):
             self.note(unconfirmed_sentence(event))
         elif isinstance(event, Joined):
             self._people.forget()
             self.link.say("/users", quiet=True)
-            self._settings.name, self._settings.server = self.link.name, str(self.link.route)
+            if is_name(self.link.name):  # the server may have made something else of it
+                self._settings.name = self.link.name
+            self._settings.server = str(self.link.route)
             self._save()
             if self._joined_before:
                 self.note("Connected again.")
-            self._joined_before = True
+            self._joined_before, self._asked = True, False
+
+    def _refused(self, record: Record) -> None:
+        if not self._joined_before:  # else the link tells it
+            self._show(self._view.shown(record))
+        if asks_for_password(record):
+            self._ask_password(self.link)
+        elif not self._joined_before:
+            self.note("Type another name.")
+
+    def _ask_password(self, link: Link) -> None:
+        if not self._asked:
+            self._asked = True
+            self._screen.ask(Secret(f"Password for {link.address}", self._password_for(link)))
+
+    def _password_for(self, link: Link) -> Callable[[str], None]:
+        def give(secret: str) -> None:
+            self._asked = False
+            if secret:  # some will type what the server's sentence says
+                link.use_password(re.sub("^/password +", "", secret))
+
+        return give
 
     def _receive(self, received: Received) -> None:
         record = received.record
         self._people.learn(record)
         ignored = record.kind in _SAID and name_key(record.name) in map(name_key, self._settings.ignore)
-        if received.quiet or ignored or (record.kind == "/hello" and self._joined_before):
+        if ignored or (record.kind == "/hello" and self._joined_before):
             return
+        if received.quiet:
+            self._learn_commands(record)
+            return
+        if _is_unknown(record, received.answers):  # the server can't know what the client does itself
+            record = record._replace(text=unknown_command(received.answers))
+        self._mark_what_is_new(received)
         said = record.kind in _SAID and not received.mine and not received.replayed
-        wanted = record.kind == "/msg" or self._view.mentions(record, self.link.name)
-        self._show(record, bell=said and self._settings.bell in ("all", "mention" if wanted else "all"))
+        self._show_record(record, signal=self._signal(record) if said else "")
 
-    def _show(self, record: Record, *, bell: bool = False) -> None:
+    def _mark_what_is_new(self, received: Received) -> None:
+        """Where nobody looked, or the connection was lost, what comes then stands below a line."""
+        said = received.record.kind in _SAID and not received.mine
+        missed = received.replayed and self._joined_before
+        if said and (missed or not self._looking):
+            if not self._marked:
+                self._marked = True
+                self._show(Shown("", [], [(DIM, AWAY_LINE)]))
+            self._unread += not self._looking
+        elif received.mine and not received.replayed:
+            self._marked = False
+
+    def _signal(self, record: Record) -> str:
+        """What rings for this, and what notifies."""
+        wanted = record.kind == "/msg" or self._view.mentions(record, self.link.name)
+        which = ("all", "mention") if wanted else ("all",)
+        bell = "\a" if self._settings.bell in which else ""
+        if self._settings.notify in which and not (self._looking and self._looks_are_told):
+            bell += notification(f"chat: {clean(record.name)}: {clean(record.text)}".replace(";", ","))
+        return bell
+
+    _looks_are_told = False  # this terminal tells whether somebody looks at it
+
+    def _show_record(self, record: Record, *, signal: str = "") -> None:
+        record = quoted(record) or record
         day = self._view.day_line(record)
         if day:
-            self._screen.show(self._view.paint(DIM, day))
-        self._screen.show(self._view.line(record, self.link.name) + "\a" * bell)
+            self._show(Shown("", [], [(DIM, day)]))
+        self._show(self._view.shown(record, self.link.name), signal)
+
+    def _show(self, shown: Shown, signal: str = "") -> None:
+        self._screen.show(shown, signal)
 
     def note(self, sentence: str) -> None:
         """Show something that the client itself has to tell."""
-        self._screen.show(self._view.paint(DIM, "-- " + clean(sentence)))
+        self._show(Shown("", [(DIM, "--")], [(DIM, clean(sentence))]))
 
     def on_note(self, link: Link, sentence: str) -> None:
         self.note(sentence)
+        if link is self.link:
+            self._marked = False
 
     def on_change(self, link: Link) -> None:
         self._screen.refresh()
@@ -1857,34 +3023,78 @@ class Chat(LinkObserver):
 
     # ----- from the screen
 
-    def enter(self, text: str) -> None:
+    def start(self) -> None:
+        self.link.start()
+
+    def leave(self) -> None:
+        self.link.leave()
+
+    def waiting(self) -> list[str]:
+        return self.link.waiting
+
+    def look(self, here: bool) -> None:
+        self._looks_are_told = True
+        self._looking = here
+        self._unread = 0
+        self._marked = self._marked and here
+
+    def enter(self, text: str, *, literal: bool = False) -> None:
         """A line was typed. An empty one means: try to connect at once."""
-        command = known_command(text)
         if not text.strip():
             self.link.retry_now()
+            return
+        if self.link.state == "waiting" or (self.link.state == "connecting" and self._joined_before):
+            self.note(f"waits for the connection: {shown_line(text)}")
+        command = None if literal else known_command(text.strip() if is_secret(text) else text)
+        argument = text.strip().partition(" ")[2].strip()
+        if command and command.secret and not argument:
+            self._screen.ask(Secret(command.arguments.capitalize(), self._secret_for(command)))
         elif command and command.run:
             try:
-                self.note(command.run(self, text.partition(" ")[2].strip()))
+                self.note(command.run(self, argument))
             except CommandError as failure:
                 self.note(str(failure))
+        elif command and command.name == "help":
+            self._help(argument)
         else:
-            if text.strip() == "/help":
-                for own in COMMANDS:
-                    if own.run:
-                        self.note(f"/{own.name} {own.arguments} - {own.help}")
-            self.link.say(text)
+            self.link.say(text.strip() if command and command.secret else text, literal=literal)
+
+    def _secret_for(self, command: Command) -> Callable[[str], None]:
+        """What is done with a secret that was asked for."""
+        return lambda secret: self.enter(f"/{command.name} {secret}") if secret else None
 
     def completions(self, before: str) -> list[str]:
         """What the last word of `before` can become, best first, with what belongs behind it."""
         word = before.rpartition(" ")[2]
         if word == before and word.startswith("/"):
-            return [f"/{command.name} " for command in COMMANDS if f"/{command.name}".startswith(word)]
-        names = [name for name in self._people.latest_first() if name != self.link.name]
-        behind = ": " if word == before else " "
-        return [name + behind for name in names if name_key(name).startswith(name_key(word))]
+            names = [f"/{command.name}" for command in COMMANDS]
+            return [name + " " for name in names if name.startswith(word.casefold())]
+        at = "@" if word.startswith("@") else ""
+        choices = self._arguments(before) if before.startswith("/") else None
+        if choices is None:
+            choices = [name for name in self._people.latest_first() if name != self.link.name]
+        behind = ": " if word == before and not at else " "
+        key = name_key(word[len(at) :])
+        return [at + choice + behind for choice in choices if name_key(choice).startswith(key)]
+
+    def _arguments(self, before: str) -> list[str] | None:
+        """What a command takes at this place; None where that is a name, or text."""
+        command = known_command(before)
+        place = len(before.split(" ")) - 1  # 1 is the first argument
+        if command is None:
+            return None
+        if command.name in ("bell", "notify"):
+            return list(BELLS)
+        if command.name == "color" and place == 2:
+            return list(COLOURS)
+        if command.name == "unignore":
+            return self._settings.ignore
+        if command.name == "help":
+            return [command.name for command in COMMANDS]
+        return None
 
     def status(self) -> str:
-        """Who we are, how it stands, how many are here, and where; on a narrow screen the end is cut off."""
+        """Who we are, how it stands, how many are here, and where."""
         link = self.link
         state = "another name?" if link.state == "refused" else link.state
         if link.state == "waiting":
@@ -1895,21 +3105,62 @@ class Chat(LinkObserver):
             parts.append(f"{len(link.waiting)} not stored yet")
         if self._people.counted and link.state == "connected":
             parts.append(f"{len(self._people)} here")
-        return " · ".join([*parts, str(link.address)])
+        return clean(" · ".join([*parts, str(link.address)]))
+
+    def title(self) -> str:
+        unread = f"({self._unread}) " if self._unread else ""
+        return clean(f"{unread}{self.link.name} · {self.link.address}")
 
     # ----- the client's own commands
 
+    def _help(self, about: str) -> None:
+        """The table by topic, and what else the server has; about one command, a line."""
+        command = known_command(about if about.startswith("/") else f"/{about}") if about else None
+        if about and command is None:
+            self.link.say(f"/help {about}")
+            return
+        for topic in [] if command else TOPICS:
+            self._show(Shown("", [], [(BOLD, topic)]))
+            for each in COMMANDS:
+                if each.topic == topic:
+                    self._help_line(each.usage, each.help)
+        if command:
+            self._help_line(command.usage, command.help)
+            return
+        self._show(Shown("", [], [(BOLD, "Keys")]))
+        for keys, help_ in KEYS_HELP:
+            self._help_line(keys, help_)
+        self.link.say("/help", quiet=True)
+
+    def _help_line(self, usage: str, help_: str) -> None:
+        self._show(Shown("", [("", f"  {usage:27}")], [(DIM, help_)], indent=30))
+
+    def _learn_commands(self, record: Record) -> None:
+        """Show what the server's /help has and we don't know."""
+        usage, _, help_ = clean(record.text).partition(" - ")
+        if record.kind == "/help" and help_ and not known_command(usage.partition(",")[0]):
+            self._help_line(usage, help_)
+
     def connect_to(self, argument: str) -> str:
+        """`/connect HOST[:PORT] [NAME]`."""
+        where, _, name = argument.partition(" ")
         try:
-            address = parse_address(argument)
+            address = parse_address(where)
+            name = checked_name(name) if name.strip() else self.link.name
         except ValueError as wrong:
             raise CommandError(str(wrong)) from None
         if self._next_link:
             self._next_link.leave()
+        self._next_events.clear()
         # The password is not for the other server to see.
-        self._next_link = Link(address, Conversation(self.link.name), self, patient=False)
+        self._next_link = Link(address, Conversation(name), self, patient=False)
         self._next_link.start()
         return f"Going to {address} ..."
+
+    def give_password(self, secret: str) -> str:
+        """`/password`: it is used at the next try to come in, which is now."""
+        (self._next_link or self.link).use_password(secret)
+        return "The password is used to enter."
 
     def highlight(self, word: str) -> str:
         words = self._settings.highlight
@@ -1920,10 +3171,16 @@ class Chat(LinkObserver):
         return self._saved(f"Words that stand out beside your name: {_listed(self._settings.highlight)}.")
 
     def set_bell(self, when: str) -> str:
-        if when not in BELLS:
-            raise CommandError("/bell off, /bell mention or /bell all: when it is to ring.")
-        self._settings.bell = when
-        return self._saved(f"The bell is set to {when}.")
+        if when.casefold() not in BELLS:
+            raise CommandError("/bell off, /bell mention or /bell all: when to ring.")
+        self._settings.bell = when.casefold()
+        return self._saved(f"The bell is set to {when.casefold()}.")
+
+    def set_notify(self, when: str) -> str:
+        if when.casefold() not in BELLS:
+            raise CommandError("/notify off, /notify mention or /notify all: when to show a notification.")
+        self._settings.notify = when.casefold()
+        return self._saved(f"Notifications are set to {when.casefold()}.")
 
     def ignore(self, name: str) -> str:
         self._settings.ignore = [*self._others(name), name] if name else self._settings.ignore
@@ -1940,10 +3197,11 @@ class Chat(LinkObserver):
 
     def set_color(self, argument: str) -> str:
         name, _, colour = argument.partition(" ")
-        if colour.strip() not in COLOURS:
+        colour = colour.strip().casefold()
+        if colour not in COLOURS:
             raise CommandError(f"/color NAME COLOUR, with one of {_listed(COLOURS)}.")
-        self._settings.color = {**self._settings.color, name_key(name): colour.strip()}
-        return self._saved(f"{name} is {colour.strip()} from now on.")
+        self._settings.color = {**self._settings.color, name_key(name): colour}
+        return self._saved(f"{name} is {colour} from now on.")
 
     def _saved(self, sentence: str) -> str:
         why_not = self._save()
@@ -1958,353 +3216,42 @@ class Chat(LinkObserver):
         return ""
 
 
+KEYS_HELP = (
+    ("Tab, Shift-Tab", "complete a name or a command"),
+    ("Up, Down", "find what you typed before, beginning with what is typed"),
+    ("Ctrl-R", "find what you typed before, with what is typed in it"),
+    ("Ctrl-A, Ctrl-E, Alt-B, Alt-F", "go to the start, the end, a word back, a word on"),
+    ("Ctrl-W, Ctrl-U, Ctrl-K", "cut a word, to the start, to the end; Ctrl-Y puts it back"),
+    ("Ctrl-L", "draw the screen again"),
+    ("Ctrl-C", "empty the line; leave, if it is empty"),
+    ("Ctrl-Z", "go back to the shell; fg comes back"),
+)
+
+
+def _is_unknown(record: Record, line: str) -> bool:
+    """Whether the record says that there is no such command."""
+    says_so = record.kind == "/error" and record.text.startswith("There is no command")
+    return says_so and command_in(line) is not None and known_command(line) is None
+
+
+def unknown_command(line: str) -> str:
+    """A sentence about a command that nobody knows; what harms is never suggested."""
+    word = (command_in(line) or ("", ""))[0]
+    safe = [name for name, command in _BY_NAME.items() if not command.harms]
+    near = difflib.get_close_matches(word, safe, n=1, cutoff=0.6)
+    guess = f"did you mean /{near[0]}? " if near else ""
+    return f"There is no command /{word}; {guess}/help lists them, //{word} says it."
+
+
+def notification(text: str) -> str:
+    """What makes the terminal show a notification on the desktop."""
+    if "VTE_VERSION" in os.environ or os.environ.get("TERM", "").startswith("rxvt"):
+        return f"\x1b]777;notify;chat;{text}\x07"
+    return f"\x1b]9;{text}\x07"
+
+
 def _listed(words: Iterable[str]) -> str:
     return ", ".join(words) or "none"
-
-
-INPUT_LINES = 500  # as many can be found with the arrow keys, and rewriting them all is no work
-
-
-class InputHistory:
-    """The lines that were typed, oldest first, in a file of their own; they go where there can be none."""
-
-    def __init__(self) -> None:
-        self._path = settings_folder() / "input-history.txt"
-        self.lines: list[str] = []
-        with contextlib.suppress(OSError, UnicodeDecodeError):
-            self.lines = self._path.read_text("utf-8").split("\n")[-INPUT_LINES - 1 : -1]
-
-    def add(self, line: str) -> bool:
-        """Keep a line, if it is one to be kept: no secret, and something."""
-        wanted = bool(line.strip()) and not is_secret(line)
-        if wanted:
-            self.lines = [*self.lines[1 - INPUT_LINES :], line]
-            with contextlib.suppress(OSError):
-                _write(self._path, "".join(kept + "\n" for kept in self.lines))
-        return wanted
-
-
-class Screen:
-    """Where a person types and reads. `show`, `refresh` and `close` are called from any thread."""
-
-    def run(self) -> None:
-        """Until the end."""
-
-    def show(self, text: str) -> None:
-        """A finished line, above the one that is being typed."""
-
-    def refresh(self) -> None:
-        """The status is another."""
-
-    def close(self, code: int) -> None:
-        """The end."""
-
-
-class LineScreen(Screen):
-    """A terminal without prompt_toolkit. With readline the typed line is put back after what arrives."""
-
-    _PROMPT = "> "
-
-    def __init__(self, chat: Chat) -> None:
-        self._chat = chat
-        self._history = InputHistory()
-        self._drawing = threading.Lock()  # guards the order of what is written to the terminal
-        self._typing = False
-        self._modes = _terminal_modes()
-        self._readline: Any = None
-        with contextlib.suppress(ImportError):  # Windows has none
-            import readline
-
-            if hasattr(readline, "set_pre_input_hook"):
-                self._readline = readline
-                self._set_up_readline()
-
-    def _set_up_readline(self) -> None:
-        self._readline.set_auto_history(False)
-        for line in self._history.lines:
-            self._readline.add_history(line)
-        self._readline.set_completer_delims(" ")
-        self._readline.set_completer(self._complete)
-        libedit = "libedit" in (self._readline.__doc__ or "")
-        self._readline.parse_and_bind("bind ^I rl_complete" if libedit else "tab: menu-complete")
-        self._readline.set_pre_input_hook(self._begin_typing)
-
-    def run(self) -> None:
-        self._chat.link.start()
-        with contextlib.suppress(EOFError, KeyboardInterrupt, OSError):
-            while True:
-                self._enter(self._input())
-        self._chat.link.leave()
-        self._chat.link.wait_until_ended()
-
-    def _input(self) -> str:
-        if not self._readline:
-            return input(self._PROMPT)
-        self._drawing.acquire()  # so that nothing comes between the prompt and _begin_typing
-        try:
-            return input(self._PROMPT)
-        finally:
-            if self._typing:
-                self._drawing.acquire()
-            self._typing = False
-            self._drawing.release()
-
-    def _begin_typing(self) -> None:
-        """The prompt is there; from now on what arrives goes above it."""
-        self._typing = True
-        self._drawing.release()
-
-    def _enter(self, text: str) -> None:
-        if self._readline:
-            with self._drawing:
-                sys.stdout.write(self._over(text, below=1))  # it comes back as a record, or as a note
-            if self._history.add(text):
-                self._readline.add_history(text)
-        if self._chat.link.state != "connected" and text.strip():
-            self.show(f"-- waits for the connection: {clean(text)}")
-        self._chat.enter(text)
-
-    def _over(self, typed: str, *, below: int = 0) -> str:
-        """What moves the cursor to where the prompt begins, `below` rows under the typed line, and clears."""
-        rows = cells(self._PROMPT + typed) // max(1, shutil.get_terminal_size().columns) + below
-        return "\r" + "\x1b[A" * rows + "\x1b[J"
-
-    def show(self, text: str) -> None:
-        with self._drawing, contextlib.suppress(OSError):
-            if self._readline and self._typing:
-                self._show_above(text)
-            else:  # over the prompt; what is typed behind it stays in the terminal's own line
-                sys.stdout.write(f"\r{text}\n" + ("" if self._readline else self._PROMPT))
-            sys.stdout.flush()
-
-    def _show_above(self, text: str) -> None:
-        """Write the text where the typed line was, and that below; again, if a key came in between."""
-        typed = self._readline.get_line_buffer()
-        drawn = f"{self._over(typed)}{text}\n{self._PROMPT}{clean(typed)}"
-        while drawn:
-            sys.stdout.write(drawn)
-            sys.stdout.flush()
-            before, typed = typed, self._readline.get_line_buffer()
-            drawn = f"{self._over(before)}{self._PROMPT}{clean(typed)}" if typed != before else ""
-
-    def close(self, code: int) -> None:
-        with self._drawing, contextlib.suppress(OSError):
-            if self._typing:
-                sys.stdout.write(self._over(self._readline.get_line_buffer()))
-        if self._modes:
-            _restore_terminal(self._modes)
-        quit_now(code)
-
-    def _complete(self, _: str, state: int) -> str | None:
-        before = self._readline.get_line_buffer()[: self._readline.get_endidx()]
-        found = self._chat.completions(before)
-        return found[state] if state < len(found) else None
-
-
-def cells(text: str) -> int:
-    """How many columns of a terminal a text takes."""
-    wide = sum(unicodedata.east_asian_width(character) in "WF" for character in text)
-    return len(text) + wide - sum(unicodedata.combining(character) != 0 for character in text)
-
-
-def is_terminal(stream: TextIO) -> bool:
-    """Whether a person is at the other end; not so for NUL, which Windows takes for a terminal."""
-    if not stream.isatty() or sys.platform != "win32":
-        return stream.isatty()
-    import ctypes
-    import msvcrt
-
-    handle = ctypes.c_void_p(msvcrt.get_osfhandle(stream.fileno()))
-    return bool(ctypes.windll.kernel32.GetConsoleMode(handle, ctypes.byref(ctypes.c_ulong())))
-
-
-def _terminal_modes() -> list[Any] | None:
-    if sys.platform == "win32":  # there a read leaves the console as it was
-        return None
-    import termios
-
-    return termios.tcgetattr(sys.stdin)
-
-
-def _restore_terminal(modes: list[Any]) -> None:
-    if sys.platform != "win32":
-        import termios
-
-        with contextlib.suppress(OSError, termios.error):
-            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, modes)
-
-
-class PromptScreen(Screen):
-    """A terminal with prompt_toolkit: one prompt for the whole session, what arrives is printed above it.
-
-    Raises ImportError where prompt_toolkit is not installed.
-    """
-
-    def __init__(self, chat: Chat, *, colours: bool) -> None:
-        from prompt_toolkit import PromptSession
-        from prompt_toolkit.history import InMemoryHistory
-        from prompt_toolkit.output import ColorDepth
-
-        self._chat = chat
-        self._history = InputHistory()
-        self._leaving = False
-        self._pasted: list[str] = []  # lines that wait for a yes
-        # Tab's last result, what of it stood before the word, and the choices that come next.
-        self._completed: tuple[str, str, list[str]] = ("", "", [])
-        self._lock = threading.Lock()  # guards the next two
-        self._unprinted: list[str] = []
-        self._printing = False
-        self._printed = threading.Condition(self._lock)
-        self._session: PromptSession[None] = PromptSession(
-            message=self._message,
-            bottom_toolbar=self._toolbar,
-            key_bindings=self._keys(),
-            history=InMemoryHistory(self._history.lines),
-            refresh_interval=1,  # for the seconds to the next try
-            reserve_space_for_menu=0,
-            erase_when_done=True,
-            color_depth=None if colours else ColorDepth.DEPTH_1_BIT,
-        )
-
-    def run(self) -> None:
-        with contextlib.suppress(EOFError, KeyboardInterrupt):
-            self._session.prompt(pre_run=self._chat.link.start)
-        self._chat.link.leave()  # the terminal may be gone; else this was the end already
-        self._chat.link.wait_until_ended(LEAVE_SECONDS)
-        self._print_rest()
-
-    def show(self, text: str) -> None:
-        app = self._session.app
-        with self._lock:
-            self._unprinted.append(text + "\n")
-            if app.is_running and app.loop:
-                if not self._printing:
-                    self._printing = True
-                    app.loop.call_soon_threadsafe(lambda: app.create_background_task(self._print()))
-                self._printed.wait_for(lambda: len(self._unprinted) < 1000, timeout=5)
-
-    async def _print(self) -> None:
-        """Print what there is above the prompt, which is drawn anew below it.
-
-        Unlike prompt_toolkit's own run_in_terminal this stays in raw mode: in the other, the terminal would
-        echo what is typed just then, in the middle of the screen.
-        """
-        app = self._session.app
-        await app.renderer.wait_for_cpr_responses()  # where the cursor was is of no use once it has moved
-        app.renderer.erase()
-        self._print_rest()
-        app.renderer.request_absolute_cursor_position()
-        app.invalidate()
-
-    def _print_rest(self) -> None:
-        with self._lock:
-            text, self._unprinted = "".join(self._unprinted), []
-            self._printing = False
-            self._printed.notify_all()
-        with contextlib.suppress(OSError):
-            sys.stdout.write(text)
-            sys.stdout.flush()
-
-    def refresh(self) -> None:
-        self._session.app.invalidate()
-
-    def close(self, code: int) -> None:
-        app = self._session.app
-        if app.loop:
-            with contextlib.suppress(RuntimeError):  # it has ended already
-                app.loop.call_soon_threadsafe(lambda: app.is_running and not app.is_done and app.exit())
-
-    def _message(self) -> StyleAndTextTuples:
-        """The lines that are not stored yet, and the prompt."""
-        waiting = self._chat.link.waiting[-3:]
-        return [*(("italic", f"… {line}\n") for line in waiting), ("", "> ")]
-
-    def _toolbar(self) -> str:
-        if self._pasted:
-            return f"Send {len(self._pasted)} pasted lines? Enter sends them, Escape does not."
-        return self._chat.status()
-
-    def _keys(self) -> Any:
-        from prompt_toolkit.filters import Condition
-        from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
-        from prompt_toolkit.keys import Keys
-
-        keys = KeyBindings()
-        asking = Condition(lambda: bool(self._pasted))
-
-        @keys.add("enter")
-        def _enter(event: KeyPressEvent) -> None:
-            buffer = event.current_buffer
-            text = buffer.text
-            if self._history.add(text):
-                buffer.append_to_history()
-            buffer.reset()
-            self._chat.enter(text)
-
-        @keys.add("tab")
-        def _tab(event: KeyPressEvent) -> None:
-            self._complete(event.current_buffer)
-
-        @keys.add("c-c")
-        def _interrupt(event: KeyPressEvent) -> None:
-            if event.current_buffer.text:
-                event.current_buffer.reset()
-            else:
-                self._leave()
-
-        @keys.add("c-d", filter=Condition(lambda: not self._session.default_buffer.text))
-        def _end_of_input(_: KeyPressEvent) -> None:
-            self._leave()
-
-        @keys.add(Keys.BracketedPaste)
-        def _paste(event: KeyPressEvent) -> None:
-            self._paste(event.current_buffer, event.data.replace("\r\n", "\n").replace("\r", "\n"))
-
-        @keys.add("enter", filter=asking)
-        def _send_pasted(_: KeyPressEvent) -> None:
-            lines, self._pasted = self._pasted, []
-            for line in lines:
-                self._chat.link.say(line)
-
-        @keys.add("escape", filter=asking, eager=True)
-        @keys.add("c-c", filter=asking)
-        def _drop_pasted(_: KeyPressEvent) -> None:
-            self._pasted = []
-
-        return keys
-
-    def _leave(self) -> None:
-        """Leave in order; the second time, at once."""
-        if self._leaving:
-            self._session.app.exit()
-        self._leaving = True
-        self._chat.link.leave()
-
-    def _paste(self, buffer: Any, text: str) -> None:
-        """Few lines are typed as they stand: each but the last is sent. Many are asked for first."""
-        *lines, rest = (buffer.document.text_before_cursor + text).split("\n")
-        if len(lines) + bool(rest) >= PASTE_LINES:
-            self._pasted = [line for line in (*lines, rest) if line]
-            buffer.reset()
-        elif lines:
-            buffer.reset()
-            for line in lines:
-                self._chat.enter(line)
-            buffer.insert_text(rest)
-        else:
-            buffer.insert_text(clean(text))
-
-    def _complete(self, buffer: Any) -> None:
-        """Complete the last word; Tab again takes the next that fits."""
-        before = buffer.document.text_before_cursor
-        result, start, choices = self._completed
-        if before != result:
-            start, choices = before[: before.rfind(" ") + 1], self._chat.completions(before)
-        if choices:
-            result = start + choices[0]
-            buffer.delete_before_cursor(len(before))
-            buffer.insert_text(result)
-            self._completed = (result, start, choices[1:] + choices[:1])
 
 
 # ---------------------------------------------------------------------------------------------- the start
@@ -2351,13 +3298,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _talk(address: Address, conversation: Conversation, settings: Settings, *, colours: bool) -> int:
-    """Talk on the best screen that this terminal and this Python can have."""
-    chat = Chat(address, conversation, settings, View(settings, colours=colours))
+    """Talk on the best screen that this terminal can have."""
+    view = View(settings, colours=colours)
+    chat = Chat(address, conversation, settings, view)
+    return chat.run_on(best_screen(chat, view))
+
+
+def best_screen(owner: LineOwner, view: View) -> Screen:
+    """A screen for this terminal: one on which the typed line stays whole, where that can be."""
     try:
-        screen: Screen = PromptScreen(chat, colours=colours)
-    except ImportError:
-        screen = LineScreen(chat)
-    return chat.run_on(screen)
+        if os.environ.get("TERM") == "dumb":
+            return BareScreen(owner, view)
+        return TerminalScreen(owner, view, WindowsConsole() if os.name == "nt" else Terminal())
+    except (OSError, ImportError):
+        return BareScreen(owner, view)
 
 
 def _colours(unwanted: bool) -> bool:

@@ -125,6 +125,16 @@ class Terminal:
         return [row.rstrip() for row in self._screen.display]
 
     @property
+    def title(self) -> str:
+        """What stands above the window."""
+        return self._screen.title
+
+    @property
+    def cursor(self) -> tuple[int, int]:
+        """Its row and column."""
+        return self._screen.cursor.y, self._screen.cursor.x
+
+    @property
     def text(self) -> str:
         """The same, as one text without line ends: a long line stands in it as it was written."""
         return "".join(self._screen.display)
@@ -138,8 +148,8 @@ class Terminal:
         ]
 
     def shows(self, text: str) -> None:
-        """Wait until this text is on the screen."""
-        self.until(lambda: text in self.text, text)
+        """Wait until this text is on the screen, maybe wrapped."""
+        self.until(lambda: text in self.text or text in " ".join(self.text.split()), text)
 
     def prompts(self, typed: str = "") -> None:
         """Wait until the line being typed is this."""

@@ -319,7 +319,7 @@ def test_a_password_may_come_after_the_refusal() -> None:
     conversation.connected()
     conversation.data_to_send()
     conversation.receive(direct("/error", "This room has a password."))
-    conversation.say("/password secret")
+    conversation.use_password("secret")
     assert conversation.data_to_send() == b"/password secret\nalice\n"
     conversation.connected()
     assert conversation.data_to_send().startswith(b"/password secret\n"), "it is there for the next time"

@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+import TCP_client
 from tests.harness import Client, Server, fake_server, serving, texts
-from tests.terminal import CONTROL_C, CONTROL_D, ENTER, ESCAPE, TAB, UP, Terminal, client_command
+from tests.terminal import CLIENT, CONTROL_C, CONTROL_D, ENTER, ESCAPE, TAB, UP, Terminal, client_command
 
-NO_TOOLKIT = ("prompt_toolkit",)
-BARE = ("prompt_toolkit", "readline")
+HASTY = "TCP_client.FIRST_PAUSE = TCP_client.LONGEST_PAUSE = 0.05"  # between tries to connect
 
 Join = Callable[..., Client]
 Start = Callable[..., Terminal]
@@ -28,12 +29,11 @@ def start(server: Server, tmp_path: Path) -> Iterator[Start]:
     def started(
         name: str,
         *arguments: str,
-        without: tuple[str, ...] = (),
         columns: int = 80,
         rows: int = 24,
         **environment: str,
     ) -> Terminal:
-        command = client_command(f"127.0.0.1:{server.port}", "--name", name, *arguments, without=without)
+        command = client_command(f"127.0.0.1:{server.port}", "--name", name, *arguments)
         terminals.append(Terminal(tmp_path, command, columns=columns, rows=rows, **environment))
         terminals[-1].shows(f"{name} joined")
         terminals[-1].prompts()
@@ -44,17 +44,8 @@ def start(server: Server, tmp_path: Path) -> Iterator[Start]:
         terminal.__exit__(None, None, None)
 
 
-@pytest.fixture(params=[(), NO_TOOLKIT], ids=["prompt_toolkit", "readline"])
-def screen(request: pytest.FixtureRequest) -> tuple[str, ...]:
-    """The modules to be without, for each screen with a typed line that is kept whole."""
-    without: tuple[str, ...] = request.param
-    return without
-
-
-def test_what_is_typed_stays_whole_while_500_messages_arrive(
-    start: Start, join: Join, screen: tuple[str, ...]
-) -> None:
-    alice, bob = start("alice", without=screen), join("bob")
+def test_what_is_typed_stays_whole_while_500_messages_arrive(start: Start, join: Join) -> None:
+    alice, bob = start("alice"), join("bob")
     alice.type("half a line, ")
     alice.prompts("half a line,")
     bob.send(*(f"message {number}" for number in range(500)))
@@ -69,8 +60,185 @@ def test_what_is_typed_stays_whole_while_500_messages_arrive(
     assert alice.text.count("and the other half") == 1, "what was typed is seen once: as the record it became"
 
 
-def test_works_without_readline_too(start: Start, join: Join) -> None:
-    alice, bob = start("alice", without=BARE), join("bob")
+@pytest.mark.parametrize("columns", [80, 40, 20])
+def test_the_cursor_stays_where_it_was_in_a_line_that_wraps(start: Start, join: Join, columns: int) -> None:
+    alice, bob = start("alice", columns=columns), join("bob")
+    typed = " ".join(f"word{number}" for number in range(columns // 4))
+    alice.type(typed + "\x1b[D" * 5)
+    alice.until(lambda: typed.split()[-1] in alice.text, "what was typed")
+    bob.send(*(f"message {number}" for number in range(50)))
+    alice.shows("message 49")
+    alice.type("X")
+    bob.send("after")
+    alice.shows("after")
+    expected = typed[:-5] + "X" + typed[-5:]
+    alice.until(lambda: expected.replace(" ", "") in alice.text.replace(" ", ""), expected)
+    row, column = alice.cursor
+    assert alice.cells[row][column].data == typed[-5]
+    alice.type(ENTER)
+    assert bob.until("message", name="alice").text == expected
+
+
+@pytest.mark.parametrize("columns", [80, 40, 20])
+def test_resizing_leaves_no_ghosts(start: Start, join: Join, columns: int) -> None:
+    alice, bob = start("alice", columns=columns), join("bob")
+    bob.send(*(f"message {number} that is long enough to be wrapped" for number in range(5)))
+    alice.shows("message 4 that is long enough to be wrapped")
+    alice.type("half a line")
+    alice.prompts("half a line")
+    for size in (60, 30, 15, 100, columns):
+        alice.resize(size, 24)
+        bob.send(f"now {size}")
+        alice.shows(f"bob: now {size}")
+        alice.prompts("half a line")
+        assert sum(row.startswith("> half") for row in alice.rows) == 1
+        assert sum(row.startswith("alice · conn") for row in alice.rows) == 1
+    for number in range(5):
+        assert " ".join(alice.text.split()).count(f"message {number} that is long enough to be wrapped") == 1
+
+
+def test_what_came_while_nobody_looked_stands_below_a_line(start: Start, join: Join) -> None:
+    alice, bob = start("alice"), join("bob")
+    bob.send("seen")
+    alice.shows("bob: seen")
+    alice.type("\x1b[O")
+    alice.type("/bell off" + ENTER)
+    alice.shows("set to off")
+    bob.send("one", "two")
+    alice.shows("bob: two")
+    shown = [row.strip() for row in alice.rows]
+    assert (
+        shown.index("--- new since you were away ---")
+        == next(number for number, row in enumerate(shown) if row.endswith("bob: one")) - 1
+    )
+    assert sum("new since" in row for row in shown) == 1
+    alice.until(lambda: alice.title.startswith("(2) alice"), "the count of unread in the title")
+    alice.type("\x1b[I")
+    alice.until(lambda: alice.title.startswith("alice"), "nothing unread")
+    bob.send("three")
+    alice.shows("bob: three")
+    assert alice.title.startswith("alice")
+
+
+def test_what_came_while_the_connection_was_lost_stands_below_a_line(server: Server, tmp_path: Path) -> None:
+    command = client_command(f"127.0.0.1:{server.port}", "--name", "alice", change=HASTY)
+    with Terminal(tmp_path, command) as alice:
+        alice.shows("alice joined")
+        server.kill()
+        alice.shows("Can't connect")
+        alice.signal(signal.SIGSTOP)
+        with serving(server.history, port=server.port) as again:
+            bob = Client(again.port, "bob")
+            bob.send("missed")
+            bob.until("message")
+            alice.signal(signal.SIGCONT)
+            alice.shows("bob: missed")
+            alice.shows("new since you were away")
+            bob.close()
+
+
+def test_notifications_are_shown_where_they_are_wanted(start: Start, join: Join) -> None:
+    alice, bob = start("alice"), join("bob")
+    alice.type("/notify MENTION" + ENTER)
+    alice.shows("set to mention")
+    bob.send("nothing", "hello alice; \x1b]0;x\x07 here")
+    alice.shows("hello alice")
+    assert b"\x1b]9;chat: bob: hello alice, ]0,x here\x07" in alice.output
+    assert alice.output.count(b"\x1b]9;") == 1
+
+
+def test_control_z_suspends_and_comes_back(server: Server, join: Join, tmp_path: Path) -> None:
+    bob = join("bob")
+    with Terminal(tmp_path, ["bash", "--norc", "-i"]) as alice:
+        alice.type(f"PS1='$ '; {sys.executable} {CLIENT} 127.0.0.1:{server.port} --name alice" + ENTER)
+        alice.shows("alice joined")
+        alice.type("half a line")
+        alice.prompts("half a line")
+        alice.type("\x1a")
+        alice.shows("Stopped")
+        alice.type("echo the shell" + ENTER)
+        alice.until(lambda: "the shell" in alice.rows, "the shell")
+        bob.send("meanwhile")
+        alice.type("fg" + ENTER)
+        alice.shows("bob: meanwhile")
+        alice.prompts("half a line")
+        alice.type(" goes on" + ENTER)
+        assert bob.until("message", name="alice").text == "half a line goes on"
+
+
+def test_what_is_not_bound_neither_ends_the_program_nor_says_anything(start: Start, join: Join) -> None:
+    alice, bob = start("alice"), join("bob")
+    alice.type("half")
+    for sequence in ("\x1b\r", "\x0f", "\x1b#", "\x18\x05", "\x11x", "\x1b[1;5A", "\x1c", "\x00", "\x1bOP"):
+        alice.type(sequence)
+    alice.type(" a line")
+    alice.until(lambda: any(row.startswith("> half") and "a line" in row for row in alice.rows), "the line")
+    alice.type("\x12" + CONTROL_C)
+    alice.prompts()
+    alice.type("done" + ENTER)
+    assert bob.until("message").text == "done"
+
+
+def test_page_up_says_how_to_scroll(start: Start) -> None:
+    alice = start("alice")
+    alice.type("\x1b[5~")
+    alice.shows("Shift-PageUp or the mouse wheel")
+
+
+@pytest.mark.parametrize("columns", [80, 40, 20])
+def test_help_lists_all_commands_and_keys_in_columns(start: Start, columns: int) -> None:
+    alice = start("alice", columns=columns, rows=200)
+    alice.type("/help" + ENTER)
+    alice.shows("Ctrl-Z")
+    alice.shows("fg comes back")
+    for command in TCP_client.COMMANDS:
+        assert any(row.split()[:1] == [f"/{command.name}"] for row in alice.rows)
+    if columns == 80:
+        starts = {
+            row.index(word) for row in alice.rows for word in ("take another", "choose when") if word in row
+        }
+        assert starts == {30}
+    alice.type("/help HIGHLIGHT" + ENTER)
+    alice.until(lambda: sum("/highlight" in row for row in alice.rows) == 2, "what it does")
+
+
+def test_commands_are_one_list(start: Start, join: Join) -> None:
+    alice, _ = start("alice", rows=40), join("bob")
+    for typed, told in (
+        ("/HIGHLIGHT lunch", "stand out beside your name: lunch"),
+        ("/Colour bob TEAL", "bob is teal"),
+        ("/hilight", "did you mean /highlight?"),
+        ("/USERS", "bob 127.0.0.1 since"),
+        ("/cls", "There is no command /cls; /help lists them"),
+        ("/cleer", "There is no command /cleer;"),
+        ("/exot", "There is no command /exot; /help lists them"),
+    ):
+        alice.type(typed + ENTER)
+        alice.shows(told)
+    assert "mean /clear" not in " ".join(alice.text.split())
+
+
+def test_tab_completes_arguments_in_any_case(start: Start, join: Join) -> None:
+    alice, bob = start("alice"), join("bob")
+    alice.shows("2 here")
+    for typed, completed in (
+        ("/HI" + TAB, "/history"),
+        ("/bell m" + TAB, "/bell mention"),
+        ("/color bob TE" + TAB, "/color bob teal"),
+        ("/msg B" + TAB, "/msg bob"),
+        ("see @B" + TAB, "see @bob"),
+        ("@b" + TAB, "@bob"),
+        ("/help colo" + TAB, "/help color"),
+    ):
+        alice.type(typed)
+        alice.prompts(completed)
+        alice.type(CONTROL_C)
+        alice.prompts()
+    bob.close()
+
+
+def test_works_on_a_terminal_that_can_do_nothing(start: Start, join: Join) -> None:
+    alice, bob = start("alice", TERM="dumb"), join("bob")
     bob.send("hello")
     alice.shows("bob: hello")
     alice.type("hello bob" + ENTER)
@@ -90,10 +258,8 @@ def test_what_is_not_stored_yet_is_seen_as_such(start: Start, server: Server) ->
     alice.until(lambda: "not stored" not in alice.text and "… hello" not in alice.text, "nothing that waits")
 
 
-def test_typing_goes_on_while_the_server_is_away(
-    start: Start, server: Server, screen: tuple[str, ...]
-) -> None:
-    alice = start("alice", without=screen)
+def test_typing_goes_on_while_the_server_is_away(start: Start, server: Server) -> None:
+    alice = start("alice")
     server.kill()
     alice.shows("Can't connect to")
     alice.type("said while it was away" + ENTER)
@@ -123,12 +289,10 @@ def test_the_status_tells_where_we_stand(start: Start, join: Join, server: Serve
 
 
 @pytest.mark.parametrize("ending", ["exit" + ENTER, CONTROL_C, CONTROL_D, "/quit" + ENTER])
-def test_every_way_out_leaves_in_order(
-    start: Start, server: Server, screen: tuple[str, ...], ending: str
-) -> None:
-    alice = start("alice", without=screen)
+def test_every_way_out_leaves_in_order(start: Start, server: Server, ending: str) -> None:
+    alice = start("alice")
     alice.type(ending)
-    assert alice.ends(again=ending if ending == CONTROL_C and screen else "") == 0
+    assert alice.ends() == 0
     assert alice.restored()
     assert b"Traceback" not in alice.output
     assert [(found.kind, found.text) for found in server.records()][-1] == ("leave", "exit")
@@ -144,26 +308,24 @@ def test_control_c_first_empties_the_line(start: Start, join: Join) -> None:
     assert bob.until("message").text == "hello"
 
 
-def test_sigterm_restores_the_terminal(start: Start, screen: tuple[str, ...]) -> None:
-    alice = start("alice", without=screen)
+def test_sigterm_restores_the_terminal(start: Start) -> None:
+    alice = start("alice")
     alice.signal(signal.SIGTERM)
     assert alice.ends() == 0
     assert alice.restored()
     assert b"Traceback" not in alice.output
 
 
-def test_a_closed_terminal_ends_the_client(start: Start, join: Join, screen: tuple[str, ...]) -> None:
-    alice, bob = start("alice", without=screen), join("bob")
+def test_a_closed_terminal_ends_the_client(start: Start, join: Join) -> None:
+    alice, bob = start("alice"), join("bob")
     alice.hang_up()
     bob.until("leave", name="alice")
     alice.process.wait(30)
 
 
 @pytest.mark.parametrize("columns", [10, 1])
-def test_a_narrow_terminal_is_no_reason_to_stop(
-    start: Start, join: Join, screen: tuple[str, ...], columns: int
-) -> None:
-    alice, bob = start("alice", without=screen), join("bob")
+def test_a_narrow_terminal_is_no_reason_to_stop(start: Start, join: Join, columns: int) -> None:
+    alice, bob = start("alice"), join("bob")
     alice.type("typed before")
     alice.resize(columns, 6)
     bob.send("hello to a narrow terminal")
@@ -175,12 +337,18 @@ def test_a_narrow_terminal_is_no_reason_to_stop(
     assert b"Traceback" not in alice.output
 
 
-def test_a_large_paste_asks_first(start: Start, join: Join) -> None:
+def test_pasted_lines_are_asked_for_and_then_said_as_they_stand(start: Start, join: Join) -> None:
     alice, bob = start("alice"), join("bob")
-    alice.paste("one\ntwo\nthree\nfour\nfive\n")
-    alice.shows("Send 5 pasted lines?")
+    alice.paste("one\nclear\nthree\n")
+    alice.shows("Send 3 pasted lines?")
+    alice.shows("| clear")
     alice.type(ESCAPE)
     alice.until(lambda: "pasted" not in alice.text, "no question")
+    alice.paste("one\r\nclear\r\n\r\n/* a \x1bcomment */\r\n/nick eve\r\nexit\r\nlast")
+    alice.shows("Send 6 pasted lines?")
+    alice.type(ENTER)
+    for text in ("one", "clear", "/* a comment */", "/nick eve", "exit", "last"):
+        assert bob.until("message").text == text
     alice.paste("\n".join(f"line {number}" for number in range(200)))
     alice.shows("Send 200 pasted lines?")
     alice.type(ENTER)
@@ -188,13 +356,30 @@ def test_a_large_paste_asks_first(start: Start, join: Join) -> None:
         assert bob.until("message").text == f"line {number}"
 
 
-def test_a_small_paste_is_typed(start: Start, join: Join) -> None:
+def test_one_pasted_line_is_typed_and_is_text(start: Start, join: Join) -> None:
     alice, bob = start("alice"), join("bob")
-    alice.type("first ")
-    alice.paste("one\r\ntwo\x1b\nthree")
-    assert bob.until("message").text == "first one"
-    assert bob.until("message").text == "two"
-    alice.prompts("three")
+    alice.paste("/* one\ttab */\n")
+    alice.prompts("/* one tab */")
+    alice.shows("said as it stands")
+    alice.type(" and more" + ENTER)
+    assert bob.until("message").text == "/* one tab */ and more"
+    alice.type("say ")
+    alice.paste("this")
+    alice.type(ENTER)
+    assert bob.until("message").text == "say this"
+
+
+def test_what_is_pasted_behind_a_command_belongs_to_it(start: Start, join: Join) -> None:
+    alice, bob, carol = start("alice"), join("bob"), join("carol")
+    alice.shows("3 here")
+    alice.type("/msg bob ")
+    alice.paste("two\nlines")
+    alice.prompts("/msg bob two lines")
+    alice.type(ENTER)
+    assert bob.until("/msg").text == "two lines"
+    carol.send("x")
+    carol.until("message")
+    assert not [found for found in carol.records if "two" in found.text]
 
 
 def test_tab_completes_names_and_commands(start: Start, join: Join) -> None:
@@ -214,15 +399,15 @@ def test_tab_completes_names_and_commands(start: Start, join: Join) -> None:
     alice.prompts("/history")
 
 
-def test_input_history_outlives_the_program(start: Start, screen: tuple[str, ...]) -> None:
-    alice = start("alice", without=screen)
+def test_input_history_outlives_the_program(start: Start) -> None:
+    alice = start("alice")
     alice.type("remember me" + ENTER)
     alice.shows("alice: remember me")
     alice.type("/admin secret" + ENTER)
     alice.shows("no admins here")
     alice.type("exit" + ENTER)
     assert alice.ends() == 0
-    again = start("alice", "--replay", "0", without=screen)
+    again = start("alice", "--replay", "0")
     again.type(UP + UP)  # exit, and what came before it
     again.prompts("remember me")
 
@@ -254,7 +439,7 @@ def test_settings_are_kept_and_used(start: Start, join: Join, tmp_path: Path) ->
     assert alice.output.count(b"\a") == bells + 1
 
 
-def test_nothing_of_a_hostile_server_acts_on_the_terminal(tmp_path: Path, screen: tuple[str, ...]) -> None:
+def test_nothing_of_a_hostile_server_acts_on_the_terminal(tmp_path: Path) -> None:
     harm = "\x1b[5m\x1b]0;owned\x07\x1bc\x9b5m\u202e\u2028\u2066X"
     records = [
         ("-", "server", "/hello", harm),
@@ -275,7 +460,7 @@ def test_nothing_of_a_hostile_server_acts_on_the_terminal(tmp_path: Path, screen
         connection.makefile().read()
 
     with fake_server(answer) as address:
-        command = client_command(address, "--name", "bot", without=screen)
+        command = client_command(address, "--name", "bot")
         with Terminal(tmp_path, command, columns=120) as terminal:
             terminal.shows("the end")
             terminal.prompts()
@@ -286,8 +471,8 @@ def test_nothing_of_a_hostile_server_acts_on_the_terminal(tmp_path: Path, screen
         assert sequence not in shown
 
 
-def test_no_colour_means_none(start: Start, join: Join, screen: tuple[str, ...]) -> None:
-    alice, carol = start("alice", without=screen, NO_COLOR="1"), start("carol", "--no-color", without=screen)
+def test_no_colour_means_none(start: Start, join: Join) -> None:
+    alice, carol = start("alice", NO_COLOR="1"), start("carol", "--no-color")
     join("bob").send("hello alice and carol")
     for terminal in (alice, carol):
         terminal.shows("> bob: hello")
@@ -307,10 +492,8 @@ def test_goes_to_another_server(start: Start, join: Join, tmp_path: Path) -> Non
         assert texts(other.records()) == ["hello there"]
 
 
-def test_connect_to_a_dead_address_stays_where_it_was(
-    start: Start, join: Join, screen: tuple[str, ...]
-) -> None:
-    alice, bob = start("alice", without=screen), join("bob")
+def test_connect_to_a_dead_address_stays_where_it_was(start: Start, join: Join) -> None:
+    alice, bob = start("alice"), join("bob")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     alice.type(f"/connect 127.0.0.1:{port}" + ENTER)
@@ -372,27 +555,91 @@ def test_who_is_not_in_yet_may_leave_at_once(server: Server, join: Join, tmp_pat
                 assert terminal.ends() == 0
 
 
-# The person takes a minute for each line; then the server is not to be given up for its silence.
-THOUGHTFUL = """
-say = TCP_client.Link.say
-def say_after_a_while(self, text, **options):
-    self._heard_at -= 60
-    say(self, text, **options)
-TCP_client.Link.say = say_after_a_while
-"""
-
-
 def test_a_password_can_be_typed(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("secret\n")
     (tmp_path / "password").chmod(0o600)
     with serving(tmp_path / "history.txt", "--password-file", str(tmp_path / "password")) as server:
-        command = client_command(f"127.0.0.1:{server.port}", "--name", "alice", change=THOUGHTFUL)
+        command = client_command(f"127.0.0.1:{server.port}", "--name", "alice")
         with Terminal(tmp_path, command) as terminal:
-            terminal.shows("This room has a password: send /password SECRET, then your name.")
-            terminal.type("/password wrong" + ENTER)
+            terminal.shows("Password for 127.0.0.1")
+            terminal.type("wrong" + ENTER)
             terminal.shows("That is not the password")
-            terminal.type("/password secret" + ENTER)
+            terminal.shows("Password for 127.0.0.1")
+            terminal.type("secret" + ENTER)
             terminal.shows("alice joined")
+            assert b"wrong" not in terminal.output
+            assert b"secret" not in terminal.output
+
+
+def test_a_room_that_gains_a_password_asks_for_it_and_loses_nothing(tmp_path: Path) -> None:
+    password = tmp_path / "password"
+    password.write_text("sesame\n")
+    password.chmod(0o600)
+    history = tmp_path / "history.txt"
+    with serving(history) as open_server:
+        port = open_server.port
+        command = client_command(f"127.0.0.1:{port}", "--name", "alice", change=HASTY)
+        terminal = Terminal(tmp_path, command)
+        terminal.shows("alice joined")
+    with terminal, serving(history, "--password-file", str(password), port=port) as server:
+        terminal.shows("Password for 127.0.0.1")
+        terminal.type("sesame" + ENTER)
+        terminal.shows("Connected again.")
+        terminal.type("hello" + ENTER)
+        terminal.shows("alice: hello")
+        assert texts(server.records()) == ["hello"]
+        assert b"sesame" not in terminal.output
+
+
+def test_another_name_may_take_longer_than_the_server_waits(tmp_path: Path) -> None:
+    sessions: list[list[bytes]] = []
+
+    def refuse(connection: socket.socket) -> None:
+        """As a server does that has waited for 30 s."""
+        connection.recv(1000)
+        for text in ("The name alice is taken; send another.", "No name came within 30 seconds."):
+            connection.sendall(f"2026-11-21T10:15:42.000Z\t-\tserver\t/error\t{text}\n".encode())
+
+    def admit(connection: socket.socket) -> None:
+        sessions.append(connection.recv(1000).split(b"\n"))
+        connection.sendall(b"2026-11-21T10:15:42.000Z\t-\tserver\t/session\tT 0 0\n")
+        connection.sendall(b"2026-11-21T10:15:42.000Z\t127.0.0.1\tcarol\tjoin\t\n")
+        connection.makefile().read()
+
+    with (
+        fake_server(refuse, admit) as address,
+        Terminal(tmp_path, client_command(address, "--name", "alice")) as terminal,
+    ):
+        terminal.shows("No name came within 30 seconds.")
+        terminal.shows("another name?")
+        terminal.type("carol" + ENTER)
+        terminal.shows("carol joined")
+    assert sessions[0][-2] == b"carol"
+
+
+def test_secrets_are_asked_for_and_typed_unseen(tmp_path: Path) -> None:
+    admins = tmp_path / "admins"
+    admins.write_text("sesame\n")
+    admins.chmod(0o600)
+    with serving(tmp_path / "history.txt", "--admin-password-file", str(admins)) as server:
+        command = client_command(f"127.0.0.1:{server.port}", "--name", "alice")
+        with Terminal(tmp_path, command) as terminal:
+            terminal.shows("alice joined")
+            terminal.type("/admin" + ENTER)
+            terminal.shows("Password:")
+            terminal.type("sesame" + ENTER)
+            terminal.shows("You are an admin now")
+            terminal.type(" /Admin sesame")
+            terminal.shows(" /Admin ******")
+            terminal.type(ENTER)
+            terminal.shows("You are an admin already")
+            terminal.type(UP)
+            terminal.type("exit" + ENTER)
+            assert terminal.ends() == 0
+        assert b"sesame" not in terminal.output
+        assert not [found for found in server.records() if "sesame" in found.text]
+    kept = [path.read_text() for path in (tmp_path / "config").rglob("*.*")]
+    assert not [text for text in kept if "sesame" in text]
 
 
 def test_control_c_ends_the_doctor(tmp_path: Path) -> None:

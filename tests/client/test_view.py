@@ -11,12 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import TCP_client
 from TCP_client import (
     COLOURS,
     People,
     Record,
     Settings,
     View,
+    cells,
+    wrap,
 )
 
 HOME = "127.0.0.1"  # everybody's address in these tests, so that names alone must tell people apart
@@ -166,3 +169,81 @@ def test_a_name_that_looks_like_a_time_is_shown_as_it_is() -> None:
     view = View(Settings(), colours=False)
     shown = view.line(Record("2026-11-21T10:15:42.123Z", "-", "server", "/users", f"{name} 10.0.0.1 since x"))
     assert name in shown
+
+
+WORDS = st.lists(st.text(st.sampled_from("ab李é\u0301"), min_size=1, max_size=30), max_size=12)
+
+
+@given(WORDS, st.integers(1, 40), st.integers(0, 20))
+def test_words_wrap_and_nothing_is_lost(words: list[str], columns: int, indent: int) -> None:
+    rows = ["".join(text for _, text in row) for row in wrap([("1", " ".join(words))], columns, indent)]
+    assert "".join("".join(rows).split()) == "".join(words)
+    for row in rows:
+        too_long = cells(row) > columns
+        assert not too_long or not row.startswith(" "), (
+            "a long word is left to the terminal, from its left edge"
+        )
+
+
+def rows_of(kind: str, text: str, columns: int, name: str = "bob") -> list[str]:
+    """How a record is seen on a screen of this width."""
+    record = Record("2026-11-21T10:15:42.123Z", HOME, name, kind, text)
+    shown = View(Settings(), colours=False).shown(record)
+    return ["".join(text for _, text in row) for row in shown.rows(columns)]
+
+
+@pytest.mark.usefixtures("utc")
+def test_names_end_in_a_column_and_text_hangs_behind_it() -> None:
+    assert rows_of("message", "word " * 16, 80)[0].index("word") == 19
+    assert rows_of("message", "x", 80, "李雷")[0] == "10:15        李雷: x"
+    assert rows_of("action", "waves", 80) == ["10:15            * bob waves"]
+    assert rows_of("join", "", 80) == ["10:15           -> bob joined"]
+    assert rows_of("message", "x", 80, "a" * 24) == [f"10:15 {'a' * 24}: x"], "a long name is not cut"
+    assert [row[:19].strip() for row in rows_of("message", "word " * 30, 80)] == [
+        "10:15         bob:",
+        "",
+        "",
+    ]
+
+
+@pytest.mark.usefixtures("utc")
+def test_a_narrow_screen_has_no_column() -> None:
+    assert rows_of("message", "one two three four five six", 40) == [
+        "10:15 bob: one two three four five six",
+    ]
+    assert rows_of("message", "one two three four five six seven", 40)[1] == "      seven"
+    assert rows_of("message", "one two three four", 20) == ["10:15 bob: one two", " three four"]
+
+
+@pytest.mark.usefixtures("utc")
+def test_what_was_said_before_looks_as_it_did() -> None:
+    for text, kind, said in (
+        ("2026-11-20T09:00:00.000Z bob: hi: there", "message", "hi: there"),
+        ("2026-11-20T09:00:00.000Z * bob waves", "action", "waves"),
+    ):
+        quoted = TCP_client.quoted(Record("2026-11-21T10:15:42.123Z", "-", "server", "/history", text))
+        assert quoted == Record("2026-11-20T09:00:00.000Z", "-", "bob", kind, said)
+    for kind, text in (
+        ("/history", "Nothing has been said yet."),
+        ("/users", "2026-11-20T09:00:00.000Z a: b"),
+    ):
+        assert TCP_client.quoted(Record("2026-11-21T10:15:42.123Z", "-", "server", kind, text)) is None
+
+
+@pytest.mark.usefixtures("utc")
+def test_the_times_of_bans_are_local() -> None:
+    ends = "2001-02-03T04:05:06.007Z"
+    assert shown("/bans", f"bob until {ends} (eve, {ends}: spam)").count("2001-02-03 04:05") == 2
+    record = Record("2026-11-21T10:15:42.123Z", "-", "server", "notice", f"eve banned bob until {ends}")
+    assert "until 2001-02-03 04:05" in View(Settings(), colours=False).line(record)
+
+
+def test_what_a_hostile_server_claims_is_bounded() -> None:
+    people = People()
+    for number in range(TCP_client.PEOPLE + 100):
+        for kind in ("join", "message"):
+            people.learn(Record("2026-11-21T10:15:42.123Z", HOME, f"n{number}", kind, ""))
+        people.learn(Record("2026-11-21T10:15:42.123Z", HOME, "x", "rename", f"m{number}"))
+    people.learn(Record("2026-11-21T10:15:42.123Z", HOME, "x" * 40, "join", ""))
+    assert len(people) <= TCP_client.PEOPLE
+    assert "x" * 40 not in people.latest_first()

@@ -330,8 +330,9 @@ class _Paper(TCP_client.Screen):
     def __init__(self) -> None:
         self.shown: list[str] = []
 
-    def show(self, text: str) -> None:
-        self.shown.append(text.removesuffix("\a"))  # the client's own bell
+    def show(self, shown: TCP_client.Shown, signal: str = "") -> None:
+        for columns in (7, 40, 80):
+            self.shown += ["".join(text for _, text in row) for row in shown.rows(columns)]
 
 
 def client(data: bytes) -> None:
@@ -352,7 +353,8 @@ def client(data: bytes) -> None:
                 chat.link._handle_calls()
                 conversation.data_to_send()
                 chat.link._publish()
-                paper.show(chat.status())
+                paper.shown.append(chat.status())
+                paper.shown.append(chat.title())
     for text in itertools.chain(paper.shown, conversation.waiting, chat.completions("")):
         assert not UNWANTED.search(text), text
         assert "\t" not in text
