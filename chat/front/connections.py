@@ -15,6 +15,7 @@ from typing import IO, Any
 from chat import record
 from chat.front.lines import hang_up
 from chat.room.delivery import DONT_WAIT
+from chat.service.budget import network_of
 from chat.service.moderation import refusal
 from chat.service.policy import error
 from chat.service.service import Service
@@ -34,30 +35,32 @@ class Connections:
         self._most_per_address = most_per_address
         self._lock = threading.Lock()  # guards the next three
         self._count = 0
-        self._count_from: Counter[str] = Counter()  # by address
+        self._count_from: Counter[str] = Counter()  # by network_of their address
         self._refusing = 0
         self._spare_file = _spare_file()  # closed for a moment to refuse a client when no files are left
 
     def enter(self, address: str) -> str:
         """Count a new connection; or a sentence that says why it is refused (R35, R23)."""
+        network = network_of(address)
         if ban := self._service.bans.of_address(address):
             return refusal(ban)
         with self._lock:
             if self._most and self._count >= self._most:
                 return f"The room is full ({self._most} connections); try again later."
-            if self._most_per_address and self._count_from[address] >= self._most_per_address:
+            if self._most_per_address and self._count_from[network] >= self._most_per_address:
                 return f"{address} has {self._most_per_address} connections already; close one of them first."
             self._count += 1
-            self._count_from[address] += 1
+            self._count_from[network] += 1
             return ""
 
     def leave(self, address: str) -> None:
         """Stop counting a connection."""
+        network = network_of(address)
         with self._lock:
             self._count -= 1
-            self._count_from[address] -= 1
-            if not self._count_from[address]:
-                del self._count_from[address]
+            self._count_from[network] -= 1
+            if not self._count_from[network]:
+                del self._count_from[network]
 
     def refuse(self, connection: socket.socket, why: str) -> None:
         """Say why, and close: in a thread, while few are being refused, so that the sentence arrives."""

@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
+READY_SECONDS = 0.05  # for a process that has just been started: the asker does with less meanwhile
 ANSWER_SECONDS = 10.0  # an answer takes milliseconds: a process that has not answered by then is ended
 AGAIN_SECONDS = 10.0  # between two starts of a process that dies
 
@@ -40,6 +41,7 @@ class Queries:
         self._turn = threading.Lock()  # guards the process, and is held for the length of a question
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: queue.Queue[bytes] = queue.Queue()
+        self._ready = False  # it has said its first word
         self._not_before = 0.0
         self._closed = False
 
@@ -53,6 +55,7 @@ class Queries:
         with self._turn:
             process = self._running()
             assert process.stdin
+            self._wait_until_ready()
             try:
                 process.stdin.write(json.dumps(question).encode() + b"\n")
                 process.stdin.flush()
@@ -94,7 +97,7 @@ class Queries:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
             )
-            self._answers = queue.Queue()
+            self._answers, self._ready = queue.Queue(), False
             threading.Thread(
                 target=_collect, args=(self._process.stdout, self._answers), name="queries", daemon=True
             ).start()
@@ -102,6 +105,13 @@ class Queries:
             self._end()
             raise Unavailable from error
         return self._process
+
+    def _wait_until_ready(self) -> None:
+        """Raises Unavailable."""
+        with contextlib.suppress(queue.Empty):
+            self._ready = self._ready or bool(self._answers.get(timeout=READY_SECONDS))
+        if not self._ready:
+            raise Unavailable
 
     def _end(self) -> None:
         process, self._process = self._process, None

@@ -3,7 +3,8 @@
 It reads the history once in the background, counts what `/stats` says, notes how much was said in each block,
 and keeps the word index. What is new it reads when it is asked.
 
-A question is a line of JSON on standard input, its answer one on standard output. It names the `file` (see
+The first line on standard output says that it is ready. Then a question is a line of JSON on standard input,
+its answer one on standard output. It names the `file` (see
 `identity`) and its `end` as the asker sees them:
 
     {"ask": "search", "words", "most"}    {"offsets": newest first, "complete": whether all was looked at}
@@ -266,7 +267,7 @@ def main(path: Path) -> None:
     questions: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_take, args=(questions,), daemon=True).start()
     reader: Reader | None = None
-    busy = True
+    busy, ready = True, False
     while True:
         try:
             line = questions.get(block=not busy, timeout=FOLLOW_SECONDS)
@@ -275,7 +276,11 @@ def main(path: Path) -> None:
         if line == b"":
             return
         try:
-            reader = reader or Reader(path)
+            if reader is None:
+                reader = Reader(path)
+                if not ready:
+                    _print({"ready": True})
+                    ready = True
             if line is None:
                 busy = reader.step()
             else:

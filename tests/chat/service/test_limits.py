@@ -77,3 +77,35 @@ def test_of_many_tries_at_the_same_time_only_so_many_are_looked_at() -> None:
     for guesser in guessers:
         guesser.join(DEADLINE)
     assert told == [Disconnect] * len(guessers)
+
+
+def test_guesses_from_many_addresses_are_bounded_and_hinder_nobody_who_knows_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, ended = [1000.0], threading.Event()
+    ended.set()
+    monkeypatch.setattr("chat.service.limits.time.monotonic", lambda: now[0])
+    throttle = LoginThrottle()
+    throttle.check("10.9.9.9", "secret", "secret", ended)
+
+    def guesses(networks: int) -> int:
+        tried = 0
+        for number in range(networks * 10):
+            try:
+                throttle.check(f"2001:db8:0:{number % networks:x}::{number:x}", "guess", "secret", ended)
+            except CommandError:
+                tried += 1
+            except Disconnect as disconnect:
+                tried += disconnect.sentence != limits.TOO_MANY
+        return tried
+
+    assert guesses(400) <= 400 + limits.ALL_TRIES
+    throttle.check("10.0.0.1", "secret", "secret", ended)  # whoever knows it needs one try
+    for _ in range(limits.WRONG_TRIES - 1):  # and whoever has known it may mistype it
+        with pytest.raises(CommandError):
+            throttle.check("10.9.9.9", "secert", "secret", ended)
+    throttle.check("10.9.9.9", "secret", "secret", ended)
+    now[0] += limits.MINUTE + 1
+    for _ in range(limits.WRONG_TRIES - 1):
+        with pytest.raises(CommandError):
+            throttle.check("10.0.0.2", "guess", "secret", ended)

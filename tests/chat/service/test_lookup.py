@@ -10,11 +10,11 @@ import pytest
 
 from chat import record
 from chat.record import Record
-from chat.service import lookup
+from chat.service import lookup, queries
 from chat.service.budget import UNLIMITED
 from chat.service.policy import CommandError, MemberCaller
 from chat.service.queries import Queries, Unavailable
-from tests.harness import Client, texts
+from tests.harness import DEADLINE, Client, texts
 from tests.rooms import Peer, opened, service_of
 
 Join = Callable[..., Client]
@@ -133,9 +133,12 @@ def numbers(answers: Iterator[bytes]) -> list[int]:
 
 
 @pytest.mark.parametrize("process", ["with", "without"])
-def test_a_long_history_is_found_in(process: str, history_path: Path, request: pytest.FixtureRequest) -> None:
+def test_a_long_history_is_found_in(
+    process: str, history_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if process == "without":
         request.getfixturevalue("without_process")
+    monkeypatch.setattr(queries, "READY_SECONDS", DEADLINE)
     write(history_path, 8000, ("join",) * 20 + ("message",))
     with opened(history_path) as room:
         service = service_of(room)

@@ -11,6 +11,7 @@ from chat.record import Record
 from chat.service import queries as module
 from chat.service.queries import Queries, Unavailable
 from tests.chat.service.test_reader import question, write
+from tests.harness import DEADLINE
 
 
 @pytest.fixture
@@ -19,7 +20,8 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def queries(path: Path) -> Iterator[Queries]:
+def queries(path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Queries]:
+    monkeypatch.setattr(module, "READY_SECONDS", DEADLINE)
     path.touch()
     made = Queries(path)
     yield made
@@ -81,3 +83,12 @@ def test_it_ends_with_the_server(path: Path, queries: Queries) -> None:
     assert process.poll() is not None
     with pytest.raises(Unavailable):
         queries.ask(question(path, ask="stats"))
+
+
+def test_nobody_waits_for_it_to_start(path: Path, queries: Queries, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "READY_SECONDS", 0)
+    write(path, 10)
+    with pytest.raises(Unavailable):
+        queries.ask(question(path, ask="stats"))
+    monkeypatch.setattr(module, "READY_SECONDS", DEADLINE)
+    assert queries.ask(question(path, ask="stats"))["lines"]
