@@ -1,17 +1,17 @@
-"""The relay: one thread that moves the bytes of all TLS connections, both ways.
+"""The relay: one thread that forwards the bytes of all TLS connections, in both directions.
 
     client ==TCP, encrypted== relay ==socket pair, plain== handler (reads), broadcaster (writes)
 
-So everything behind it has a plain socket to deal with, and whatever happens to a connection (a kick, a
-takeover, the server's stop), what reaches the client goes through the encryption, or not at all.
+So everything behind it deals with a plain socket, and whatever happens to a connection (a kick, a takeover,
+the server's stop), nothing reaches the client unencrypted.
 
-It is one thread for all, not the handler of each: with 100 listeners every message would wake 100 threads,
-which then wait for one another's turn in Python. Measured, a delivery took 36 to 60 microseconds of a
-processor that way, and 7 to 9 this way (a plain one: 6).
+It is one thread for all, not each connection's handler: with 100 listeners every message would wake 100
+threads, which then wait for each other in Python. Measured, a delivery took 36 to 60 microseconds of
+processor time that way, and takes 7 to 9 this way (in plain text: 6).
 
-Nothing is queued without a bound: of a connection whose client does not read, one piece is held, and no more
-is taken from the pair, so that it fills, and the broadcaster passes the listener over, as it does for any
-full socket. The same holds the other way round.
+Queues are bounded: for a client that does not read, one piece is held, and no more is taken from the pair,
+which fills up, so that the broadcaster skips the listener as it does with any full socket. The same applies
+in the other direction.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from collections.abc import Callable, Iterator
 
 from chat.room import liveness
 
-PIECE_BYTES = 64 * 1024  # what is taken from either side at once
+PIECE_BYTES = 64 * 1024  # read at once from either side
 TURN_PIECES = 4  # from one connection, before the others have their turn
-# That may wait for a client to read it: a piece, and what TLS itself has to answer. A client that asks for
-# new keys without end, and reads nothing, would get beyond.
+# May wait for a client to read it: a piece, and what TLS itself has to send. Only a client that keeps asking
+# for new keys without reading exceeds it.
 UNSENT_BYTES = 4 * PIECE_BYTES
-LINGER_SECONDS = 30  # for a client to read the last of what was sent, once its handler is done with it
-FAREWELL_SECONDS = 2  # and then for it to close its side
-CHECK_SECONDS = 10.0  # between looks at whether the clients are still there
-STOP_SECONDS = 5  # for everybody to get the last bytes when the server stops
+LINGER_SECONDS = 30  # for a client to read the rest, once its handler is done
+FAREWELL_SECONDS = 2  # and then to close its side
+CHECK_SECONDS = 10.0  # between checks whether the clients are still there
+STOP_SECONDS = 5  # to send everybody the last bytes when the server stops
 
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
@@ -44,7 +44,7 @@ log = logging.getLogger("chat.front.relay")
 
 
 class Tls:
-    """One side of a TLS connection over a socket that somebody else owns. It writes nothing in plain text."""
+    """One side of a TLS connection over a socket that belongs to the caller. It never writes plain text."""
 
     def __init__(self, tcp: socket.socket, context: ssl.SSLContext, received: bytes = b"") -> None:
         self.tcp = tcp
@@ -55,7 +55,7 @@ class Tls:
     def handshake(self, until: float) -> None:
         """Agree on keys, until this time.monotonic(). Waits for the client.
 
-        Raises TimeoutError, OSError: ssl.SSLError where it speaks no TLS, or none that is good enough.
+        Raises TimeoutError, OSError: ssl.SSLError if it doesn't speak TLS, or no version that is allowed.
         """
         while True:
             try:
@@ -65,7 +65,7 @@ class Tls:
                 self._flush(until)
                 received = self.tcp.recv(PIECE_BYTES)
                 if not received:
-                    raise ConnectionResetError("it closed in the middle of the handshake") from None
+                    raise ConnectionResetError("the client closed during the handshake") from None
                 self._incoming.write(received)
             except ssl.SSLError:
                 with contextlib.suppress(OSError):  # the alert that says why
@@ -74,7 +74,7 @@ class Tls:
         self._flush(until)
 
     def _flush(self, until: float) -> None:
-        """Send what is to be sent, and set the time for what comes next."""
+        """Send pending output, and set the timeout for the next step."""
         remaining = until - time.monotonic()
         if remaining <= 0:
             raise TimeoutError
@@ -82,14 +82,14 @@ class Tls:
         self.tcp.sendall(self._outgoing.read())
 
     def encrypt(self, data: bytes) -> bytes:
-        """What is to be sent for these bytes. Raises ssl.SSLError."""
+        """The encrypted bytes to send. Raises ssl.SSLError."""
         written = self._tls.write(data)
         while written < len(data):  # a record takes 16 KiB
             written += self._tls.write(memoryview(data)[written:])
         return self._outgoing.read()
 
     def decrypt(self, received: bytes) -> tuple[bytes, bool]:
-        """What the client says with these bytes, and whether that is all it says. Raises ssl.SSLError."""
+        """The decrypted bytes, and whether the client has ended its output. Raises ssl.SSLError."""
         self._incoming.write(received)
         pieces: list[bytes] = []
         while True:
@@ -102,12 +102,12 @@ class Tls:
             pieces.append(piece)
 
     def due(self) -> bytes:
-        """What TLS itself has to send: an answer to new keys, an alert."""
+        """Output of TLS itself: a response to new keys, an alert."""
         return self._outgoing.read()
 
     def close_notify(self) -> bytes:
-        """What tells the client that nothing more comes, so that nobody can cut it short unnoticed."""
-        with contextlib.suppress(ssl.SSLError):  # it wants to read the client's own, which need not come
+        """The bytes that tell the client that nothing more follows, so that a truncation would be noticed."""
+        with contextlib.suppress(ssl.SSLError):  # it would also read the client's, which need not come
             self._tls.unwrap()
         return self._outgoing.read()
 
@@ -117,11 +117,11 @@ class _Carried:
 
     __slots__ = (
         "close_at",
-        "deaf",
         "gone",
-        "heard_all",
+        "input_discarded",
+        "input_ended",
+        "output_ended",
         "pair",
-        "sent_all",
         "tls",
         "to_client",
         "to_room",
@@ -133,18 +133,18 @@ class _Carried:
         self.pair = pair  # the relay's end of it
         self.to_client = b""  # encrypted
         self.to_room = b""  # decrypted
-        self.heard_all = False  # the client sends nothing more
-        self.sent_all = (
+        self.input_ended = False  # the client sends nothing more
+        self.output_ended = (
             False  # nothing more comes for the client: the last of `to_client` is the close_notify
         )
-        self.deaf = False  # nobody wants to hear the client any more
-        self.close_at = 0.0  # time.monotonic() when it is closed, whatever the client does; 0: not yet known
-        self.watched = {tls.tcp: 0, pair: 0}  # for which events the selector watches each socket
-        self.gone = threading.Event()  # the relay touches its sockets no more
+        self.input_discarded = False  # the client's input is discarded from now on
+        self.close_at = 0.0  # time.monotonic() when it is closed, whatever the client does; 0: open
+        self.watched = {tls.tcp: 0, pair: 0}  # the events for which the selector watches each socket
+        self.gone = threading.Event()  # the relay no longer touches its sockets
 
 
 class Relay:
-    """The thread, and the connections that it carries. It runs from `start` to `stop`."""
+    """The thread and its connections. It runs from `start` to `stop`."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -154,30 +154,30 @@ class Relay:
         self._selector.register(self._reader, _READ)
         self._orders: collections.deque[tuple[Callable[[_Carried], None], _Carried]] = collections.deque()
         self._carried: set[_Carried] = set()
-        self._closing: set[_Carried] = set()  # those that have a time to be closed at
-        self._check_at = 0.0  # time.monotonic() when to look for clients that are out of reach
-        self._stop_at = 0.0  # time.monotonic() when the thread ends in any case; 0: it goes on
+        self._closing: set[_Carried] = set()  # those with a time at which they are closed
+        self._check_at = 0.0  # time.monotonic() when to check for clients that are out of reach
+        self._stop_at = 0.0  # time.monotonic() when the thread ends at the latest; 0: not stopping
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="relay", daemon=True)
 
-    # ----- for the others
+    # ----- for other threads
 
     def start(self) -> None:
-        """Begin to carry."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Let everybody have the rest, close in order, and end the thread."""
+        """Send everybody the rest, close in order, and end the thread."""
         self._stop_at = time.monotonic() + STOP_SECONDS
         self._wake()
         self._thread.join()
 
     @contextlib.contextmanager
     def carry(self, tls: Tls) -> Iterator[socket.socket]:
-        """The plain socket that stands for a connection, whose handshake is done.
+        """The plain socket that stands for a connection after its handshake.
 
-        After the with statement the client has what was sent, or has had the time for it: its own socket is
-        to be closed then.
+        After the with statement the client has received everything, or has had the time to; then its own
+        socket must be closed.
         """
         inside, pair = socket.socketpair()
         pair.setblocking(False)
@@ -205,7 +205,7 @@ class Relay:
     # ----- the thread
 
     def _run(self) -> None:
-        """Ends when `stop` was called and everybody has the rest, or the time for that is over."""
+        """The thread. Ends after `stop`, once everybody has the rest or the time for that is over."""
         while not self._stop_at:
             if self._carried:
                 self._turn(FAREWELL_SECONDS if self._closing else CHECK_SECONDS)
@@ -225,7 +225,7 @@ class Relay:
         self._waker.close()
 
     def _turn(self, seconds: float | None) -> None:
-        """Move what can be moved; wait so long where nothing can."""
+        """Forward what can be forwarded; wait for up to `seconds` if nothing can."""
         for key, events in self._selector.select(seconds):
             carried: _Carried | None = key.data
             if carried is None:
@@ -248,7 +248,7 @@ class Relay:
                 self._guarded(self._check, carried)
 
     def _guarded(self, step: Callable[[_Carried], None], carried: _Carried) -> None:
-        """Do a step. What goes wrong with one connection ends that one, and no other."""
+        """Do a step. An error in one connection ends that one, and no other."""
         try:
             step(carried)
         except OSError as error:
@@ -264,27 +264,27 @@ class Relay:
 
     def _begin(self, carried: _Carried) -> None:
         self._carried.add(carried)
-        carried.to_room, carried.heard_all = carried.tls.decrypt(b"")  # what came with the handshake
+        carried.to_room, carried.input_ended = carried.tls.decrypt(b"")  # what arrived with the handshake
         self._to_room(carried)
 
     def _to_client(self, carried: _Carried) -> None:
         tls = carried.tls
         for _ in range(TURN_PIECES):
-            if not (carried.to_client or carried.sent_all or self._encrypt(carried)):
+            if not (carried.to_client or carried.output_ended or self._encrypt(carried)):
                 break
             try:
                 sent = tls.tcp.send(carried.to_client)
             except BlockingIOError:
                 break
             carried.to_client = carried.to_client[sent:]
-            if carried.sent_all and not carried.to_client:
+            if carried.output_ended and not carried.to_client:
                 tls.tcp.shutdown(socket.SHUT_WR)
                 self._close_within(carried, FAREWELL_SECONDS)
                 break
         self._watch(carried)
 
     def _encrypt(self, carried: _Carried) -> bool:
-        """Take a piece from the room, and encrypt it. Whether there was one, or its end."""
+        """Read a piece from the room and encrypt it; whether there was one, or the end."""
         try:
             piece = carried.pair.recv(PIECE_BYTES)
         except BlockingIOError:
@@ -293,7 +293,7 @@ class Relay:
         return True
 
     def _farewell(self, carried: _Carried) -> bytes:
-        carried.sent_all = carried.deaf = True
+        carried.output_ended = carried.input_discarded = True
         carried.to_room = b""
         return carried.tls.close_notify()
 
@@ -301,7 +301,7 @@ class Relay:
         for _ in range(TURN_PIECES):
             if carried.to_room and not self._pass_on(carried):
                 break
-            if carried.heard_all:
+            if carried.input_ended:
                 self._end_of_input(carried)
                 break
             try:
@@ -309,42 +309,42 @@ class Relay:
             except BlockingIOError:
                 break
             if not received:
-                carried.heard_all = True
-            elif not carried.deaf:
+                carried.input_ended = True
+            elif not carried.input_discarded:
                 self._decrypt(carried, received)
         self._watch(carried)
 
     def _pass_on(self, carried: _Carried) -> bool:
-        """Let the handler have what was decrypted. Whether all is gone."""
+        """Pass on to the handler what was decrypted; whether all of it."""
         try:
             sent = carried.pair.send(carried.to_room)
         except BlockingIOError:
             return False
-        except OSError:  # the handler reads nothing more
-            carried.deaf = True
+        except OSError:  # the handler no longer reads
+            carried.input_discarded = True
             sent = len(carried.to_room)
         carried.to_room = carried.to_room[sent:]
         return not carried.to_room
 
     def _decrypt(self, carried: _Carried, received: bytes) -> None:
-        carried.to_room, carried.heard_all = carried.tls.decrypt(received)
+        carried.to_room, carried.input_ended = carried.tls.decrypt(received)
         carried.to_client += carried.tls.due()
         if len(carried.to_client) > UNSENT_BYTES:
-            raise ConnectionAbortedError("it asks for more than it reads")
+            raise ConnectionAbortedError("the client requests more than it reads")
 
     def _end_of_input(self, carried: _Carried) -> None:
-        if carried.sent_all and not carried.to_client:
+        if carried.output_ended and not carried.to_client:
             self._drop(carried)
         else:
             with contextlib.suppress(OSError):  # the handler has closed its end
                 carried.pair.shutdown(socket.SHUT_WR)
 
     def _finish(self, carried: _Carried) -> None:
-        """The server stops: what is in the pair is the last of it."""
-        if not (carried.to_client or carried.sent_all or self._encrypt(carried)):
+        """The server is stopping: send what is left in the pair."""
+        if not (carried.to_client or carried.output_ended or self._encrypt(carried)):
             carried.to_client = self._farewell(carried)
         self._to_client(carried)
-        if carried.sent_all and not carried.to_client:
+        if carried.output_ended and not carried.to_client:
             self._drop(carried)
 
     def _check(self, carried: _Carried) -> None:
@@ -355,17 +355,17 @@ class Relay:
     def _close_within(self, carried: _Carried, seconds: float) -> None:
         carried.close_at = time.monotonic() + seconds
         self._closing.add(carried)
-        if carried.heard_all:
+        if carried.input_ended:
             self._drop(carried)
 
     def _watch(self, carried: _Carried) -> None:
-        """Have the selector say when there is something to do for it."""
+        """Have the selector report when there is something to do for the connection."""
         if carried.gone.is_set():
             return
-        hears = _READ if not (carried.heard_all or carried.to_room) else 0
-        self._want(carried, carried.tls.tcp, hears | (_WRITE if carried.to_client else 0))
-        takes = _READ if not (carried.to_client or carried.sent_all) else 0
-        self._want(carried, carried.pair, takes | (_WRITE if carried.to_room else 0))
+        input_ = _READ if not (carried.input_ended or carried.to_room) else 0
+        self._want(carried, carried.tls.tcp, input_ | (_WRITE if carried.to_client else 0))
+        output = _READ if not (carried.to_client or carried.output_ended) else 0
+        self._want(carried, carried.pair, output | (_WRITE if carried.to_room else 0))
 
     def _want(self, carried: _Carried, connection: socket.socket, events: int) -> None:
         watched = carried.watched[connection]
@@ -380,7 +380,7 @@ class Relay:
             self._selector.unregister(connection)
 
     def _drop(self, carried: _Carried) -> None:
-        """Let go of it: its sockets are its handler's business now."""
+        """Release the connection: its sockets are left to its handler."""
         if carried.gone.is_set():
             return
         for connection in (carried.tls.tcp, carried.pair):

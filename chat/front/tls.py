@@ -1,6 +1,7 @@
-"""TLS: the certificate, made once and taken up again when its files change, and who comes in with it.
+"""TLS: the certificate, generated once and reloaded when its files change, and who connects with it.
 
-Nobody has to vouch for the certificate: the host tells people its fingerprint, and their clients remember it.
+No authority has to vouch for the certificate: the host tells people its fingerprint, and their clients
+remember it.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ from chat import private
 from chat.front.login import LOGIN_SECONDS
 from chat.front.relay import Relay, Tls
 
-# Of the fingerprint (SHA-256, 64 hexadecimal digits) in the command for the others: 128 bits, which nobody
-# finds a second certificate for.
+# Of the fingerprint (SHA-256, 64 hexadecimal digits) in the command for the others: 128 bits, for which
+# nobody finds a second certificate.
 PIN_DIGITS = 32
-VALID_DAYS = 3650  # our own clients go by the fingerprint; browsers warn of it in any case
-LOOK_SECONDS = 1.0  # between looks at the files: to ask the disk for everybody who comes holds up a crowd
-# For TLS 1.2; those of 1.3 are all good. Each has forward secrecy, and none is cipher block chaining.
+VALID_DAYS = 3650  # our own clients check the fingerprint; browsers warn in any case
+LOOK_SECONDS = 1.0  # between checks of the files: asking the disk for every newcomer would hold up a crowd
+# For TLS 1.2; those of 1.3 are all good. All have forward secrecy, and none uses cipher block chaining.
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 TLS_HANDSHAKE = b"\x16"  # with which every TLS connection begins
@@ -73,26 +74,26 @@ class TlsAcceptor:
 
 
 class BadCertificate(Exception):
-    """It can't be used. The message is one sentence for the host: what is wrong and what to do."""
+    """The certificate can't be used. The message is a sentence for the host: what is wrong, what to do."""
 
 
 class Certificate:
-    """A certificate and its key in two files (PEM). Safe to use from any thread. Raises BadCertificate."""
+    """A certificate and its key in two files (PEM). Thread-safe. Raises BadCertificate."""
 
     def __init__(self, certificate: Path, key: Path) -> None:
         self._files = (certificate, key)
-        self._lock = threading.Lock()  # guards the next two: who looks at the files, and when again
+        self._lock = threading.Lock()  # guards the next two, and checking the files
         self._look_at = time.monotonic() + LOOK_SECONDS
         self._seen = self._state()
         self._context, self.fingerprint = _load(certificate, key)
 
     @property
     def pin(self) -> str:
-        """The part of the fingerprint that a client is told."""
+        """The part of the fingerprint that clients are given."""
         return self.fingerprint[:PIN_DIGITS]
 
     def context(self) -> ssl.SSLContext:
-        """What a handshake needs. New files are taken up here; if they are no good, the old ones hold."""
+        """The context for a handshake. Reloads changed files; if they are invalid, keeps the old ones."""
         if time.monotonic() >= self._look_at and self._lock.acquire(blocking=False):
             try:
                 self._look()
@@ -110,7 +111,7 @@ class Certificate:
         try:
             self._context, self.fingerprint = _load(*self._files)
         except BadCertificate as bad:
-            log.error("%s The certificate read before goes on being used.", bad)
+            log.error("%s The previous certificate stays in use.", bad)
         else:
             log.info("a new certificate is in use; its fingerprint is %s", self.fingerprint)
 
@@ -128,7 +129,7 @@ def own_certificate(folder: Path) -> Certificate:
 
 
 def make(certificate: Path, key: Path) -> None:
-    """Make a key, and a certificate that it signs itself. Raises BadCertificate."""
+    """Generate a key and a self-signed certificate. Raises BadCertificate."""
     try:
         from cryptography import x509
         from cryptography.hazmat.primitives import hashes, serialization
@@ -137,7 +138,7 @@ def make(certificate: Path, key: Path) -> None:
     except ImportError:
         raise BadCertificate(
             "to make a certificate, --tls needs the package cryptography: pip install cryptography; "
-            "or name one that you have with --tls-cert F --tls-key F."
+            "or name an existing one with --tls-cert F --tls-key F."
         ) from None
     own_key = ec.generate_private_key(ec.SECP256R1())
     names = dict.fromkeys(filter(_is_host_name, ("localhost", socket.gethostname())))
@@ -150,7 +151,7 @@ def make(certificate: Path, key: Path) -> None:
         .issuer_name(subject)
         .public_key(own_key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))  # some clocks are behind ours
+        .not_valid_before(now - datetime.timedelta(days=1))  # some clocks are slow
         .not_valid_after(now + datetime.timedelta(days=VALID_DAYS))
         .add_extension(
             x509.SubjectAlternativeName([*map(x509.DNSName, names), *map(x509.IPAddress, addresses)]), False
@@ -171,7 +172,7 @@ def make(certificate: Path, key: Path) -> None:
 
 
 def fingerprint_of(certificate: bytes) -> str:
-    """SHA-256 over a certificate in DER, as openssl and browsers show it, without their colons."""
+    """SHA-256 of a certificate in DER, as shown by openssl and browsers, but without colons."""
     return sha256(certificate).hexdigest()
 
 
@@ -180,7 +181,7 @@ def _is_host_name(name: str) -> bool:
 
 
 def _state(path: Path) -> tuple[int, int, int] | None:
-    """What changes when the file does; None where there is none."""
+    """A value that changes when the file does; None if there is no file."""
     try:
         status = path.stat()
     except OSError:
@@ -192,7 +193,7 @@ def _state(path: Path) -> tuple[int, int, int] | None:
 
 
 def _load(certificate: Path, key: Path) -> tuple[ssl.SSLContext, str]:
-    """The context that the files make, and the certificate's fingerprint. Raises BadCertificate."""
+    """The context made from the files, and the certificate's fingerprint. Raises BadCertificate."""
     for path in (certificate, key):
         _check_readable(path)
     try:
@@ -202,7 +203,7 @@ def _load(certificate: Path, key: Path) -> tuple[ssl.SSLContext, str]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(CIPHERS)
-    context.num_tickets = 0  # to come in again costs little, and no key outlives its connection
+    context.num_tickets = 0  # reconnecting costs little, and no key outlives its connection
     try:
         context.load_cert_chain(certificate, key, password=_no_password)
     except ssl.SSLError as error:
@@ -219,22 +220,23 @@ def _check_readable(path: Path) -> None:
 
 
 def _no_password() -> str:
-    """Called for a key that is encrypted: without this, OpenSSL asks the terminal."""
+    """Called for an encrypted key: without this, OpenSSL would ask at the terminal."""
     return ""
 
 
 def _why_not_loaded(certificate: Path, key: Path, error: ssl.SSLError) -> str:
     if error.reason in ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED"):
-        return f"{key} is not the key of {certificate}: name two files that belong together."
+        return f"{key} is not the key of {certificate}; name two files that belong together."
     if b"ENCRYPTED" in key.read_bytes():
-        return f"{key} has a password, and the server can't ask for it: store the key without one (mode 600)."
+        return f"{key} has a password, which the server can't ask for; store the key without one (mode 600)."
     return f"{certificate} and {key} can't be used as certificate and key (PEM): {error.reason or error}."
 
 
 def _try_out(context: ssl.SSLContext, certificate: Path) -> str:
-    """Shake hands with ourselves, as a client that trusts this very certificate; its fingerprint.
+    """Do a handshake with ourselves, as a client that trusts exactly this certificate. Returns its
+    fingerprint.
 
-    So what is wrong with it comes out here, not with the first who comes. Raises BadCertificate.
+    So a problem with it shows here, and not with the first client. Raises BadCertificate.
     """
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
     trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -251,8 +253,8 @@ def _try_out(context: ssl.SSLContext, certificate: Path) -> str:
                 continue
     except ssl.SSLCertVerificationError as error:
         raise BadCertificate(
-            f"{certificate} can't be used: {error.verify_message}. Take another one; "
-            "where the server made this one itself, delete it together with its key."
+            f"{certificate} can't be used: {error.verify_message}. Use another one; "
+            "if the server generated this one, delete it together with its key."
         ) from None
     except ssl.SSLError as error:
         raise BadCertificate(f"{certificate} can't be used: {error.reason or error}.") from None

@@ -1,15 +1,15 @@
-"""The word index: which records say which words, so that a search does not read the history.
+"""The word index: which records contain which words, so that a search need not read the history.
 
     history.txt        |rec|rec|rec|rec|rec|rec|        the truth
     history.txt.index   words -> offsets, up to `end`   SQLite FTS5; may be deleted at any time
 
-What a search means is `Search`: each of its words begins a word of the name or of the text (one of one or
-two letters is a whole word; in scripts without spaces it is found anywhere). `Index.candidates` gives the
-offsets at which that may be so, newest first; whoever asks reads the record there and looks.
+`Search` defines what matches: each of its words must begin a word of the name or the text (a word of one or
+two letters must be a whole word; in scripts without spaces it may be anywhere). `Index.candidates` gives the
+offsets of possible matches, newest first; the caller reads the records there and checks them.
 
-Measured over 1 GB (14 million records), see docs/limits.md: a search takes under a millisecond, where
-`mmap.find` takes half a second for each asker and knows no letter case. The index takes half of the
-history's size, and a minute of one processor to make.
+Measured with 1 GB (14 million records), see docs/limits.md: a search takes less than a millisecond, whereas
+`mmap.find` takes half a second for each and is case-sensitive. The index is half the size of the history, and
+takes a minute of one processor to build.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-VERSION = 1  # of what is in the file: another one is made anew
-PREFIX = 3  # letters; what is shorter begins too many words
+VERSION = 1  # of the file's content; another version is rebuilt
+PREFIX = 3  # letters; a shorter prefix begins too many words
 MOST_WORDS = 32  # of one search
-HEAD_BYTES = 4096  # at either end of what is indexed, by which the history is known again
+HEAD_BYTES = 4096  # at both ends of what is indexed, to recognize the history
 
-# Scripts that set no spaces between words: Thai, Lao, Myanmar, Khmer, kana, Han. Each character is a word.
+# Scripts without spaces between words: Thai, Lao, Myanmar, Khmer, kana, Han. Each character is a word.
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
     "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
@@ -37,20 +37,20 @@ _SAID = re.compile(rb"^[^\t\n]*\t[^\t\n]*\t([^\t\n]*)\t(?:message|action|notice)
 
 
 class Search:
-    """What somebody looks for: words that all must be there, in whatever case and order."""
+    """What to look for: words that must all be there, in any case and order."""
 
     def __init__(self, words: str) -> None:
         self.words = words.casefold().split()
         self._patterns = [re.compile(_pattern(word)) for word in self.words]
 
     def matches(self, name: str, text: str) -> bool:
-        """Whether a record with this name and text is looked for."""
+        """Whether a record with this name and text matches."""
         whole = f"{name} {text}".casefold()
         return all(pattern.search(whole) for pattern in self._patterns)
 
     @property
     def expression(self) -> str:
-        """The same in FTS5's words; "" where the index can't help."""
+        """The same in FTS5's syntax; "" if the index can't help."""
         parts = dict.fromkeys(part for word in self.words for part in _parts(word))
         return " AND ".join(parts)
 
@@ -72,7 +72,7 @@ def _parts(word: str) -> Iterator[str]:
 
 
 def _written(token: str) -> str:
-    """A token as the index has it, in ASCII: SQLite knows the letters of another Unicode than Python."""
+    """A token as stored in the index, in ASCII: SQLite's version of Unicode is not Python's."""
     return token if token.isascii() else "u" + token.encode().hex()
 
 
@@ -84,7 +84,7 @@ def _row(name: bytes, text: bytes) -> str:
 class Index:
     """The index of one history file. For one process and one thread. Raises sqlite3.Error, OSError.
 
-    `end`: what lies before it is indexed.
+    `end`: everything before it is indexed.
     """
 
     def __init__(self, path: Path, history: Path) -> None:
@@ -93,12 +93,12 @@ class Index:
         self._history = history
         try:
             self._open()
-        except sqlite3.DatabaseError:  # damaged, or of something else
+        except sqlite3.DatabaseError:  # damaged, or of another history
             self.drop()
             self._open()
 
     def add(self, lines: bytes) -> None:
-        """Index whole lines, which stand at `end` in the history."""
+        """Index whole lines, which begin at `end` in the history."""
         rows = ((self.end + match.start() + 1, _row(*match.groups())) for match in _SAID.finditer(lines))
         self._database.execute("BEGIN")
         try:
@@ -111,7 +111,7 @@ class Index:
             raise
 
     def candidates(self, search: Search) -> Iterator[int]:
-        """The offsets of records, newest first, that may be looked for; `search.expression` is not empty."""
+        """The offsets of records that may match, newest first. `search.expression` must not be empty."""
         rows = self._database.execute(
             "SELECT rowid FROM said WHERE said MATCH ? ORDER BY rowid DESC", (search.expression,)
         )
@@ -119,23 +119,25 @@ class Index:
             yield offset - 1
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._database.close()
 
     def drop(self) -> None:
-        """Delete it; it is made anew when it is next opened."""
+        """Delete the index; it is rebuilt when it is next opened."""
         with contextlib.suppress(AttributeError):
             self._database.close()
         for suffix in ("", "-wal", "-shm", "-journal"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
 
     def _open(self) -> None:
-        if self.path.is_symlink():  # whatever it leads to is not ours to write to
+        if self.path.is_symlink():  # its target is not ours to write to
             self.path.unlink()
         self._database = sqlite3.connect(self.path, isolation_level=None)
         self._database.execute("PRAGMA locking_mode = EXCLUSIVE")
         self._database.execute("PRAGMA journal_mode = WAL")
-        self._database.execute("PRAGMA synchronous = NORMAL")  # whole after a power cut, if not up to date
+        self._database.execute(
+            "PRAGMA synchronous = NORMAL"
+        )  # consistent after a power cut, if not up to date
         if self._database.execute("PRAGMA user_version").fetchone()[0] == VERSION:
             end, seal = self._database.execute("SELECT end, seal FROM state").fetchone()
             if seal == self._seal(end):
@@ -158,7 +160,7 @@ class Index:
         )
 
     def _seal(self, end: int) -> bytes:
-        """What the history's bytes up to `end` are known by, without reading them all; b"" for none."""
+        """A fingerprint of the history up to `end`, without reading all of it; b"" for none."""
         if not end:
             return b""
         with self._history.open("rb") as file:

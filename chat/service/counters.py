@@ -1,9 +1,9 @@
-"""What `/stats` says: counted from the bytes of the history, line by line, and never looked up again.
+"""The counters of `/stats`, fed with the lines of the history once.
 
     Counters.feed(lines of history.txt, in order)  ->  Counters.summary(now): a sentence for each period
 
-It counts as analytics does: what was said is the kinds message and action, a line that is no record counts
-for nothing, minutes lie in UTC. What is kept is one number for each minute with messages and the names.
+It counts as analytics does: messages are the kinds message and action, lines that are not records are
+ignored, minutes are in UTC. It stores a number for each minute with messages, and the names.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MINUTE_BYTES = len("2026-11-21T10:15")
 
 @dataclass(frozen=True)
 class Period:
-    """What was said in some minutes. `busiest` is the first minute with most, in UTC; "" if nothing was."""
+    """The messages of some minutes. `busiest`: the first minute with the most, in UTC, or ""."""
 
     messages: int
     names: int
@@ -31,7 +31,7 @@ class Period:
     busiest: str
 
     def sentence(self) -> str:
-        """For a person, on the server's own clock."""
+        """For a person, in the server's time zone."""
         if not self.messages:
             return "no messages"
         mean = self.messages / self.minutes
@@ -46,7 +46,7 @@ class Period:
 
 @dataclass
 class Counters:
-    """Everything that was counted so far. Not safe to use from several threads at once."""
+    """Everything counted so far. Not thread-safe."""
 
     _by_minute: dict[bytes, int] = field(default_factory=dict)
     _names: set[bytes] = field(default_factory=set)
@@ -66,14 +66,14 @@ class Counters:
             self._recent = {minute: names for minute, names in self._recent.items() if minute > day}
 
     def last(self, minutes: int, now: float) -> Period:
-        """The last so many minutes, up to the one that `now` is in; at most a day."""
+        """The last `minutes` minutes, up to the one that contains `now`; at most a day."""
         first, end = _minute(now - (minutes - 1) * 60), _minute(now)
         recent = {minute: names for minute, names in self._recent.items() if first <= minute <= end}
         counts = {minute: sum(names.values()) for minute, names in recent.items()}
         return _period(counts, len(set().union(*recent.values())), minutes)
 
     def all(self) -> Period:
-        """From the first to the last minute in which something was said."""
+        """From the first to the last minute with a message."""
         if not self._by_minute:
             return _period({}, 0, 0)
         first, last = (_moment(minute) for minute in (min(self._by_minute), max(self._by_minute)))
@@ -106,7 +106,7 @@ def _moment(minute: bytes) -> datetime:
 
 
 def _local(minute: str) -> str:
-    """On the clock of this computer; a year at either end of the calendar has no such clock."""
+    """In this computer's time zone; the years at both ends of the calendar have none."""
     try:
         return f"{_moment(minute.encode()).astimezone():%Y-%m-%d %H:%M}"
     except (OverflowError, ValueError, OSError):

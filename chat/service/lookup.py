@@ -1,8 +1,8 @@
 """Commands that look things up: who is here, what was said, statistics.
 
-What lies near the end of the history is found here. What lies further back is asked of a process of its own
-(queries.py); without it, and while it reads a long history for the first time, this looks as far back as a
-moment's work goes. Either way only offsets are held: the records are read when their turn comes to be sent.
+What is near the end of the history is found here. For what is further back, a separate process is asked
+(queries.py); without it, or while it reads a long history for the first time, this looks back as far as it
+can in a moment. Either way only offsets are held: the records are read when it is their turn to be sent.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ HISTORY_RECORDS = 20  # the default of /history, and of the replay on joining
 HISTORY_MOST = 1000  # a long evening; all of it comes with /replay all, on joining
 SEARCH_RESULTS = 20  # the newest ones; for all of them there is grep
 SAID = (b"message", b"action", b"notice")  # the kinds that /history and /search show
-NEAR_BYTES = 256 * 1024  # from the end: looked through here, in some milliseconds
+NEAR_BYTES = 256 * 1024  # from the end: searched here, within milliseconds
 FAR_BYTES = 4 * 1024 * 1024  # the same where nobody else can do it: a tenth of a second
-ANSWER_BYTES = 16 * 1024  # of direct records that are made at once
-FLUSH_SECONDS = 1.0  # for what the asker has just said to be in the history
-NOT_HERE = "There is no such report here; ask the host."
+ANSWER_BYTES = 16 * 1024  # of direct records made at once
+FLUSH_SECONDS = 1.0  # until what the caller has just said is in the history
+NOT_HERE = "No such report can be made here; ask the host."
 
 log = logging.getLogger("chat.service.lookup")
 
@@ -75,7 +75,7 @@ def search(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
     """`search WORDS`: what was said that contains all these words, oldest first (R32)."""
     looked_for = Search(argument)
     if len(looked_for.words) > MOST_WORDS:
-        raise CommandError(f"That are too many words; search for {MOST_WORDS} at most.")
+        raise CommandError(f"Too many words; search for at most {MOST_WORDS}.")
     file, end = _now(service)
     complete = end <= FAR_BYTES
     try:
@@ -85,12 +85,12 @@ def search(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
         offsets, complete = found["offsets"], found["complete"]
     except Unavailable:
         offsets = _search_here(caller, file, end, looked_for)
-    later = "" if complete else " so far; the history is long, and still being read. Ask again in a minute"
+    later = "" if complete else " so far: a long history is still being read. Search again in a minute"
     return _shown("/search", file, offsets[:SEARCH_RESULTS], f"Nothing found for {argument}{later}.")
 
 
 def stats(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
-    """`stats`: messages per minute and more; `stats full`: the same by analytics, once it is there."""
+    """`stats`: messages per minute and more; `stats full`: the same by analytics, when it is ready."""
     if argument:
         return _report(service, caller, argument)
     file, end = _now(service)
@@ -103,17 +103,19 @@ def stats(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
         try:
             lines = _ask(service, caller.account, file, end, ask="stats")["lines"]
         except Unavailable as why:
-            raise CommandError(f"The history is being counted{why}; try again in a moment.") from None
+            raise CommandError(
+                f"The history is still being counted{f' ({why})' if str(why) else ''}; try again in a moment."
+            ) from None
     return iter([answer("/stats", line) for line in lines])
 
 
 def plot(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
-    """`plot`: messages per minute as a picture, in the whole report, once it is there."""
+    """`plot`: messages per minute as a picture, with the whole report, when it is ready."""
     return _start_analytics(service, caller, "/plot", lambda: [f"The plot is in {service.statistics.plot()}"])
 
 
 def start_of_last(service: Service, account: Account, file: HistoryFile, count: int | None) -> int:
-    """Where the last `count` records begin (None: all of them); 0 where there are not so many."""
+    """Where the last `count` records begin (None: all of them); 0 if there are fewer."""
     end = file.end
     if count == 0:
         return end
@@ -133,14 +135,14 @@ def start_of_last(service: Service, account: Account, file: HistoryFile, count: 
 
 
 def _now(service: Service) -> tuple[HistoryFile, int]:
-    """The history as it is, with what the asker said before."""
+    """The history now, including what the caller has just said."""
     service.room.flush(FLUSH_SECONDS)
     file = service.room.log.history.file
     return file, file.end
 
 
 def _ask(service: Service, account: Account, file: HistoryFile, end: int, **question: Any) -> dict[str, Any]:
-    """Ask the process that knows the whole history. Raises Unavailable."""
+    """Ask the process that has read the whole history. Raises Unavailable."""
     with account.turn():
         answered = service.queries.ask({**question, "file": file.identity(), "end": end})
     account.charge(work=answered["seconds"])
@@ -150,7 +152,7 @@ def _ask(service: Service, account: Account, file: HistoryFile, end: int, **ques
 def _back(
     account: Account, file: HistoryFile, end: int, limit: int
 ) -> Iterator[tuple[int, list[re.Match[bytes]]]]:
-    """The records from the end back, a block at a time: where it begins, and the records in it."""
+    """The records before `end`, newest block first: (where the block begins, the records in it)."""
     blocks = file.blocks_back(end)
     while True:
         with account.working():
@@ -164,7 +166,7 @@ def _back(
 
 
 def _start_within(account: Account, file: HistoryFile, end: int, count: int, limit: int) -> int | None:
-    """Where the last `count` records begin; None where that is further back than the limit."""
+    """Where the last `count` records begin; None if that is further back than the limit."""
     for offset, matches in _back(account, file, end, limit):
         if len(matches) >= count:
             return offset + matches[-count].start()
@@ -211,7 +213,7 @@ def _shown(kind: str, file: HistoryFile, newest_first: list[int], nothing: str) 
 
 
 def _read(file: HistoryFile, offsets: list[int]) -> Iterator[Record]:
-    """The records at these offsets, in order; most of them stand close together."""
+    """The records at these offsets, in order; most of them are close together."""
     start, block = 0, b""
     for offset in offsets:
         if not start <= offset <= start + len(block) - RECORD_BYTES:
@@ -224,14 +226,14 @@ def _read(file: HistoryFile, offsets: list[int]) -> Iterator[Record]:
 
 def _report(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
     if argument.casefold() != "full":
-        raise CommandError(f"{caller.slash}stats takes nothing, or full for what takes longer.")
+        raise CommandError(f"{caller.slash}stats takes no argument, or full for a full report.")
     return _start_analytics(service, caller, "/stats", service.statistics.summary)
 
 
 def _start_analytics(
     service: Service, caller: Caller, kind: str, work: Callable[[], list[str]]
 ) -> Iterator[bytes]:
-    """Have analytics work in the background; what it says comes to the caller when it is there."""
+    """Run analytics in the background; its answer is sent to the caller when it is ready."""
 
     def tell(drafts: bytes) -> None:
         with contextlib.suppress(Full, Closed):
@@ -249,4 +251,4 @@ def _start_analytics(
         service.statistics.start(run)
     except NoStatistics as why:
         raise CommandError(str(why)) from None
-    return iter([answer(kind, "That takes a while; it comes when it is there.")])
+    return iter([answer(kind, "That takes a while; the answer will follow.")])

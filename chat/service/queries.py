@@ -1,10 +1,10 @@
-"""Questions about a long history, answered by a process of its own: nobody waits for another's search.
+"""Questions about a long history, answered by a separate process: nobody waits for another's search.
 
     Queries.ask  --one line of JSON-->  python -m chat.service.reader PATH
                  <--one line of JSON--
 
-The questions are those of reader.py. The process may die at any time: then there is `Unavailable` until it
-has been started again, and the asker does with less.
+The questions are described in reader.py. If the process dies, `ask` raises Unavailable until it has been
+restarted, and the caller has to make do without.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 
 READY_SECONDS = 0.05  # for a process that has just been started: the asker does with less meanwhile
-ANSWER_SECONDS = 10.0  # an answer takes milliseconds: a process that has not answered by then is ended
+ANSWER_SECONDS = 10.0  # an answer takes milliseconds; a process that has not answered by then is killed
 AGAIN_SECONDS = 10.0  # between two starts of a process that dies
 
 log = logging.getLogger("chat.service.queries")
@@ -30,15 +30,15 @@ _PROJECT = Path(__file__).parent.parent.parent
 
 
 class Unavailable(Exception):
-    """There is no answer now."""
+    """There is no answer at the moment."""
 
 
 class Queries:
-    """The process, as the server has it. Safe to use from any thread; one question at a time."""
+    """The process. Thread-safe; one question at a time."""
 
     def __init__(self, history: Path) -> None:
         self._history = history
-        self._turn = threading.Lock()  # guards the process, and is held for the length of a question
+        self._turn = threading.Lock()  # guards the process; held while a question is answered
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: queue.Queue[bytes] = queue.Queue()
         self._ready = False  # it has said its first word
@@ -46,7 +46,7 @@ class Queries:
         self._closed = False
 
     def start(self) -> None:
-        """Have the history read from now on, so that the first question need not wait."""
+        """Start reading the history, so that the first question need not wait."""
         with self._turn, contextlib.suppress(Unavailable):
             self._running()
 
@@ -63,7 +63,9 @@ class Queries:
             except (OSError, queue.Empty):
                 answer = b""
             if not answer:
-                log.error("the process that answers questions about the history has failed; it starts again")
+                log.error(
+                    "the process that answers questions about the history has failed, and will be restarted"
+                )
                 self._end()
                 raise Unavailable
         found: dict[str, Any] = json.loads(answer)
@@ -75,14 +77,14 @@ class Queries:
         """End the process."""
         self._closed = True
         if process := self._process:
-            process.kill()  # whoever asks gets Unavailable
+            process.kill()  # whoever is asking gets Unavailable
         with self._turn:
             self._end()
 
     # ----- requires holding the turn
 
     def _running(self) -> subprocess.Popen[bytes]:
-        """The process, started where it does not run. Raises Unavailable."""
+        """The process, started if it isn't running. Raises Unavailable."""
         if self._process and self._process.poll() is None:
             return self._process
         self._end()
@@ -124,7 +126,7 @@ class Queries:
 
 
 def _collect(output: IO[bytes], answers: queue.Queue[bytes]) -> None:
-    """The thread that takes the answers; ends when the process does."""
+    """The thread that receives answers; ends with the process."""
     with output:
         for line in output:
             answers.put(line)

@@ -1,7 +1,7 @@
 """The process that reads a long history and answers questions about it: `python -m chat.service.reader PATH`.
 
-It reads the history once in the background, counts what `/stats` says, notes how much was said in each block,
-and keeps the word index. What is new it reads when it is asked.
+It reads the history once in the background, counts for `/stats`, notes how much was said in each block, and
+maintains the word index. New records are read when it is asked.
 
 The first line on standard output says that it is ready. Then a question is a line of JSON on standard input,
 its answer one on standard output. It names the `file` (see
@@ -12,7 +12,7 @@ its answer one on standard output. It names the `file` (see
     {"ask": "last", "count"}              {"offset": where the last so many records begin}
     {"ask": "stats"}                      {"lines": the sentences}
 
-Each answer has the `seconds` that it took besides; {"failed": why} is an answer, too.
+Each answer also has the `seconds` that it took; {"failed": why} is an answer, too.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ from chat.log.index import Index, Search
 from chat.service.counters import Counters
 
 BLOCK_BYTES = 64 * 1024
-SLICE_BYTES = 512 * 1024  # read between two looks at the questions: some twenty milliseconds
-SEARCH_SECONDS = 0.1  # for one search; what was found by then is the answer
-CATCH_UP_SECONDS = 0.05  # for what is new when a question comes; the next one is waiting
-# What is new is read by itself when it is as much as this; less is read when somebody asks.
+SLICE_BYTES = 512 * 1024  # read between two checks for questions: about twenty milliseconds
+SEARCH_SECONDS = 0.1  # for one search; what has been found by then is the answer
+CATCH_UP_SECONDS = 0.05  # to read what is new when a question arrives; the next one is waiting
+# This much is read without being asked; less is read with the next question.
 FOLLOW_BYTES = 1024 * 1024
-FOLLOW_SECONDS = 2.0  # between two looks at how much that is
-NICE = 10  # whoever chats comes first
+FOLLOW_SECONDS = 2.0  # between two checks how much that is
+NICE = 10  # those who chat come first
 MEMORY_BYTES = 1 << 30  # of the process
-SAID = (b"message", b"action", b"notice")  # the kinds that can be looked for: what somebody said
+SAID = (b"message", b"action", b"notice")  # the kinds that can be found
 
 
 class Changed(Exception):
@@ -78,7 +78,7 @@ class Reader:
     # ----- reading
 
     def step(self) -> bool:
-        """Read a bit more, if there is much. Whether there was. Raises Changed, OSError."""
+        """Read a bit more, if there is much; whether there was. Raises Changed, OSError."""
         size = os.fstat(self._file.fileno()).st_size
         if size - self._seen >= FOLLOW_BYTES:
             return self._count()
@@ -87,7 +87,7 @@ class Reader:
         )
 
     def catch_up(self, end: int) -> bool:
-        """Count all up to `end`, for so long as an asker may wait. Whether that was enough."""
+        """Count everything up to `end`, for as long as the asker can wait; whether that was enough."""
         until = time.monotonic() + CATCH_UP_SECONDS
         while self._seen < end and time.monotonic() < until:
             if not self._count():
@@ -113,7 +113,7 @@ class Reader:
         return True
 
     def _check(self) -> None:
-        """Raises Changed where what was read is not what is there."""
+        """Raises Changed if what was read is no longer there."""
         if self._read(self._seen - len(self._last), len(self._last)) != self._last:
             raise Changed
 
@@ -134,7 +134,7 @@ class Reader:
             index.drop()
 
     def _lines(self, offset: int, size: int) -> bytes:
-        """Whole lines from offset on, about so many bytes; one of any length at least, where there is one."""
+        """Whole lines from the offset on: about `size` bytes, or one line, however long."""
         lines = self._read(offset, size)
         whole = lines.rfind(b"\n") + 1
         if whole or len(lines) < size:
@@ -142,7 +142,7 @@ class Reader:
         return self._lines(offset, 2 * size)
 
     def _line(self, offset: int) -> bytes:
-        """The record at offset, as long as one may be."""
+        """The record at the offset, up to the greatest length."""
         return self._read(offset, record.RECORD_BYTES).partition(b"\n")[0] + b"\n"
 
     def _read(self, offset: int, size: int) -> bytes:
@@ -152,13 +152,13 @@ class Reader:
     # ----- answers
 
     def answer(self, question: dict[str, Any]) -> dict[str, Any]:
-        """What the question gets. Raises Changed, OSError."""
+        """The answer to a question. Raises Changed, OSError."""
         self._check()
         end, ask = question["end"], question["ask"]
         up_to_date = ask == "search" or self.catch_up(end)
         if ask == "stats":
             if not up_to_date:
-                return {"failed": f"{100 * self._seen // max(end, 1)}"}
+                return {"failed": f"{100 * self._seen // max(end, 1)} %"}
             return {"lines": self._counters.summary()}
         if ask == "search":
             return self._search(Search(question["words"]), question["most"], end)
@@ -169,11 +169,11 @@ class Reader:
         return {"offset": self._last_records(question["count"], end)}
 
     def _search(self, search: Search, most: int, end: int) -> dict[str, Any]:
-        """The newest records that match, so far as they can be found in the time."""
+        """The newest records that match, as far as they can be found within the time."""
         until = time.monotonic() + SEARCH_SECONDS
         found: list[int] = []
         indexed = min(end, self._index.end if self._index and search.expression else 0)
-        oldest = end  # from here on it was looked at
+        oldest = end  # everything from here on was searched
         for oldest, lines in self._lines_back(end, indexed):
             found += _matching(search, lines, oldest)
             if len(found) >= most or time.monotonic() > until - SEARCH_SECONDS / 2 * bool(indexed):
@@ -192,7 +192,7 @@ class Reader:
         return {"offsets": found[:most], "complete": complete or len(found) >= most}
 
     def _lines_back(self, end: int, start: int) -> Iterator[tuple[int, bytes]]:
-        """Whole lines between two places where lines begin, newest first: (where they begin, lines)."""
+        """Whole lines between two line starts, newest block first: (where the block begins, its lines)."""
         while end > start:
             size = BLOCK_BYTES
             first = max(start, end - size)
@@ -204,7 +204,7 @@ class Reader:
             end = first + cut
 
     def _blocks_back(self, end: int) -> Iterator[tuple[int, bytes]]:
-        """Those of the blocks that were counted in which somebody said something, newest first."""
+        """The counted blocks in which something was said, newest first."""
         for number in range(len(self._starts) - 1, -1, -1):
             start = self._starts[number]
             if start < end and self._said[number]:
@@ -243,7 +243,7 @@ def _said(lines: bytes) -> Iterator[re.Match[bytes]]:
 
 
 def _matching(search: Search, lines: bytes, offset: int) -> list[int]:
-    """The offsets of the records among the lines that are looked for, newest first."""
+    """The offsets of the matching records among the lines, newest first."""
     whole = lines.decode(errors="replace").casefold()
     if not all(word in whole for word in search.words):
         return []
@@ -256,7 +256,7 @@ def _matching(search: Search, lines: bytes, offset: int) -> list[int]:
 
 
 def identity(fd: int) -> list[int]:
-    """What a question names the file by that is open under this descriptor; see HistoryFile.identity."""
+    """How a question refers to the file open under this descriptor; see HistoryFile.identity."""
     status = os.fstat(fd)
     return [status.st_dev, status.st_ino]
 
@@ -294,7 +294,7 @@ def main(path: Path) -> None:
 
 
 def _answer(reader: Reader, line: bytes) -> Reader:
-    """Answer one question; the reader that did, which is another one where the history is another one now."""
+    """Answer a question. Returns the reader that did: a new one if the history has been replaced."""
     question = json.loads(line)
     began = time.monotonic()
     try:
@@ -316,14 +316,14 @@ def _print(answer: dict[str, Any]) -> None:
 
 
 def _take(questions: queue.Queue[bytes]) -> None:
-    """The thread that waits for questions; ends with standard input."""
+    """The thread that receives questions; ends with standard input."""
     for line in sys.stdin.buffer:
         questions.put(line)
     questions.put(b"")
 
 
 def _be_modest() -> None:
-    """Whoever chats comes first, and a fault here takes no memory from the server."""
+    """Yield to those who chat, and don't let a bug here take the server's memory."""
     if sys.platform == "win32":
         return
     import resource

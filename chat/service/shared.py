@@ -1,7 +1,7 @@
-"""What all servers of a cluster know alike, in tables that their log carries: bans, mutes, names, absences.
+"""State shared by the servers of a cluster, in tables of their log: bans, mutes, names, who is away.
 
-The server at which something is decided has done it already when it shares it; the others take it in when it
-comes to them in the log. One that was away, or is new, gets all of it on its start.
+The server where something is decided applies it before sharing it; the others apply it when it reaches them
+in the log. A server that was away, or is new, gets all of it when it starts.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ from chat.room.ending import BANNED
 from chat.service.bans import BadTarget, Ban, ban_of_line
 from chat.service.service import Service
 
-AWAY = "away"  # by the id of a presence: the text, after a "+"
-MUTED = "muted"  # by what Service.muted has
-BANS = "bans"  # by the ban's key: its line in bans.txt
-NAMES = "names"  # by the name: its line in names.txt
+AWAY = "away"  # key: the id of a presence; value: "+" and the text
+MUTED = "muted"  # key: as in Service.muted
+BANS = "bans"  # key: the ban's key; value: its line in bans.txt
+NAMES = "names"  # key: the name; value: its line in names.txt
 
 log = logging.getLogger("chat.service.shared")
 
 
 def share(service: Service, table: str, key: str, value: str) -> None:
-    """Let the other servers know, where there are any. Raises Closed."""
+    """Tell the other servers, if there are any. Raises Closed."""
     if service.room.log.servers:
         service.room.change(table, key, value)
 
 
 def mark_muted(service: Service, key: str, *, muted: bool) -> None:
-    """Mute whoever has this name's key or this session, here and at the other servers, or no longer."""
+    """Mute or unmute whoever has this name's key or this session, here and at the other servers."""
     _mute(service, key, muted=muted)
     share(service, MUTED, key, "1" if muted else "")
 
 
 def share_ban(service: Service, ban: Ban, *, lifted: bool = False) -> None:
-    """The same for a ban, or that it is lifted."""
+    """Share a ban, or that it was lifted."""
     share(service, BANS, str(ban.key), "" if lifted else ban.line.strip())
 
 
 def take(service: Service, entry: Entry) -> None:
-    """Take in what another server has shared, or sent to somebody here. In the broadcaster's thread."""
+    """Apply what another server has shared, or sent to somebody here. In the broadcaster's thread."""
     try:
         match entry:
             case Change(_, "away", key, value):
@@ -55,11 +55,11 @@ def take(service: Service, entry: Entry) -> None:
             case Direct(drafts, recipient):
                 _note_correspondent(service, drafts, recipient)
     except OSError as error:
-        log.error("what another server has decided can't be written here: %s", error.strerror)
+        log.error("a decision of another server can't be written here: %s", error.strerror)
 
 
 def is_muted(service: Service, name: str, session: str) -> bool:
-    """Whether somebody with this name, or this session, is not to speak."""
+    """Whether somebody with this name or this session is muted."""
     return not service.muted.isdisjoint((record.name_key(name), session))
 
 
@@ -95,7 +95,7 @@ def _own(service: Service, name: str, line: str) -> None:
 
 
 def _note_correspondent(service: Service, drafts: bytes, recipient: str) -> None:
-    """/reply answers by the name: who has sent it is at another server."""
+    """/reply answers by name, since the sender is at another server."""
     name = drafts.split(b"\t")[2].decode()
     for member in service.room.members():
         if member.presence.id == recipient:

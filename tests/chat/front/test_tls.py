@@ -134,7 +134,7 @@ def test_new_files_that_are_no_good_leave_the_old_certificate_in_use(
         for _ in range(3):
             assert presented(certificate) == certificate.fingerprint
     assert [found.getMessage().rpartition(". ")[2] for found in caplog.records] == [
-        "The certificate read before goes on being used."
+        "The previous certificate stays in use."
     ]
 
 

@@ -24,7 +24,7 @@ def test_numbers_in_the_chat(join: Join) -> None:
     alice.until("message", "end")
     while len(lines := texts(alice.records, "/stats")) < 4:
         alice.next()
-    assert "comes when it is there" in lines[0]
+    assert "the answer will follow" in lines[0]
     assert [line.partition(":")[0] for line in lines[1:]] == ["the last hour", "the last day", "all of it"]
     assert all("messages by 1 " in line for line in lines[1:])
     assert "made a moment ago" in alice.ask("/stats full", "/error").text
