@@ -230,6 +230,7 @@ COMMANDS = (
     Command(ADMINS, "ban", "NAME-or-ADDRESS [TIME] [WHY]", "keep somebody out", "notice", harms=True),
     Command(ADMINS, "unban", "NAME-or-ADDRESS", "let them in again", "notice", harms=True),
     Command(ADMINS, "bans", "", "list who is kept out", "/bans"),
+    Command(ADMINS, "servers", "", "show the servers of this chat", "/cluster"),
     Command(
         ROOM,
         "password",
@@ -1300,7 +1301,7 @@ class Route:
         self._failed.clear()
 
     def go_on(self) -> bool:
-        """Turn to another server, where there is one; whether it is one that has not failed us yet.
+        """Turn to another server (R46), where there is one; whether it is one that has not failed us yet.
 
         Any of them, so that the people of a server that is gone spread over the others.
         """
@@ -1675,7 +1676,7 @@ class Link:
         return None
 
     def _learn(self, events: list[Event]) -> list[Event]:
-        """Take in where the other servers are; the events that are for people."""
+        """Take in where the servers are (R45) and that we have to wait (R47); the events for people."""
         kinds = [event.record.kind for event in events if isinstance(event, Received)]
         self._bears = kinds[-1:] == ["/waiting"]
         told = [each for each in events if isinstance(each, Received) and each.record.kind == "/servers"]

@@ -99,13 +99,14 @@ class Resuming:
         self.records: list[str] = []
         self.client = self._connected(server, "/session")
 
-    def move(self, server: Server) -> None:
-        """Go on at another server, which ends the earlier connection."""
+    def move(self, server: Server, *, wait: bool = True) -> None:
+        """Go on at another server, which ends the earlier connection; wait for that, and close it."""
         self._count()
         earlier = self.client
         self.client = self._connected(server, f"/session {self._token} {self._offset} {self._time}")
-        earlier.rest()
-        earlier.close()
+        if wait:
+            earlier.rest()
+            earlier.close()
 
     def close(self) -> None:
         """Hang up."""

@@ -83,9 +83,9 @@ class Cluster:
         """The live servers, in the order of opening."""
         return list(self.lives.values())
 
-    def home(self, presence: Presence) -> Life | None:
-        """The server that a member is at."""
-        return self.lives.get(self._homes.get(presence.id, ""))
+    def people_at(self, life: Life) -> int:
+        """How many are at this server."""
+        return sum(home == life.id for home in list(self._homes.values()))
 
     # ----- applying
 
@@ -224,7 +224,7 @@ class Cluster:
                 yield from self._end(life, record.LEFT_LOST, f"The server {address} has restarted.")
         if self.lives:
             yield Step(_notice(f"The server {address} has joined."), Append(b""))
-        else:  # whoever had not left is gone
+        else:  # R48: whoever had not left is gone
             yield Step(record.draft(record.NOBODY, "server", "start", address), Append(b""))
         self.lives[batch.life] = Life(batch.life, address, batch.number - 1)
 

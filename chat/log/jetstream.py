@@ -230,6 +230,19 @@ class JetStreamLog:
         """The time that a record committed now would get, by this machine's clock."""
         return max(record.format_time(time.time()), self.cluster.time)
 
+    def report(self) -> list[str]:
+        """Each server with its people and how far it is, and the engine. May take seconds."""
+        info = self._engine.info()
+        last = info.state.last_seq if info else self.cluster.sequence
+        lines = []
+        for life in self.cluster.servers():
+            own = life.id == self._life
+            applied = self.cluster.sequence if own else life.applied
+            people = self.cluster.people_at(life)
+            here = " (this one)" if own else ""
+            lines.append(f"{life.address}{here}: {people} here, {applied} of {last} applied")
+        return [*lines, _engine_line(info)]
+
     # ----- proposing
 
     def _operations(self, entry: Entry) -> Iterator[tuple[Operation, Entry | None]]:
@@ -366,3 +379,17 @@ class JetStreamLog:
             self._arrived.wait()
             self._arrived.clear()
             self.settled()
+
+
+def _engine_line(info: StreamInfo | None) -> str:
+    """The state of the engine, in words."""
+    if info is None:
+        return "The engine does not answer, or has no quorum."
+    held = f"{info.state.messages} batches of {info.state.bytes // 1024} KiB are held"
+    if not info.cluster or not info.cluster.replicas:
+        return f"The engine is a single node; {held}."
+    followers = [
+        f"{peer.name} ({'up to date' if peer.current and not peer.offline else 'not there'})"
+        for peer in info.cluster.replicas
+    ]
+    return f"The engine is led by {info.cluster.leader}, followed by {', '.join(followers)}; {held}."

@@ -65,6 +65,9 @@ class Log(Protocol):
     def servers(self) -> tuple[str, ...]:
         """Where clients find the servers of this log, this one first; empty where it is the only one."""
 
+    def report(self) -> list[str]:
+        """Lines for the host: each server, and the state of what they share. May take seconds."""
+
     def open(self, where: str) -> None:
         """Begin: this server is where clients find it. To be called first. Raises HistoryError."""
 
@@ -105,6 +108,9 @@ class LocalLog:
 
     def on_settled(self, wake: Callable[[], None]) -> None:
         pass
+
+    def report(self) -> list[str]:
+        return ["This server is the only one of this chat."]
 
     def open(self, where: str) -> None:
         port = where.rpartition(":")[2]

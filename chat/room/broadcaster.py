@@ -250,7 +250,7 @@ class Broadcaster:
         self._log.propose([proposal.entry for proposal in self._in_flight])
 
     def _do_without_log(self) -> None:
-        """While proposals wait, tell their authors once, and do what needs no log for everybody else."""
+        """While proposals wait, tell their authors once (R47), and do for the others what needs no log."""
         with self._lock:
             proposed = (*self._in_flight, *self._batch, *self._pending)
             waiting = {item.author for item in proposed if isinstance(item, Proposal) and item.author}

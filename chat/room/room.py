@@ -173,7 +173,7 @@ class Room:
         """
         with self._lock:
             member = self._sessions.get(token)
-        if self.log.servers:  # it may be at another of them
+        if self.log.servers:  # R46: it may be at another of them
             self._broadcaster.commit(TakeOver(b"", _session(token)))
         elif member is None:
             self.flush()  # the connection may have ended just now, with its last lines still pending
@@ -255,7 +255,7 @@ class Room:
             self.foreign(entry)
 
     def _servers_record(self) -> bytes:
-        """The draft that tells a client where to go if this server is gone; empty if there is no other."""
+        """The draft of the `/servers` record (R45); empty if this server has no others."""
         servers = " ".join(self.log.servers)
         return record.draft(record.NOBODY, "server", "/servers", servers) if servers else b""
 

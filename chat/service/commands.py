@@ -207,6 +207,7 @@ TABLE = (
     ),
     Command("unban", "NAME-or-ADDRESS", "lift a ban", moderation.unban, who="admins"),
     Command("bans", "", "list the bans", moderation.bans, who="admins"),
+    Command("servers", "", "show the servers of this chat, and their engine", lookup.servers, who="admins"),
     Command("plot", "", "plot messages per minute, and write the report", lookup.plot, who="host"),
     Command("stop", "", "stop the server", _exit, who="host"),
 )

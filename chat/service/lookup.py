@@ -109,6 +109,12 @@ def stats(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
     return iter([answer("/stats", line) for line in lines])
 
 
+def servers(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
+    """`servers`: the servers of this chat, how far each is, and the engine. `/servers` itself is R45."""
+    for line in service.room.log.report():
+        yield answer("/cluster", line)
+
+
 def plot(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
     """`plot`: messages per minute as a picture, with the whole report, when it is ready."""
     return _start_analytics(service, caller, "/plot", lambda: [f"The plot is in {service.statistics.plot()}"])

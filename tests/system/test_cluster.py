@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +57,7 @@ def test_of_two_who_want_a_name_one_has_it(chat: Cluster) -> None:
 
 
 def test_a_session_goes_on_at_another_server(chat: Cluster) -> None:
+    """R46"""
     a, b = chat.start("a"), chat.start("b")
     alice, bob = chat.resuming(a, "alice"), chat.join(b, "bob")
     for number in range(5):
@@ -69,6 +73,7 @@ def test_a_session_goes_on_at_another_server(chat: Cluster) -> None:
 
 
 def test_clients_know_where_to_go(chat: Cluster) -> None:
+    """R45"""
     a = chat.start("a")
     alice = chat.join(a, "alice", "/session")
     assert servers(alice) == [a.port]
@@ -112,6 +117,7 @@ def test_a_server_that_starts_again_at_once_frees_the_names(chat: Cluster) -> No
 
 
 def test_the_first_server_starts_the_chat_and_the_last_one_stops_it(chat: Cluster) -> None:
+    """R48"""
     a, b = chat.start("a"), chat.start("b")
     assert a.stop() == b.stop() == 0
     kinds = [(found.kind, found.text) for found in b.records()]
@@ -160,6 +166,107 @@ def test_the_client_goes_on_at_another_server_and_says_everything_once(chat: Clu
     assert lines == [f"line {number}" for number in range(200)]
 
 
+# ------------------------------------------------------------------------------------------- what goes wrong
+
+
+def test_without_a_quorum_lines_wait_and_everything_else_goes_on(tmp_path: Path) -> None:
+    """R47"""
+    with cluster(tmp_path, nodes=3) as chat:
+        a, b = chat.start("a"), chat.start("b")
+        alice, bob = chat.join(a, "alice"), chat.join(b, "bob")
+        alice.send("before")
+        bob.until("message", "before")
+        dead = chat.engine.nodes[:2]
+        for node in dead:
+            node.kill()
+        alice.send("while", "and more")
+        assert "wait" in alice.until("/waiting").text
+        bob.send("/users", "/history 1", "/search before")
+        assert bob.until("/users").text.startswith("alice")
+        assert bob.until("/history").text.endswith("alice: before")
+        assert bob.until("/search").text.endswith("alice: before")
+        assert b"while" not in a.history.read_bytes()
+        for node in dead:
+            node.start()
+        bob.until("message", "and more")
+        assert texts(bob.history()) == ["before", "while", "and more"]
+        alice.send("after")
+        bob.until("message", "after")
+        assert len([found for found in alice.records if found.kind == "/waiting"]) == 1
+        assert not [found for found in bob.records if found.kind == "leave"]
+        chat.until_equal(a, b)
+
+
+def test_a_server_that_was_stopped_for_longer_than_its_lease_speaks_for_nobody(chat: Cluster) -> None:
+    a, b = chat.start("a"), chat.start("b")
+    alice, bob = chat.resuming(a, "alice"), chat.join(b, "bob")
+    alice.client.send("one")
+    bob.until("message", "one")
+    a.process.send_signal(signal.SIGSTOP)
+    alice.client.send("two")
+    stale = alice.client
+    bob.until("leave", "connection lost", "alice")
+    alice.move(b, wait=False)
+    alice.client.send("two")
+    bob.until("message", "two")
+    a.process.send_signal(signal.SIGCONT)
+    bob.until("notice", f"The server 127.0.0.1:{a.port} has joined.")
+    assert texts(stale.rest()) == ["one"]
+    stale.close()
+    again = chat.join(a, "carol")
+    again.send("three")
+    bob.until("message", "three")
+    assert texts(bob.history()) == ["one", "two", "three"]
+    chat.until_equal(a, b)
+
+
+def test_a_full_disk_at_one_server_is_its_own_trouble(chat: Cluster) -> None:
+    a, b = chat.start("a"), chat.start("b")
+    alice, bob = chat.join(a, "alice"), chat.join(b, "bob")
+    size = a.history.stat().st_size
+    hard = resource.prlimit(a.pid, resource.RLIMIT_FSIZE)[1]
+    resource.prlimit(a.pid, resource.RLIMIT_FSIZE, (size + 40, hard))
+    alice.send("one")
+    bob.until("message", "one")
+    assert "can't write" in alice.until("/waiting").text
+    bob.send("two")
+    bob.until("message", "two")
+    resource.prlimit(a.pid, resource.RLIMIT_FSIZE, (hard, hard))
+    alice.until("message", "two")
+    assert texts(alice.history()) == ["one", "two"]
+    chat.until_equal(a, b)
+
+
+def test_all_machines_off_at_once_and_on_again_in_another_order(tmp_path: Path) -> None:
+    with cluster(tmp_path, nodes=3) as chat:
+        servers = {name: chat.start(name) for name in "abc"}
+        people = {name: chat.resuming(server, f"p{name}") for name, server in servers.items()}
+        for number, person in enumerate(people.values()):
+            person.client.send(f"{number}")
+            for other in people.values():
+                other.client.until("message", f"{number}")
+        for server in servers.values():
+            server.kill()
+        for node in chat.engine.nodes:
+            node.kill()
+        chat.engine.start()
+        again = {name: chat.start(name) for name in "cab"}
+        for name, person in people.items():
+            person.move(again["abc".replace(name, "")[0]])
+            person.client.send(f"again {name}")
+        until = time.monotonic() + DEADLINE
+        while (whole := chat.until_equal(*again.values())).count(b"\tagain ") < 3:
+            assert time.monotonic() < until
+        assert texts([record.parse(line) for line in whole.splitlines()])[:3] == ["0", "1", "2"]
+
+
+def test_with_nothing_to_share_nothing_of_the_engine_is_imported() -> None:
+    shown = "[name for name in sys.modules if 'nats' in name or 'jetstream' in name]"
+    command = [sys.executable, "-c", f"import sys, TCP_server; print({shown})"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 # ------------------------------------------------------------------------------------ commands across servers
 
 
@@ -174,6 +281,16 @@ def two(chat: Cluster, tmp_path: Path) -> tuple[ClusterServer, ClusterServer]:
 
 
 Two = tuple[ClusterServer, ClusterServer]
+
+
+def test_an_admin_sees_the_servers(chat: Cluster, two: Two) -> None:
+    admin, _ = chat.join(two[0], "admin"), chat.join(two[1], "bob")
+    admin.ask("/admin sesame", "/admin")
+    admin.send("/servers")
+    lines = [admin.until("/cluster").text for _ in range(3)]
+    assert lines[0].startswith(f"127.0.0.1:{two[0].port} (this one): 1 here, ")
+    assert lines[1].startswith(f"127.0.0.1:{two[1].port}: 1 here, ")
+    assert lines[2].startswith("The engine is a single node; ")
 
 
 def test_private_messages_reach_who_is_at_another_server(chat: Cluster, two: Two) -> None:
