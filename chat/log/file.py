@@ -28,9 +28,10 @@ RUNS = 1000  # that are remembered of what was checked
 SHORTEST_RECORD = len("2026-11-21T10:15:42.123Z\t-\ta\ta\t\n")  # in bytes
 
 MOVES_OPEN_FILES = os.name != "nt"
-_PREAD = hasattr(os, "pread")  # Windows lacks it: there a read moves the file's only position, under a lock
+HAS_PREAD = hasattr(
+    os, "pread"
+)  # Windows lacks it: there a read moves the file's only position, under a lock
 _BINARY = getattr(os, "O_BINARY", 0)  # Windows opens files as text by default
-_sync_data = getattr(os, "fdatasync", os.fsync)
 
 
 class HistoryFile:
@@ -64,7 +65,7 @@ class HistoryFile:
     def read(self, offset: int, size: int) -> bytes:
         """At most `size` bytes from the offset, whatever they are."""
         size = min(size, self.end - offset)
-        if sys.platform != "win32" and _PREAD:
+        if sys.platform != "win32" and HAS_PREAD:
             return os.pread(self._fd, size, offset)
         with self._position:
             os.lseek(self._fd, offset, os.SEEK_SET)
@@ -211,7 +212,7 @@ class HistoryFile:
 
     def sync(self) -> None:
         """Flush everything appended to the disk. Raises OSError."""
-        _sync_data(self._fd)
+        getattr(os, "fdatasync", os.fsync)(self._fd)
 
     def rename(self, path: Path) -> None:
         """Move the file; its readers don't notice. Raises OSError."""

@@ -1,8 +1,7 @@
-"""What has to hold whatever bytes come: functions of bytes, each an AssertionError or worse where it doesn't.
+"""Invariants that hold for any input: functions of bytes that raise AssertionError, or worse, if one doesn't.
 
-tests/fuzz/test_fuzz.py runs them on hundreds of inputs, `python3 -m tests.fuzz` on as many as there is time
-for.
-Bytes that are in no text stand for what is long and for cuts: see `unpacked`.
+tests/fuzz/test_fuzz.py runs them with hundreds of inputs, `python3 -m tests.fuzz` with as many as there is
+time for. Bytes that occur in no text stand for long pieces and for cuts: see `unpacked`.
 """
 
 from __future__ import annotations
@@ -10,11 +9,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import logging
-import re
-import socket
+import pickle
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
@@ -23,32 +20,23 @@ from analytics import load, load_history
 from chat import record
 from chat.front import lines as line_driver
 from chat.front import session
-from chat.log.history import History
-from chat.log.log import LocalLog
 from chat.record import BadName, NotARecord, Record
-from chat.room.room import Room
 from chat.service import commands, limits
 from chat.service.statistics import Statistics
 from tests.faults.checker import check
-from tests.harness import DEADLINE
-from tests.rooms import service_of
-
-ADDRESS = "10.0.0.66"  # of whoever sends the fuzz
-PASSWORD = "sesame"  # of admins
-SECRET = b"psst-4711"  # stands in what is private only
-UNWANTED = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
-
-LONG, LESS_LONG = b"\xf8", b"\xf9"  # 1,024 and 128 bytes of letters: four and one are the longest line
-CUT = b"\xff"  # between pieces of what is sent: connections, or what comes at once
-PRIVATE = b"\xfe"  # a private message to somebody else in the room
-SAME_SESSION = b"\xfd"  # a login line that resumes the session of the connection before
-
-
-def unpacked(data: bytes) -> list[bytes]:
-    """The pieces that the bytes stand for."""
-    data = data.replace(LONG, b"x" * 1024).replace(LESS_LONG, "é".encode() * 64)
-    return data.split(CUT)
-
+from tests.fuzz.world import (
+    ADDRESS,
+    CUT,
+    LESS_LONG,
+    LONG,
+    PRIVATE,
+    SAME_SESSION,
+    SECRET,
+    UNWANTED,
+    Visitor,
+    World,
+    unpacked,
+)
 
 # ---------------------------------------------------------------------------------------------- the grammar
 
@@ -105,7 +93,7 @@ def lines(data: bytes) -> None:
         if number % 2:
             taken += splitter.plain_messages().splitlines()
         taken += _taken(splitter)
-        assert len(splitter._buffer) - splitter._taken <= session.LINE_BYTES
+        assert len(pickle.dumps(splitter)) <= session.LINE_BYTES + len(piece) + 256  # of the pickle itself
         heard += client.feed(piece)
     assert taken == expected
     assert heard == [line + b"\n" for line in whole if len(line) <= TCP_client.LINE_BYTES]
@@ -124,124 +112,6 @@ def _taken(splitter: session.Lines) -> Iterator[bytes | None]:
 
 
 # ------------------------------------------------------------------------------------------------- a session
-
-
-class World:
-    """A room with its broadcaster and a witness in it, and sessions that somebody else comes with."""
-
-    def __init__(self, folder: Path) -> None:
-        self.history = History(folder / "history.txt", sync="no")
-        self.service = service_of(Room(LocalLog(self.history)), rate=0, admin_password=PASSWORD)
-        self.failures: list[BaseException] = []
-        self._threads: list[threading.Thread] = []
-        self._run(self.service.room.run)
-        self.witness = Visitor(self, "10.0.0.1", b"/session\nwitness\n")
-        self.witness.until("join")
-
-    def visit(self, address: str, connection: socket.socket) -> None:
-        """Let a session talk over the connection, in a thread as the server's handlers are."""
-
-        def handle() -> None:
-            with connection:
-                line_driver.LineConnection(connection, address, self.service).run()
-
-        self._run(handle)
-
-    def _run(self, work: Callable[[], None]) -> None:
-        def kept() -> None:
-            try:
-                work()
-            except BaseException as failure:
-                self.failures.append(failure)
-
-        self._threads.append(threading.Thread(target=kept, daemon=True))
-        self._threads[-1].start()
-
-    def goes_on(self, number: int) -> None:
-        """The witness has its answer, unless an admin has sent it away."""
-        self.witness.send(f"/search the witness {number}\n".encode())
-        if not self.witness.until("/search", f"Nothing found for the witness {number}."):
-            last = self.witness.records[-1]
-            assert (last.kind, last.address) == ("leave", "10.0.0.1")
-            assert last.text.startswith(("kicked by ", "banned"))
-
-    def close(self) -> None:
-        """Stop in order. Raises what any thread did not expect."""
-        self.service.room.stop("")
-        self.witness.rest()
-        self.witness.close()
-        for thread in reversed(self._threads):
-            thread.join(DEADLINE)
-            assert not thread.is_alive()
-        self.history.close()
-        for failure in self.failures:
-            raise failure
-
-
-class Visitor:
-    """One connection: it sends what it has in a thread of its own, so that it can't wait for itself."""
-
-    def __init__(self, world: World, address: str, sent: bytes) -> None:
-        here, self._socket = socket.socketpair()
-        self._socket.settimeout(DEADLINE)
-        self._stream = self._socket.makefile("rb")
-        self.records: list[Record] = []
-        world.visit(address, here)
-        self.send(sent)
-
-    def send(self, data: bytes) -> None:
-        with contextlib.suppress(OSError):  # the server has hung up, which it may
-            self._socket.sendall(data)
-
-    def send_meanwhile(self, data: bytes) -> None:
-        """Send it while somebody reads, and then nothing more."""
-
-        def send() -> None:
-            self.send(data)
-            with contextlib.suppress(OSError):
-                self._socket.shutdown(socket.SHUT_WR)
-
-        threading.Thread(target=send, daemon=True).start()
-
-    def next(self) -> Record | None:
-        """The next record, which has to be whole and clean; None at the end."""
-        line = self._stream.readline()
-        if not line:
-            return None
-        assert line.endswith(b"\n")
-        found = record.parse(line)
-        assert found.encode() == line
-        assert not UNWANTED.search(line.decode()[:-1])
-        assert found.direct or record.HISTORY_RECORD.fullmatch(line)
-        self.records.append(found)
-        return found
-
-    def until(self, kind: str, text: str = "") -> Record | None:
-        """Read up to such a record, or to the end."""
-        while (found := self.next()) and (found.kind, found.text) != (kind, text):
-            pass
-        return found
-
-    def rest(self) -> None:
-        """Read up to the end."""
-        while self.next():
-            pass
-
-    def place(self) -> bytes:
-        """The login line that resumes the session here, if there is one."""
-        token, offset, at = "", 0, ""
-        for found in self.records:
-            if found.kind == "/session":
-                token, start, _ = found.text.split()
-                offset = int(start)
-            elif not found.direct:
-                offset = offset * (found.kind != "clear") + len(found.encode())
-                at = found.time
-        return f"/session {token} {offset} {at}\n".encode() if token and at else b"/session\n"
-
-    def close(self) -> None:
-        self._stream.close()
-        self._socket.close()
 
 
 def whole_session(data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""What has to hold whatever bytes come, on hundreds of inputs; `--hypothesis-profile=long` takes more."""
+"""The invariants of targets.py, with hundreds of inputs; `--hypothesis-profile=long` tries more."""
 
 from __future__ import annotations
 
@@ -9,19 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.__main__ import main
-from tests.fuzz.targets import (
-    CUT,
-    LESS_LONG,
-    LONG,
-    PASSWORD,
-    PRIVATE,
-    SAME_SESSION,
-    SEEDS,
-    TARGETS,
-    TYPED,
-    WORDS,
-    whole_session,
-)
+from tests.fuzz.targets import SEEDS, TARGETS, TYPED, WORDS, whole_session
+from tests.fuzz.world import CUT, LESS_LONG, LONG, PASSWORD, PRIVATE, SAME_SESSION
 
 ANY = st.lists(st.sampled_from(WORDS) | st.binary(max_size=9) | st.text(max_size=9).map(str.encode)).map(
     b"".join

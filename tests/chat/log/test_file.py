@@ -101,7 +101,7 @@ def test_what_is_read_the_way_of_windows_is_no_other_for_what_is_appended(
     opened: Callable[..., History], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There an append moves the position that a read has set."""
-    monkeypatch.setattr(file_module, "_PREAD", False)
+    monkeypatch.setattr(file_module, "HAS_PREAD", False)
     history = opened()
     append(history, said("first"))
     end = history.file.end

@@ -12,7 +12,7 @@ from chat.room.ending import kicked
 from chat.service import commands
 from chat.service.limits import WRONG_TRY_SECONDS, LoginThrottle
 from chat.service.policy import CommandError
-from tests.fuzz.targets import Visitor, World
+from tests.fuzz.world import Visitor, World
 from tests.harness import DEADLINE, Client, Server, serving, texts
 
 Join = Callable[..., Client]
