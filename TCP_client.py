@@ -18,6 +18,7 @@ The parts, from the bottom up; each one uses only what stands above it:
     the settings       Settings                       what is remembered from one time to the next
     the view           View, People                   records as lines for people; who is here
     the network        Connection, connect            where the socket is opened
+                       KnownServers, Trust            TLS, and whether a server is the one that it was
                        Outcome, judge                 how a connection ended, and what follows from it
                        Route                          the servers of one chat, and which comes next
                        Link                           a thread that carries a conversation over as many
@@ -40,14 +41,17 @@ import contextlib
 import difflib
 import enum
 import getpass
+import hashlib
 import json
 import os
 import queue
 import random
 import re
+import secrets
 import select
 import signal
 import socket
+import ssl
 import struct
 import sys
 import threading
@@ -66,6 +70,9 @@ LINE_BYTES = 16 * 1024  # no record is a third as long; what is longer is skippe
 BACKLOG = 1000  # lines from a pipe that may wait for their answer before no more are read
 SEND_BYTES = 64 * 1024  # taken from the outbox at once; the rest waits for its turn
 CONNECT_SECONDS = 10
+# For a server that is older than TLS to greet us: it would take a handshake for a name.
+GREETING_SECONDS = 0.05
+PIN_DIGITS = 32  # of a certificate's SHA-256, at least: nobody finds another one that begins like this
 SILENCE_SECONDS = 20  # without a word, though something is due, the connection counts as lost
 COMMAND_SECONDS = 75  # the same, where a command is due: the server counts its statistics for 60 at most
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between tries to connect, doubling
@@ -217,9 +224,30 @@ COMMANDS = (
     Command(TALK, "back", "", "be back", "/back"),
     Command(TALK, "say", "TEXT", "say what looks like a command", "message"),
     Command(ROOM, "clear", "", "begin a new history, also: clear", "clear", harms=True),
-    Command(ROOM, "register", "SECRET", "make your name yours; it is asked for", "/register", secret=True),
     Command(
-        ROOM, "identify", "SECRET", "prove that the name you take next is yours", "/identify", secret=True
+        ROOM,
+        "register",
+        "[SECRET]",
+        "make your name yours; a secret is made and remembered",
+        "/register",
+        run=lambda chat, text: chat.register(text),
+        secret=True,
+    ),
+    Command(
+        ROOM,
+        "identify",
+        "SECRET",
+        "prove that the name you want is yours; it is asked for",
+        "/identify",
+        run=lambda chat, text: chat.identify(text),
+        secret=True,
+    ),
+    Command(
+        ROOM,
+        "secret",
+        "",
+        "show what makes your name yours, for another device",
+        run=lambda chat, _: chat.secret(),
     ),
     Command(ROOM, "unregister", "[NAME]", "give your name back", "/unregister", harms=True),
     Command(ROOM, "exit", "", "leave, also: exit", "leave", ("quit",), harms=True),
@@ -634,9 +662,10 @@ class Conversation:
     Every line that `say` takes is in the history once in the end, or an event tells that this is not known.
     """
 
-    def __init__(self, name: str, password: str = "", replay: str = "") -> None:
+    def __init__(self, name: str, password: str = "", replay: str = "", proofs: Iterable[str] = ()) -> None:
         self.name = name
         self.password = password
+        self._proofs = deque(proofs)  # that the name is ours; the first one is tried first
         self.state = State.LOGIN
         self.leaving = False  # behind the lines that wait comes /exit, and none is taken any more
         self.exit_sent = False
@@ -668,6 +697,11 @@ class Conversation:
         return bool(self._own_name)
 
     @property
+    def sends_secret(self) -> bool:
+        """Whether logging in takes something that nobody else may see."""
+        return bool(self.password or self._proofs)
+
+    @property
     def waiting(self) -> list[str]:
         """What is not yet known to be handled, oldest first."""
         return self._outbox.waiting
@@ -697,6 +731,7 @@ class Conversation:
         self._still_there = self.been_in
         self._position.reconnect()
         options = ["/password " + self.password] if self.password else []
+        options += ["/identify " + proof for proof in list(self._proofs)[:1]]
         self._login = _encoded(*options, *self._position.login_options(self._replay), self.name)
 
     def say(self, text: str, *, quiet: bool = False, literal: bool = False) -> None:
@@ -744,6 +779,13 @@ class Conversation:
         self.name = written_name(text[len("/nick ") :] if text.startswith("/nick ") else text)
         self._login += _encoded(self.name)
 
+    def prove(self, proof: str) -> None:
+        """Prove with it from now on that the name is ours, and at once where the server waits for a name."""
+        self._proofs = deque([proof])
+        if self.refused:
+            self.state = State.LOGIN
+            self._login += _encoded("/identify " + clean(proof), self.name)
+
     # ----- in
 
     def receive(self, data: bytes) -> list[Event]:
@@ -765,6 +807,10 @@ class Conversation:
                 self.state = State.REPLAY
             return []
         if record.kind == "/error" and logging_in:  # R21
+            if len(self._proofs) > 1:  # we stopped while the secret was being changed: it is the other one
+                self._proofs.popleft()
+                self._login += _encoded("/identify " + self._proofs[0], self.name)
+                return []
             self.state = State.REFUSED
             if asks_for_password(record):
                 self.password = ""  # there was none, or it is wrong
@@ -904,6 +950,53 @@ class Settings:
     def save(self) -> None:
         """Write the file. Raises OSError."""
         _write(settings_path(), json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n")
+
+
+class Secrets:
+    """What proves that names are ours: by server and name, the newest last, in a file for our eyes only.
+
+    There are two while a secret is being changed: which of them holds, the server knows.
+    """
+
+    def __init__(self) -> None:
+        self.path = settings_folder() / "secrets.json"
+
+    def of(self, address: Address, name: str) -> list[str]:
+        """What proves the name at this server. Raises OSError, ValueError."""
+        found = self._load().get(endpoint(address), {}).get(name_key(name), [])
+        return [proof for proof in found if isinstance(proof, str)]
+
+    def store(self, address: Address, name: str, proofs: list[str]) -> None:
+        """Remember what proves the name. Raises OSError, ValueError."""
+        stored = self._load()
+        stored.setdefault(endpoint(address), {})[name_key(name)] = proofs
+        _write(self.path, json.dumps(stored, indent=2, ensure_ascii=False) + "\n")
+
+    def _load(self) -> dict[str, dict[str, list[str]]]:
+        _check_private(self.path)
+        stored = _load_json(self.path)
+        if not all(isinstance(names, dict) for names in stored.values()):
+            raise ValueError(f"{self.path} is damaged; correct it, or delete it")
+        return stored
+
+
+def _load_json(path: Path) -> dict[str, Any]:
+    """The object in a file; an empty one without a file. Raises OSError, ValueError with a sentence."""
+    if not path.exists():
+        return {}
+    try:
+        stored = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        stored = None
+    if not isinstance(stored, dict):
+        raise ValueError(f"{path} is damaged; correct it, or delete it")
+    return stored
+
+
+def _check_private(path: Path) -> None:
+    """Raises ValueError, with a sentence, where others on this computer can read the file."""
+    if os.name != "nt" and path.exists() and path.stat().st_mode & 0o077:
+        raise ValueError(f"{path} can be read by others on this computer: chmod 600 {path}")
 
 
 def settings_folder() -> Path:
@@ -1354,6 +1447,258 @@ class Connection:
         self._socket.close()
 
 
+class SecureConnection(Connection):
+    """The same with TLS."""
+
+    def receive(self) -> bytes | None:
+        pieces: list[bytes] = []
+        while len(pieces) < 16:  # of 16 KiB each, which is all that TLS decrypts at once
+            try:
+                piece = self._socket.recv(16 * 1024)
+            except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return b"".join(pieces) or None
+            except OSError:
+                if pieces:
+                    break
+                raise
+            if not piece:
+                break
+            pieces.append(piece)
+        return b"".join(pieces)
+
+    def send(self, data: bytes) -> int:
+        try:
+            return self._socket.send(data)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return 0
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError, ValueError):  # it doesn't wait: the other end's word may be missing
+            self._socket.unwrap()  # type: ignore[attr-defined]
+        super().close()
+
+
+class Distrusted(Exception):
+    """The server may not be who it should be. The argument is a sentence that says what to do."""
+
+
+class Interrupted(Exception):
+    """We are to leave, and have not even shaken hands."""
+
+
+def _never() -> bool:
+    return False
+
+
+class KnownServers:
+    """Which servers had TLS, and with which certificate, as in ssh's known_hosts. Raises ValueError, OSError.
+
+    A damaged file is no empty one: then a server that is not the one that it was would be taken for new.
+    """
+
+    def __init__(self) -> None:
+        self.path = settings_folder() / "known-servers.json"
+
+    def fingerprint(self, address: Address) -> str:
+        """The SHA-256 of the certificate that the server had; "" where it is not known to have had one."""
+        return str(self._load().get(endpoint(address), {}).get("fingerprint", ""))
+
+    def since(self, address: Address) -> str:
+        """The day on which it was first seen."""
+        return str(self._load().get(endpoint(address), {}).get("since", ""))
+
+    def remember(self, address: Address, fingerprint: str) -> None:
+        """It has this certificate."""
+        known = self._load()
+        known[endpoint(address)] = {"fingerprint": fingerprint, "since": date.today().isoformat()}
+        _write(self.path, json.dumps(known, indent=2) + "\n")
+
+    def forget(self, address: Address) -> bool:
+        """Let it be new the next time; whether it was known."""
+        known = self._load()
+        found = known.pop(endpoint(address), None) is not None
+        if found:
+            _write(self.path, json.dumps(known, indent=2) + "\n")
+        return found
+
+    def _load(self) -> dict[str, dict[str, str]]:
+        known = _load_json(self.path)
+        if not all(isinstance(server, dict) for server in known.values()):
+            raise ValueError(f"{self.path} is damaged; correct it, or delete it: then every server is new")
+        return known
+
+
+class Trust:
+    """Decides whether a server is the one that it should be. `pins` hold for the servers that were typed."""
+
+    def __init__(self, pins: Iterable[str] = (), typed: Address | None = None) -> None:
+        self._pins = tuple(pins)
+        self._pinned = {typed._replace(others=()), *typed.others} if typed else set()
+        self.known = KnownServers()
+
+    def open(self, address: Address, leaving: Callable[[], bool] = _never) -> tuple[Connection, str]:
+        """A connection, with TLS where the server has it, and what to tell. `leaving`: whether to give up.
+
+        Raises Distrusted, OSError, Interrupted.
+        """
+        try:
+            expected = self.known.fingerprint(address)
+        except (ValueError, OSError) as error:
+            raise Distrusted(f"Not connected: {_sentence(error)}.") from None
+        pins = self._pins if address in self._pinned else ()
+        connection = connect(address)
+        if not (expected or pins) and select.select([connection], [], [], GREETING_SECONDS)[0]:
+            return Connection(connection), ""  # it speaks first: whatever it is, it has no TLS
+        try:
+            secured = secure(connection, address.host, leaving=leaving)
+        except NoTls as refusal:
+            return self._without_tls(address, refusal, bool(expected), bool(pins))
+        fingerprint = fingerprint_of(secured)
+        if pins and not any(fingerprint.startswith(pin) for pin in pins):
+            secured.close()
+            raise Distrusted(_WRONG_PIN.format(address=address, pin=fingerprint[:PIN_DIGITS]))
+        if expected and not pins and fingerprint != expected and not _vouched_for(address, fingerprint):
+            secured.close()
+            raise Distrusted(_CHANGED.format(address=address, pin=fingerprint[:PIN_DIGITS]))
+        return SecureConnection(secured), self._remember(address, fingerprint, expected)
+
+    def _remember(self, address: Address, fingerprint: str, expected: str) -> str:
+        if fingerprint == expected:
+            return ""
+        try:
+            self.known.remember(address, fingerprint)
+        except (OSError, ValueError) as error:
+            return f"{address} can't be remembered, so that next time it is new again: {_sentence(error)}."
+        return ""
+
+    def _without_tls(
+        self, address: Address, refusal: NoTls, known: bool, pinned: bool
+    ) -> tuple[Connection, str]:
+        if (known or pinned) and not refusal.said:  # it may be about to stop, or have no room
+            raise ConnectionResetError("it closed the connection in the middle of the handshake")
+        if known or pinned:
+            record = parse(refusal.said.partition(b"\n")[0])
+            said = clean(record.text) if record else clean_bytes(refusal.said[:60])
+            raise Distrusted((_NO_TLS_NOW if known else _NO_TLS_FOR_PIN).format(address=address, said=said))
+        return Connection(connect(address)), ""
+
+
+_CHANGED = (
+    "{address} shows another certificate than before. Either the host has a new one, or somebody is between "
+    "you and the server and reads along. Nothing was sent. Ask the host in another way; the fingerprint that "
+    "you see is {pin}. If the host says the same: --pin {pin}"
+)
+_WRONG_PIN = (
+    "{address} shows a certificate with the fingerprint {pin}, which is not the one that you gave. Either it "
+    "was misread, or the host has a new certificate, or somebody is between you and the server. Nothing was "
+    "sent. Ask the host again."
+)
+_NO_TLS_NOW = (
+    "{address} had TLS before and answers without it now ({said!r}). Either it has no room for you, or the "
+    "host has turned TLS off, or somebody is between you and the server and wants to read along. Nothing was "
+    "sent. Ask the host; if it was turned off: --forget-server {address}"
+)
+_NO_TLS_FOR_PIN = (
+    "{address} answers without TLS ({said!r}), so that nothing shows whether it is the server that you mean. "
+    "Nothing was sent. Ask the host, or connect without --pin."
+)
+
+
+class NoTls(Exception):
+    """The other end did not go on with the handshake. `said`: what it answered in plain text, or b""."""
+
+    def __init__(self, said: bytes) -> None:
+        super().__init__(said)
+        self.said = said
+
+
+def endpoint(address: Address) -> str:
+    """One server as files name it."""
+    return f"{address.host.lower()}:{address.port}"
+
+
+def _sentence(error: Exception) -> str:
+    return f"{error.filename}: {reason(error)}" if isinstance(error, OSError) else str(error)
+
+
+def fingerprint_of(connection: ssl.SSLSocket) -> str:
+    """The SHA-256 of its certificate, in hexadecimal digits."""
+    return hashlib.sha256(connection.getpeercert(binary_form=True) or b"").hexdigest()
+
+
+def parse_pin(text: str) -> str:
+    """A fingerprint as it was read out or pasted. Raises ValueError with a sentence."""
+    digits = re.sub(r"^sha256:|[:\s]", "", text.strip().lower())
+    if not re.fullmatch(rf"[0-9a-f]{{{PIN_DIGITS},64}}", digits):
+        raise ValueError(
+            f"{clean(text)!r} is no fingerprint; it has {PIN_DIGITS} digits and letters from a to f, as the "
+            "server prints it when it starts."
+        )
+    return digits
+
+
+def secure(
+    connection: socket.socket,
+    host: str,
+    context: ssl.SSLContext | None = None,
+    leaving: Callable[[], bool] = _never,
+) -> ssl.SSLSocket:
+    """Shake hands; any certificate will do where there is no context. Raises NoTls, OSError, Interrupted."""
+    if context is None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    secured = context.wrap_socket(connection, server_hostname=host, do_handshake_on_connect=False)
+    try:
+        _shake_hands(secured, leaving)
+    except BaseException:
+        secured.close()
+        raise
+    return secured
+
+
+def _shake_hands(secured: ssl.SSLSocket, leaving: Callable[[], bool]) -> None:
+    secured.setblocking(False)
+    until = time.monotonic() + CONNECT_SECONDS
+    answered = False
+    while True:
+        try:
+            secured.do_handshake()
+            return
+        except ssl.SSLWantReadError:
+            while not select.select([secured], [], [], 0.1)[0]:
+                if leaving():
+                    raise Interrupted from None
+                if time.monotonic() > until:
+                    raise socket.timeout from None
+        except ssl.SSLCertVerificationError:
+            raise
+        except (ssl.SSLError, ConnectionError) as error:
+            raise NoTls(b"") from error
+        if not answered:  # the first byte tells what it is, which OpenSSL would not hand out
+            answered = True
+            said = _peek(secured)
+            if said[:1] not in (b"\x16", b"\x15"):  # a handshake, or an alert
+                raise NoTls(said)
+
+
+def _peek(connection: ssl.SSLSocket) -> bytes:
+    """What has come, as it is, which stays there."""
+    try:
+        return socket.socket.recv(connection, LINE_BYTES, socket.MSG_PEEK)
+    except ConnectionError:
+        return b""
+
+
+def _vouched_for(address: Address, fingerprint: str) -> bool:
+    """Whether an authority that this system trusts says that this certificate is this host's."""
+    try:
+        with secure(connect(address), address.host, ssl.create_default_context()) as secured:
+            return fingerprint_of(secured) == fingerprint
+    except (OSError, NoTls):
+        return False
+
+
 def connect(address: Address) -> socket.socket:
     """A socket that notices when the other end is gone. Raises OSError."""
     connection = socket.create_connection(address[:2], CONNECT_SECONDS)
@@ -1413,6 +1758,7 @@ class How(enum.Enum):
 
     UNREACHABLE = enum.auto()
     NOT_A_CHAT = enum.auto()
+    DISTRUSTED = enum.auto()
     TURNED_AWAY = enum.auto()
     SILENT = enum.auto()
     BROKEN = enum.auto()
@@ -1424,6 +1770,7 @@ class How(enum.Enum):
 _SENTENCES = {
     How.UNREACHABLE: "Can't connect to {address}: {why}.",
     How.NOT_A_CHAT: "{address} is no chat server; it said {why!r}.",
+    How.DISTRUSTED: "{why}",
     How.TURNED_AWAY: "{address} does not let us in: {why}",
     How.SILENT: "{address} does not answer.",
     How.BROKEN: "The connection to {address} broke: {why}.",
@@ -1469,6 +1816,8 @@ def judge(outcome: Outcome, standing: Standing, address: Address) -> Verdict:
     if how is How.GIVEN_UP or (how is How.HUNG_UP and standing.leaving and not standing.waiting):
         return stopped
     sentence = _SENTENCES[how].format(address=address, why=why)
+    if how is How.DISTRUSTED:
+        return Verdict(NOT_STORED if standing.been_in and standing.waiting else 1, sentence)
     if how is How.TURNED_AWAY and standing.patient:  # a program can't try another name
         if standing.refusals > (TURNED_AWAY_TRIES if standing.been_in else 0):
             code = NOT_STORED if standing.been_in and standing.waiting else 1
@@ -1506,9 +1855,18 @@ class Link:
     """
 
     def __init__(
-        self, address: Address, conversation: Conversation, observer: LinkObserver, *, patient: bool
+        self,
+        address: Address,
+        conversation: Conversation,
+        observer: LinkObserver,
+        *,
+        patient: bool,
+        trust: Trust | None = None,
     ) -> None:
         self.route = Route(address)
+        self.encrypted = False
+        self._trust = trust or Trust()
+        self._warned = False  # that a secret goes out in plain text
         self.name = conversation.name
         self.state = "connecting"
         self.next_try = 0.0  # time.monotonic() of it, while the state is "waiting"
@@ -1540,7 +1898,11 @@ class Link:
 
     def say(self, text: str, *, quiet: bool = False, literal: bool = False) -> None:
         """Say a line; it is sent when the server can take it."""
-        self._call(lambda: self._conversation.say(text, quiet=quiet, literal=literal))
+        self._call(lambda: self._say(text, quiet=quiet, literal=literal))
+
+    def prove(self, proof: str) -> None:
+        """Prove with it from now on that the name is ours."""
+        self._call(lambda: self._conversation.prove(proof))
 
     def use_password(self, password: str) -> None:
         """Log in with this password, at once."""
@@ -1615,12 +1977,21 @@ class Link:
         """One connection, from connecting to its end."""
         self._set_state("connecting")
         try:
-            connection = Connection(connect(self.address))
+            connection, told = self._trust.open(self.address, self._gives_up)
+        except Interrupted:
+            return Outcome(How.GIVEN_UP)
+        except Distrusted as why:
+            return Outcome(How.DISTRUSTED, str(why))
         except OSError as error:
             return Outcome(How.UNREACHABLE, reason(error))
         except UnicodeError:  # a host name that no DNS could carry
             return Outcome(How.UNREACHABLE, "that is no host name")
         with contextlib.closing(connection):
+            self.encrypted = isinstance(connection, SecureConnection)
+            if told:
+                self._observer.on_note(self, told)
+            if self._conversation.sends_secret:
+                self._warn()
             try:
                 return self._talk(connection)
             except NotAChat as said:
@@ -1636,8 +2007,7 @@ class Link:
         self._heard_at = time.monotonic()
         while True:
             was_due = conversation.answer_due
-            self._handle_calls()
-            if conversation.leaving and not (conversation.joined or conversation.waiting or self._patient):
+            if self._gives_up():
                 return Outcome(How.GIVEN_UP)
             out = out or conversation.data_to_send()
             if conversation.answer_due and not was_due:
@@ -1721,6 +2091,27 @@ class Link:
             self._handle_calls()
             self._publish()
         return True
+
+    def _say(self, text: str, *, quiet: bool, literal: bool) -> None:
+        if is_secret(text) and not literal:
+            self._warn()
+        self._conversation.say(text, quiet=quiet, literal=literal)
+
+    def _warn(self) -> None:
+        """Once, before it is done: what is secret goes out for all to read."""
+        if not (self.encrypted or self._warned):
+            self._warned = True
+            self._observer.on_note(
+                self,
+                f"{self.address} has no TLS: what is secret goes there in plain text, and whoever is on the "
+                "network can read it. The host can start the server with --tls.",
+            )
+
+    def _gives_up(self) -> bool:
+        """Whether we are to leave, and have nothing to wait for."""
+        conversation = self._conversation
+        self._handle_calls()
+        return conversation.leaving and not (conversation.joined or conversation.waiting or self._patient)
 
     def _handle_calls(self) -> None:
         while self._conversation.backlog < BACKLOG:
@@ -1819,7 +2210,7 @@ NOTHING_FOUND = """No server answered. Check, in this order:
   4. Type the address that the server printed when it started; --doctor with it tells what is wrong."""
 
 
-def examine(address: Address) -> bool:
+def examine(address: Address, trust: Trust) -> bool:
     """Print what works on the way to a server and what does not, step by step; whether all does."""
 
     def passed(what: str, why_not: str = "") -> bool:
@@ -1833,7 +2224,7 @@ def examine(address: Address) -> bool:
         return passed("the name resolves", f"{error}. Is it spelled right? Try the IP address.")
     passed(f"the name resolves: {', '.join(dict.fromkeys(str(entry[4][0]) for entry in found))}")
     try:
-        connection = connect(address)
+        connect(address).close()
     except ConnectionRefusedError:
         passed("the host answers")
         return passed(
@@ -1843,12 +2234,33 @@ def examine(address: Address) -> bool:
         return passed("the host answers", f"{reason(error)}. Same network? A firewall?")
     passed("the host answers")
     passed(f"port {address.port} is open")
-    with connection:
-        connection.settimeout(CONNECT_SECONDS)
-        try:
-            greeting = connection.recv(LINE_BYTES)
-        except OSError:
-            greeting = b""
+    since = ""
+    with contextlib.suppress(OSError, ValueError):
+        since = trust.known.since(address)
+    known = f", known since {since}" if since else ", seen for the first time"
+    try:
+        opened, _ = trust.open(address)
+    except Distrusted as why:
+        return passed("it is who it was", str(why))
+    except OSError as error:
+        return passed("it shakes hands", f"{reason(error)}.")
+    secured = isinstance(opened, SecureConnection)
+    if secured:
+        passed(f"it has TLS, fingerprint {trust.known.fingerprint(address)[:PIN_DIGITS]}{known}")
+    else:
+        passed("it has no TLS: whoever is on the network can read what is said")
+    with contextlib.closing(opened):
+        greeting = b""
+        until = time.monotonic() + CONNECT_SECONDS
+        while not greeting.endswith(b"\n") and (remaining := until - time.monotonic()) > 0:
+            select.select([opened], [], [], remaining)
+            try:
+                received = opened.receive()
+            except OSError:
+                break
+            if received == b"":
+                break
+            greeting += received or b""
     record = parse(greeting.partition(b"\n")[0])
     if record is None:
         said = f"it says {clean_bytes(greeting[:40])!r}" if greeting else "it says nothing"
@@ -1881,12 +2293,13 @@ class PlainScreen(LinkObserver):
         show: Callable[[Record], str],
         *,
         commands: bool,
+        trust: Trust | None = None,
     ) -> None:
         self._input = input_lines
         self._show = show
         self._commands = commands
         self._not_stored = False
-        self._link = Link(address, conversation, self, patient=True)
+        self._link = Link(address, conversation, self, patient=True, trust=trust)
 
     def run(self) -> NoReturn:
         """Say what comes in until it ends, then end the program."""
@@ -2859,8 +3272,17 @@ class Chat(LinkObserver, LineOwner):
     While we go to another server there are two links; the new one is shown once it has let us in.
     """
 
-    def __init__(self, address: Address, conversation: Conversation, settings: Settings, view: View) -> None:
-        self.link = Link(address, conversation, self, patient=False)
+    def __init__(
+        self,
+        address: Address,
+        conversation: Conversation,
+        settings: Settings,
+        view: View,
+        trust: Trust | None = None,
+    ) -> None:
+        self.link = Link(address, conversation, self, patient=False, trust=trust)
+        self._secrets = Secrets()
+        self._proof = ""  # that was typed, and may turn out to be right
         self._code = 1
         self._settings = settings
         self._view = view
@@ -2929,6 +3351,7 @@ class Chat(LinkObserver, LineOwner):
                 self._settings.name = self.link.name
             self._settings.server = str(self.link.route)
             self._save()
+            self._keep_proof()
             if self._joined_before:
                 self.note("Connected again.")
             self._joined_before, self._asked = True, False
@@ -2939,7 +3362,7 @@ class Chat(LinkObserver, LineOwner):
         if asks_for_password(record):
             self._ask_password(self.link)
         elif not self._joined_before:
-            self.note("Type another name.")
+            self.note("Type another name, or /identify where this one is yours.")
 
     def _ask_password(self, link: Link) -> None:
         if not self._asked:
@@ -2957,6 +3380,8 @@ class Chat(LinkObserver, LineOwner):
     def _receive(self, received: Received) -> None:
         record = received.record
         self._people.learn(record)
+        if record.kind == "/register" or (received.mine and record.kind == "rename"):
+            self._keep_proof(record.text if record.kind == "rename" else "")
         ignored = record.kind in _SAID and name_key(record.name) in map(name_key, self._settings.ignore)
         if ignored or (record.kind == "/hello" and self._joined_before):
             return
@@ -3048,7 +3473,7 @@ class Chat(LinkObserver, LineOwner):
             self.note(f"waits for the connection: {shown_line(text)}")
         command = None if literal else known_command(text.strip() if is_secret(text) else text)
         argument = text.strip().partition(" ")[2].strip()
-        if command and command.secret and not argument:
+        if command and command.secret and not (argument or command.arguments.startswith("[")):
             self._screen.ask(Secret(command.arguments.capitalize(), self._secret_for(command)))
         elif command and command.run:
             try:
@@ -3154,7 +3579,8 @@ class Chat(LinkObserver, LineOwner):
             self._next_link.leave()
         self._next_events.clear()
         # The password is not for the other server to see.
-        self._next_link = Link(address, Conversation(name), self, patient=False)
+        conversation = Conversation(name, proofs=stored_proofs(address, name))
+        self._next_link = Link(address, conversation, self, patient=False)
         self._next_link.start()
         return f"Going to {address} ..."
 
@@ -3162,6 +3588,48 @@ class Chat(LinkObserver, LineOwner):
         """`/password`: it is used at the next try to come in, which is now."""
         (self._next_link or self.link).use_password(secret)
         return "The password is used to enter."
+
+    def register(self, proof: str) -> str:
+        """`/register`: the secret is stored before it is sent, so that it can't be lost."""
+        address, name = self.link.address, self.link.name
+        proof = proof or secrets.token_urlsafe(16)
+        try:
+            self._secrets.store(address, name, [*self._secrets.of(address, name)[-1:], proof])
+        except (OSError, ValueError) as error:
+            raise CommandError(f"The secret can't be stored; nothing was sent: {_sentence(error)}.") from None
+        self._proof = proof
+        self.link.say(f"/register {proof}")
+        return f"Registering {name} ..."
+
+    def identify(self, proof: str) -> str:
+        """`/identify`: before we are in, for the name that was refused; in the room, for the next /nick."""
+        self._proof = proof
+        if self.link.state != "connected":
+            self.link.prove(proof)
+            return "The secret is used to enter."
+        self.link.say(f"/identify {proof}")
+        return "Sent."
+
+    def secret(self) -> str:
+        """`/secret`: for another device."""
+        address, name = self.link.address, self.link.name
+        try:
+            proofs = self._secrets.of(address, name)
+        except (OSError, ValueError) as error:
+            raise CommandError(f"{_sentence(error)}.") from None
+        if not proofs:
+            raise CommandError(f"{name} is not registered from here; /register makes it yours.")
+        return f"On another device, when the name {name} is refused: /identify {proofs[-1]}"
+
+    def _keep_proof(self, name: str = "") -> None:
+        """What was typed to prove that the name is ours was right: remember it for this name."""
+        if self._proof:
+            proof, self._proof = self._proof, ""
+            self.link.prove(proof)
+            try:
+                self._secrets.store(self.link.address, name or self.link.name, [proof])
+            except (OSError, ValueError) as error:
+                self.note(f"The secret is not remembered: {_sentence(error)}.")
 
     def highlight(self, word: str) -> str:
         words = self._settings.highlight
@@ -3229,6 +3697,15 @@ KEYS_HELP = (
 )
 
 
+def stored_proofs(address: Address, name: str) -> list[str]:
+    """What proves that the name is ours at this server, as far as it can be read; else that is told."""
+    try:
+        return Secrets().of(address, name)
+    except (OSError, ValueError) as error:
+        _complain(f"the secrets of your names are not used: {_sentence(error)}.")
+        return []
+
+
 def _is_unknown(record: Record, line: str) -> bool:
     """Whether the record says that there is no such command."""
     says_so = record.kind == "/error" and record.text.startswith("There is no command")
@@ -3274,9 +3751,12 @@ def main(arguments: list[str] | None = None) -> int:
         if reconfigure:
             reconfigure(errors="replace", **({} if stream.isatty() else {"encoding": "utf-8"}))
     settings = _load_settings()
+    trust = Trust(options.pin, options.server)
     try:
+        if options.forget_server:
+            return _forget(options.forget_server, trust.known)
         if options.doctor:
-            return 0 if examine(options.server or parse_address(settings.server or "127.0.0.1")) else 1
+            return 0 if examine(options.server or parse_address(settings.server or "127.0.0.1"), trust) else 1
         password = _password(options.password_file)
         address, name = _who_and_where(options, settings)
     except (KeyboardInterrupt, EOFError):
@@ -3285,24 +3765,24 @@ def main(arguments: list[str] | None = None) -> int:
     except _CannotStart as why:
         _complain(str(why))
         return 2
-    conversation = Conversation(name, password, options.replay or "")
+    conversation = Conversation(name, password, options.replay or "", stored_proofs(address, name))
+    if options.pin and not options.server:
+        trust = Trust(options.pin, address)
     try:
         if options.plain or options.json or not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
             view = View(Settings(), colours=False, iso_times=options.time == "iso")
             show = as_json if options.json else view.line
             commands = options.commands or is_terminal(sys.stdin)  # as wherever somebody types
-            return PlainScreen(address, conversation, sys.stdin.buffer, show, commands=commands).run()
-        return _talk(address, conversation, settings, colours=_colours(options.no_color))
+            screen = PlainScreen(
+                address, conversation, sys.stdin.buffer, show, commands=commands, trust=trust
+            )
+            return screen.run()
+        view = View(settings, colours=_colours(options.no_color))
+        chat = Chat(address, conversation, settings, view, trust)
+        return chat.run_on(best_screen(chat, view))
     except KeyboardInterrupt:  # the second one: the first leaves in order
         print("Stopped before the server had answered everything.", file=sys.stderr)
         quit_now(1)
-
-
-def _talk(address: Address, conversation: Conversation, settings: Settings, *, colours: bool) -> int:
-    """Talk on the best screen that this terminal can have."""
-    view = View(settings, colours=colours)
-    chat = Chat(address, conversation, settings, view)
-    return chat.run_on(best_screen(chat, view))
 
 
 def best_screen(owner: LineOwner, view: View) -> Screen:
@@ -3313,6 +3793,17 @@ def best_screen(owner: LineOwner, view: View) -> Screen:
         return TerminalScreen(owner, view, WindowsConsole() if os.name == "nt" else Terminal())
     except (OSError, ImportError):
         return BareScreen(owner, view)
+
+
+def _forget(address: Address, known: KnownServers) -> int:
+    """Let a server be new; the exit code."""
+    try:
+        found = known.forget(address)
+    except (OSError, ValueError) as error:
+        _complain(f"{_sentence(error)}.")
+        return 1
+    print(f"{address} is {'forgotten: its next certificate is taken' if found else 'not known'}.")
+    return 0
 
 
 def _colours(unwanted: bool) -> bool:
@@ -3420,6 +3911,11 @@ def _checked_replay(text: str) -> str:
     return text
 
 
+def _parse_pins(text: str) -> tuple[str, ...]:
+    """One fingerprint, or several with commas between them, for several servers."""
+    return tuple(parse_pin(each) for each in text.split(","))
+
+
 def _argument(check: Callable[[str], object]) -> Callable[[str], object]:
     """The check as argparse wants it."""
 
@@ -3433,14 +3929,17 @@ def _argument(check: Callable[[str], object]) -> Callable[[str], object]:
 
 
 def _password(path: Path | None) -> str:
-    """The first line of the file. Ends the program where it can't be read."""
+    """The first line of the file. Raises _CannotStart."""
     if path is None:
         return ""
     try:
+        _check_private(path)
         return clean(path.read_text("utf-8").partition("\n")[0]).strip()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise _CannotStart(f"the password file {path} can't be read: {why}.") from None
+    except ValueError as exposed:
+        raise _CannotStart(f"{exposed}.") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -3469,6 +3968,19 @@ def _parser() -> argparse.ArgumentParser:
         help="in --plain, iso shows date and zone (clock)",
     )
     add("--commands", action="store_true", help="do the commands that come from a pipe (all lines are said)")
+    add(
+        "--pin",
+        type=_argument(_parse_pins),
+        default=(),
+        metavar="FINGERPRINT",
+        help="connect only to the server that shows this; it prints it when it starts",
+    )
+    add(
+        "--forget-server",
+        type=where,
+        metavar="HOST[:PORT]",
+        help="let a server be new, whose certificate has changed or who has no TLS any more",
+    )
     add("--doctor", action="store_true", help="tell what works on the way to the server and what does not")
     add("--no-color", action="store_true", help="no colours (NO_COLOR means the same)")
     return parser
