@@ -1662,6 +1662,11 @@ def _shake_hands(secured: ssl.SSLSocket, leaving: Callable[[], bool]) -> None:
     until = time.monotonic() + CONNECT_SECONDS
     answered = False
     while True:
+        if not answered and select.select([secured], [], [], 0)[0]:
+            answered = True
+            said = _peek(secured)  # the first byte tells what it is
+            if said[:1] not in (b"\x16", b"\x15"):  # neither a handshake nor an alert
+                raise NoTls(said)
         try:
             secured.do_handshake()
             return
@@ -1673,13 +1678,10 @@ def _shake_hands(secured: ssl.SSLSocket, leaving: Callable[[], bool]) -> None:
                     raise socket.timeout from None
         except ssl.SSLCertVerificationError:
             raise
-        except (ssl.SSLError, ConnectionError) as error:
+        except ConnectionError as error:
             raise NoTls(b"") from error
-        if not answered:  # the first byte tells what it is, which OpenSSL would not hand out
-            answered = True
-            said = _peek(secured)
-            if said[:1] not in (b"\x16", b"\x15"):  # a handshake, or an alert
-                raise NoTls(said)
+        except ssl.SSLError as error:
+            raise NoTls(_peek(secured)) from error  # the rest of what OpenSSL could not understand
 
 
 def _peek(connection: ssl.SSLSocket) -> bytes:
