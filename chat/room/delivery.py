@@ -76,6 +76,7 @@ class Listener:
         "interrupt",
         "not_full",
         "offset",
+        "replay_end",
         "skipped",
         "stalled",
         "tcp",
@@ -100,6 +101,7 @@ class Listener:
 
         self.file: HistoryFile  # the cursor: the next byte of history to send
         self.offset = 0
+        self.replay_end: Position = (0, 0)  # where the history ended when it came: before its own join
         self.skipped = False  # the cursor has skipped what is not a record
         self.directs: collections.deque[_Direct] = collections.deque()  # in the order of their positions
         self.direct_bytes = 0  # drafts of direct records that wait; guarded by the broadcaster's lock
@@ -110,6 +112,7 @@ class Listener:
     def seek(self, file: HistoryFile, offset: int, first: bytes = b"") -> None:
         """Set the cursor: direct records `first`, then what is in the file from the offset on."""
         self.file, self.offset = file, offset
+        self.replay_end = (file.number, file.end)
         if first:
             self.directs.append(_Direct((file.number, offset), first))
 
@@ -316,7 +319,9 @@ class Delivery:
         self._due.add(listener)
         if listener.token:
             position = (listener.file.number, listener.offset)
-            session = session_record(listener.token, listener.offset, listener.file.end)
+            number, end = listener.replay_end
+            end = max(end, listener.offset) if number == listener.file.number else listener.offset
+            session = session_record(listener.token, listener.offset, end)
             listener.directs.appendleft(_Direct(position, record.stamp(self._log.now(), session)))
 
     def _stall(self, listener: Listener) -> None:

@@ -111,5 +111,13 @@ def test_after_a_line_that_is_no_record_the_offset_is_told(history_path: Path) -
         assert [said.kind for said in got] == ["/session", "notice", "/session", "notice", "join"]
         start = len(first) + len(b"edited by hand\n")
         assert got[0].text.split()[:2] == ["TOKEN", "0"]
-        assert got[2].text.split()[:2] == ["TOKEN", str(start)]
+        end = len(first + b"edited by hand\n" + second)
+        assert [got[number].text for number in (0, 2)] == [f"TOKEN 0 {end}", f"TOKEN {start} {end}"]
+        with history_path.open("ab") as file:  # and once more, behind its own join
+            file.write(b"edited by hand\n")
+        say(room, peer, "hello")
+        told = peer.until("hello")
+        place = next(said for said in told if said.kind == "/session").text.split()
+        assert place[1] == place[2]
+        assert [said.kind for said in told] == ["/session", "notice", "message"]
         peer.close()
