@@ -29,7 +29,7 @@ import socket
 import socketserver
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from chat import paths, private, record
 from chat.front import discovery
@@ -55,6 +55,8 @@ STACK_BYTES = 512 * 1024
 STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM]  # one orderly stop for all of them
 if sys.platform == "win32":
     STOP_SIGNALS.append(signal.SIGBREAK)  # Ctrl-Break, and the window's closing
+else:
+    STOP_SIGNALS.append(signal.SIGHUP)  # the terminal is gone
 
 log = logging.getLogger("chat.server")
 
@@ -185,11 +187,12 @@ def main(arguments: list[str] | None = None) -> int:
     logging.logThreads = (
         False  # else the first line from each handler would create a threading.Thread to name it
     )
-    log_to_standard_error(options.log_level.upper())
+    finish_log = log_to_standard_error(options.log_level.upper())
     threading.stack_size(STACK_BYTES)
     _raise_file_limit()
     for stop_signal in STOP_SIGNALS:
-        signal.signal(stop_signal, signal.default_int_handler)
+        if signal.getsignal(stop_signal) is not signal.SIG_IGN:  # nohup: the server outlives its terminal
+            signal.signal(stop_signal, signal.default_int_handler)
     try:
         _serve(options)
     except (HistoryError, _CannotStart) as error:
@@ -197,7 +200,28 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 1  # before the chat was open
+    finally:
+        finish_log()
     return 0
+
+
+def run() -> NoReturn:
+    """`main`, as a program: it ends even if its terminal, its keyboard or the reader of its log is stuck."""
+    _open_closed_streams()
+    code = main()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    os._exit(code)  # an orderly exit of the interpreter waits for the locks of such streams, or aborts
+
+
+def _open_closed_streams() -> None:
+    """`<&-`, `>&-`: what is opened next must not become a standard stream."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    os.close(fd)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the program ends
 
 
 class _CannotStart(Exception):
@@ -271,15 +295,20 @@ def _serve(options: argparse.Namespace) -> None:
         chat_log.close()
     if broadcaster.failed:
         raise _CannotStart("it had to stop; all messages are in the history. The log says why.")
-    print("Stopped; everything is in the history.")
+    with contextlib.suppress(OSError):  # nobody reads it: `| head`, a terminal that is gone
+        print("Stopped; everything is in the history.", flush=True)
 
 
 def _open(options: argparse.Namespace, server: ChatServer, console: Console | None) -> None:
     """Open the chat, and tell the host how others join."""
     port, room = server.server_address[1], server.service.room
     if not options.no_discovery:
-        discovery.start(lambda: f"chat! {port} {socket.gethostname()}, {len(room.members())} here")
-    welcome(options.host, port, room.history_path, server.service.policy, server.tls)
+        discovery.start(
+            lambda: f"chat! {port} {socket.gethostname()}, {len(room.members())} here",
+            "" if options.host in ("0.0.0.0", "::") else options.host,
+        )
+    with contextlib.suppress(OSError):  # nobody reads it
+        welcome(options.host, port, room.history_path, server.service.policy, server.tls)
     if room.log.history.file.end > lookup.NEAR_BYTES:
         server.service.queries.start()
     if console:
@@ -391,4 +420,4 @@ def _why_not_listening(host: str, port: int, error: OSError | UnicodeError) -> s
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -73,7 +73,7 @@ class Console:
 
     def _show_all(self) -> None:
         """The screen's thread: shows what happens; ends when the room is closed."""
-        with self._reader.makefile("rb") as lines:
+        with contextlib.suppress(OSError), self._reader.makefile("rb") as lines:  # the terminal may be gone
             for line in lines:
                 self._show(line.decode())
 
@@ -97,7 +97,7 @@ class Console:
             with patch_stdout(raw=True):
                 while True:
                     self.enter(self._session.prompt("> ", handle_sigint=False))
-        except (EOFError, KeyboardInterrupt, Disconnect, Closed):
+        except (EOFError, KeyboardInterrupt, OSError, Disconnect, Closed):
             self._stop()
 
     def _end_prompt(self) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import bisect
 import errno
 import os
+import stat
 import sys
 import threading
 import weakref
@@ -41,7 +42,8 @@ class HistoryFile:
     follows is records that this process wrote.
     """
 
-    def __init__(self, path: Path, number: int) -> None:
+    def __init__(self, path: Path, number: int, *, new: bool = False) -> None:
+        """`new`: it must not be there yet, not even as a link. Raises OSError."""
         self.path = path
         self.number = number  # 0, 1, …: a later file is a later time
         self.next: HistoryFile | None = None  # the file that replaced it
@@ -50,7 +52,7 @@ class HistoryFile:
         self._position = threading.Lock()  # guards the file's position, where a read has to set it
         self._fd = -1
         self._closing: weakref.finalize[..., HistoryFile]  # what happens when nothing refers to it any more
-        self._open()
+        self._open(os.O_EXCL if new else 0)
         self.end = self.opened_end = os.fstat(self._fd).st_size
         self._recent = b""  # the last append, which most readers want next
         self.recent_start = self.end  # where that begins: whoever lacks no more than that is up to date
@@ -237,9 +239,12 @@ class HistoryFile:
         """Close the descriptor. This happens by itself once nothing refers to the file."""
         self._closing()
 
-    def _open(self) -> None:
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY, 0o644)
+    def _open(self, flags: int = 0) -> None:
+        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | _BINARY | flags, 0o644)
         self._closing = weakref.finalize(self, os.close, self._fd)
+        if not stat.S_ISREG(os.fstat(self._fd).st_mode):
+            self._closing()
+            raise OSError(errno.EINVAL, f"{self.path.name} is not a file")
 
 
 def _close_and_delete(fd: int, path: Path) -> None:

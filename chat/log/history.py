@@ -25,6 +25,7 @@ from chat.record import RECORD_BYTES
 
 Sync = Literal["always", "everysec", "no"]
 
+KEPT_FILES = 1000  # cleared histories: nobody fills a folder by clearing, and none is deleted unasked
 SYNC_SECONDS = 1.0  # "everysec": what a power cut may cost
 
 log = logging.getLogger("chat.log.history")
@@ -90,6 +91,8 @@ class History:
         Raises OSError: either the history is unchanged, or the old file could not be deleted.
         """
         self._pending_notice += self._take_up_changes()
+        if not self._forget and self._kept() >= KEPT_FILES:
+            raise OSError(errno.EDQUOT, f"{KEPT_FILES} cleared ones are kept; the host has to move some away")
         kept = self._kept_path(now)
         fate = "was deleted" if self._forget else f"is kept as {kept.name}"
         self.start_anew(record.draft(address, name, "clear", f"The earlier history {fate}."), now, kept)
@@ -97,9 +100,9 @@ class History:
     def start_anew(self, drafts: bytes, now: str, kept: Path, *, forget: bool | None = None) -> None:
         """Start a new file with these drafts; the old one is kept at the path or deleted. Raises OSError."""
         forget = self._forget if forget is None else forget
-        new = HistoryFile(self._new_path, self.file.number + 1)
+        self._new_path.unlink(missing_ok=True)
+        new = HistoryFile(self._new_path, self.file.number + 1, new=True)
         try:
-            new.truncate(0)
             if drafts:
                 new.append(record.stamp(now, drafts))
             new.sync()
@@ -246,6 +249,13 @@ class History:
         except OSError:
             old.rename(self.path)
             raise
+
+    def _kept(self) -> int:
+        """How many cleared histories there are beside this one."""
+        return sum(
+            name.startswith(f"{self.path.stem}.cleared-")
+            for name in os.listdir(self.path.parent)  # noqa: PTH208
+        )
 
     def _kept_path(self, now: str) -> Path:
         """An unused name for the cleared history."""

@@ -51,7 +51,7 @@ class FileLock:
 
     def _acquire(self) -> IO[str]:
         while True:
-            file = self._path.open("a+", encoding="utf-8")
+            file = self._open()
             try:
                 _lock(file)
             except OSError:
@@ -62,6 +62,16 @@ class FileLock:
             if self._is_still(file):
                 return file
             file.close()
+
+    def _open(self) -> IO[str]:
+        """The file, its owner's only: whoever can open it can lock it. A link in its place isn't followed."""
+        if self._path.is_symlink():
+            self._path.unlink()
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+        if sys.platform != "win32":
+            with contextlib.suppress(OSError):  # somebody else's, who has locked it or not
+                os.fchmod(fd, 0o600)
+        return os.fdopen(fd, "r+", encoding="utf-8")
 
     def _is_still(self, file: IO[str]) -> bool:
         """Whether the path still leads to the locked file: its previous holder may just have removed it."""

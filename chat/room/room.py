@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 import socket
 import threading
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chat import record
@@ -85,15 +86,24 @@ class Start:
     exact: bool = True
 
 
+@dataclass(slots=True, eq=False)
+class _Claim:
+    """The lock of those who want to take over one session; the one that is joining holds it."""
+
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    users: int = 0
+
+
 class Room:
     """The members, and the broadcaster of what they say. Thread-safe."""
 
     def __init__(self, log: Log) -> None:
         self.log = log
         self._broadcaster = Broadcaster(log, self._take_foreign)
-        self._lock = threading.Lock()  # guards the next two
+        self._lock = threading.Lock()  # guards the next three
         self._members: dict[str, Member] = {}  # by the id of their presence
         self._sessions: dict[str, Member] = {}  # by token
+        self._claims: dict[str, _Claim] = {}  # by token
         self._servers = log.servers  # as announced to the members
         self.foreign: Callable[[Entry], None] = lambda entry: None  # acts on what other servers share
         # The broadcaster's operations are available as the room's.
@@ -165,6 +175,25 @@ class Room:
             return
         self._forget(member)
         member.gone.wait()
+
+    @contextlib.contextmanager
+    def claimed(self, token: str) -> Iterator[None]:
+        """One connection at a time takes over a session and joins under its token. Raises TimeoutError."""
+        with self._lock:
+            claim = self._claims.setdefault(token, _Claim())
+            claim.users += 1
+        try:
+            if not claim.lock.acquire(timeout=TAKEOVER_SECONDS):
+                raise TimeoutError
+            try:
+                yield
+            finally:
+                claim.lock.release()
+        finally:
+            with self._lock:
+                claim.users -= 1
+                if not claim.users:
+                    del self._claims[token]
 
     def take_over(self, token: str) -> bool:
         """R40: end the session's earlier connection; what it sent is then committed, or dropped for good.

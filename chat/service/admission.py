@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import secrets
 import threading
@@ -11,7 +12,7 @@ from chat import record
 from chat.log.entries import Presence
 from chat.room.broadcaster import Refused
 from chat.room.ending import BANNED
-from chat.room.room import Member, NameTaken, Resume
+from chat.room.room import Member, NameTaken
 from chat.service import lookup, ownership
 from chat.service.bans import Ban
 from chat.service.budget import Account
@@ -43,9 +44,24 @@ def admit(
 
     Raises CommandError, Closed.
     """
-    room = service.room
     if ban := _ban(service, address, request.name):
         raise CommandError(refusal(ban))
+    try:
+        with service.room.claimed(request.resume.token) if request.resume else contextlib.nullcontext():
+            return _join(service, request, address, charged, make_member)
+    except TimeoutError:
+        raise CommandError("Your earlier connection has not ended yet; send your name again.") from None
+
+
+def _join(
+    service: Service,
+    request: Join,
+    address: str,
+    charged: Account,
+    make_member: Callable[[Presence, str], Member],
+) -> Member:
+    """`admit`, for whoever is not banned. Raises TimeoutError, too."""
+    room = service.room
     token = _token(service, request)
     if room.log.roster.find(request.name):  # the log decides on names; but where it would refuse, say so now
         raise CommandError(_taken(request.name))
@@ -85,13 +101,6 @@ def _ban(service: Service, address: str, name: str) -> Ban | None:
 
 def _token(service: Service, request: Join) -> str:
     """The session's token, if one was asked for. Its earlier connection has ended by then (R40)."""
-    if request.resume and _take_over(service, request.resume):
+    if request.resume and service.room.take_over(request.resume.token):
         return request.resume.token
     return secrets.token_urlsafe(16) if request.wants_session else ""
-
-
-def _take_over(service: Service, resume: Resume) -> bool:
-    try:
-        return service.room.take_over(resume.token)
-    except TimeoutError:
-        raise CommandError("Your earlier connection has not ended yet; send your name again.") from None

@@ -15,20 +15,16 @@ with its number, and the others apply. Bans are indexed: a file of 20,000 lines 
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import logging
-import os
 import re
-import stat
-import sys
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from chat import record
+from chat import private, record
 
 HEADER = "# Bans, one a line: a name, an address or a network; then `until TIME` if the ban is temporary.\n"
 NAME_PREFIX = "name:"
@@ -178,18 +174,8 @@ class Bans:
 
     def _write(self, lines: list[str]) -> None:
         """Replace the file by a new one with the same mode, atomically."""
-        path = Path(os.path.realpath(self.path))  # a symbolic link stays one
-        new = path.with_name(path.name + ".new")
-        new.unlink(missing_ok=True)  # left by a crash, or put there by somebody; never followed
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), NEW_FILE_MODE)
-        with os.fdopen(fd, "w", encoding="utf-8", errors="surrogateescape", newline="\n") as file:
-            if sys.platform != "win32":  # there it has the rights of its folder
-                with contextlib.suppress(FileNotFoundError):  # there is none yet
-                    os.fchmod(fd, stat.S_IMODE(path.stat().st_mode))
-            file.writelines(lines if self._lines else [HEADER, *lines])
-            file.flush()
-            os.fsync(fd)
-        new.replace(path)
+        text = "".join(lines if self._lines else [HEADER, *lines])
+        private.write(self.path, text.encode(errors="surrogateescape"))
         self._seen = None
         self._read_if_changed()
 

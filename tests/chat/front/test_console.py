@@ -24,7 +24,7 @@ for name in {without!r}: sys.modules[name] = None
 sys.path.insert(0, {root!r})
 import TCP_server, chat.room.delivery
 chat.room.delivery.CHECK_SECONDS = 0  # or no test would last until the console's connection is checked
-sys.exit(TCP_server.main(sys.argv[1:]))
+TCP_server.run()
 """
 
 

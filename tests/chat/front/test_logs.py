@@ -10,11 +10,12 @@ from tests.harness import DEADLINE, ROOT
 _PROGRAM = """
 import logging
 from chat.front.logs import LOG_LINES, log_to_standard_error
-log_to_standard_error("INFO")
+finish = log_to_standard_error("INFO")
 for number in range(20 * LOG_LINES):
     logging.getLogger("chat").info("%d %s", number, "x" * 1000)
 print("went on", flush=True)
 input()
+finish()
 """
 
 

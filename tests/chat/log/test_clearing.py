@@ -170,3 +170,29 @@ def test_a_file_that_is_emptied_from_outside_sends_nothing_twice(
     assert reader.next is history.file
     assert not reader.records(offset, 10_000)[1]
     assert all_records(history.file, history.file.resume_offset or 0)[0][-1] == "two"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="few symbolic links there")
+def test_a_clear_writes_through_no_link(opened: Callable[..., History], history_path: Path) -> None:
+    victim = history_path.with_name("victim")
+    victim.write_text("mine")
+    history = opened()
+    history_path.with_name("history.txt.new").symlink_to(victim)
+    clear(history, "10.0.0.1", "alice")
+    assert victim.read_text() == "mine"
+    assert not history_path.is_symlink()
+
+
+def test_cleared_histories_are_kept_up_to_a_number(
+    opened: Callable[..., History], history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chat.log.history.KEPT_FILES", 2)
+    history = opened()
+    for _ in range(2):
+        clear(history, "10.0.0.1", "alice")
+    append(history, said("one"))
+    with pytest.raises(OSError, match="has to move some away"):
+        clear(history, "10.0.0.1", "alice")
+    assert texts(history_path.read_bytes())[-1] == "one"
+    next(history_path.parent.glob("history.cleared-*")).unlink()
+    clear(history, "10.0.0.1", "alice")

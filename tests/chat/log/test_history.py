@@ -260,3 +260,18 @@ def test_what_can_not_be_synced_was_not_said(
     append(history, said("after"))
     assert texts(history_path.read_bytes()) == ["before", "after"]
     assert all_records(history.file)[0] == ["before", "after"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no such device")
+def test_a_device_in_its_place_is_no_history(opened: Callable[..., History], history_path: Path) -> None:
+    history = opened()
+    append(history, said("one"))
+    history_path.rename(history_path.with_name("aside"))
+    history_path.symlink_to("/dev/zero")
+    for _ in range(2):
+        with pytest.raises(OSError, match="not a file"):
+            append(history, said("lost"))
+    history_path.unlink()
+    history_path.with_name("aside").rename(history_path)
+    append(history, said("two"))
+    assert texts(history_path.read_bytes()) == ["one", "two"]

@@ -68,3 +68,20 @@ def test_a_file_that_its_last_holder_has_just_removed_is_not_taken(
 def test_a_folder_in_which_it_can_not_be_made(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         FileLock(tmp_path / "nowhere" / "history.txt.lock", "holder")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other modes, and few symbolic links")
+def test_nobody_else_can_open_it_and_a_link_in_its_place_is_not_followed(path: Path) -> None:
+    """Whoever can open the file can lock it: what a killed server has left, too."""
+    victim = path.with_name("victim")
+    victim.write_text("mine")
+    path.symlink_to(victim)
+    held = FileLock(path, "holder")
+    assert victim.read_text() == "mine"
+    assert path.stat().st_mode & 0o077 == 0
+    held.release()
+    path.touch(0o644)
+    path.chmod(0o644)
+    held = FileLock(path, "holder")
+    assert path.stat().st_mode & 0o077 == 0
+    held.release()

@@ -76,6 +76,25 @@ def test_a_session_takes_over_from_its_earlier_connection(join: Join) -> None:  
     assert {found.kind for found in bob.rest()} <= {"message"}  # nothing of what came after its end
 
 
+def test_one_connection_has_a_session_however_many_take_it_over(join: Join, server: Server) -> None:
+    """Under other names, all at once: the last one that comes has it, and the others are gone."""
+    alice = join("alice")
+    bob = join("bob", "/session")
+    token, offset, at = _place(bob)
+    others = [Client(server.port) for _ in range(10)]
+    for number, other in enumerate(others):
+        other.send(f"/session {token} {offset} {at}", f"bob{number}")
+    leaves = [alice.until("leave") for _ in others]
+    assert {said.text for said in leaves} == {"reconnecting"}
+    while sum(said.kind == "join" for said in alice.records) < 2 + len(others):
+        alice.next()
+    alice.send("/users", "end")
+    alice.until("message", "end")
+    assert len(texts(alice.records, "/users")) == 2
+    for other in (bob, *others):
+        other.close()
+
+
 def test_a_session_takes_over_in_spite_of_the_rate(history_path: Path) -> None:
     """Its lines would go on for days; now they are dropped, for the client to send again."""
     with serving(history_path, "--rate", "0.001") as server:
