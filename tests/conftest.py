@@ -43,21 +43,21 @@ NOT_ON_WINDOWS = [
 # What is about the modes, signals, links and time zones of POSIX.
 POSIX_TESTS = [
     "test_a_client_that_is_stopped_for_a_while_misses_nothing",
-    "test_a_file_that_cannot_be_read_is_no_empty_one",
+    "test_an_unreadable_file_is_not_taken_for_an_empty_one",
     "test_a_file_that_cannot_be_read_is_not_written_over",
-    "test_a_folder_that_may_not_be_written",
+    "test_a_folder_without_write_permission",
     "test_a_line_tells_when_the_day_changes",
     "test_a_server_that_hangs_is_asked_again",
     "test_a_stopped_terminal_holds_up_nobody",
     "test_all_lines_are_stored_once_however_often_the_server_is_killed",
     "test_control_c_while_it_is_being_loaded",
     "test_each_kind_looks_different_without_colour",
-    "test_it_holds_after_a_restart_and_the_secret_is_not_in_the_file",
+    "test_a_name_stays_owned_after_a_restart_and_the_secret_is_not_in_the_file",
     "test_no_time_is_too_far_away",
     "test_settings_are_kept",
     "test_times_are_local",
-    "test_what_was_handed_over_and_not_answered_comes_again_and_is_marked",
-    "test_writing_keeps_the_mode_that_the_host_gave_it_and_a_link",
+    "test_unconfirmed_messages_are_handed_over_again_and_marked",
+    "test_writing_keeps_the_files_mode_and_a_link",
 ]
 collect_ignore = NOT_ON_WINDOWS if sys.platform == "win32" else []
 

@@ -90,7 +90,7 @@ def test_the_server_needs_nothing_installed(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "analytics").glob("*.py")), ids=module)
-def test_analytics_knows_records_and_where_they_are_and_nothing_else_of_the_chat(path: Path) -> None:
+def test_analytics_imports_only_records_and_paths_from_the_chat(path: Path) -> None:
     allowed = {"chat.record", "chat.paths"}
     ours = {name for name in imports(path) if name.partition(".")[0] in OURS - {"analytics"}}
     assert ours <= allowed
@@ -123,6 +123,6 @@ def test_the_tests_that_documents_name_are_there() -> None:
 
 
 @pytest.mark.parametrize("name", PURE)
-def test_what_is_pure_has_no_input_or_output_and_no_clock(name: str) -> None:
+def test_pure_modules_have_no_io_and_no_clock(name: str) -> None:
     path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
     assert not imports(path) & {"os", "io", "socket", "time", "threading", "pathlib", "sys", "select"}

@@ -32,17 +32,17 @@ DIFFERENT = [
 
 
 @pytest.mark.parametrize(("one", "other"), ALIKE)
-def test_what_the_eye_takes_for_the_same_is_the_same(one: str, other: str) -> None:
+def test_lookalikes_are_recognized(one: str, other: str) -> None:
     assert look_alike(one, other)
     assert look_alike(other, one)
 
 
 @pytest.mark.parametrize(("one", "other"), DIFFERENT)
-def test_what_the_eye_tells_apart_is_not(one: str, other: str) -> None:
+def test_distinct_names_are_not_lookalikes(one: str, other: str) -> None:
     assert not look_alike(one, other)
 
 
-def test_the_table_is_what_it_says() -> None:
+def test_the_confusables_table_is_up_to_date() -> None:
     table = lookalike._table()
     assert len(table) > 2000
     assert table["а"] == "a"

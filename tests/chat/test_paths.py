@@ -22,7 +22,7 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_in_a_checkout_it_is_beside_the_programs() -> None:
+def test_in_a_checkout_the_history_is_beside_the_programs() -> None:
     assert paths.default_history() == ROOT / "history.txt"
 
 
@@ -34,7 +34,7 @@ def test_in_a_checkout_it_is_beside_the_programs() -> None:
         ("win32", "AppData/Local"),
     ],
 )
-def test_installed_it_is_in_the_users_data_folder(
+def test_installed_the_history_is_in_the_users_data_folder(
     installed: Path, monkeypatch: pytest.MonkeyPatch, platform: str, folder: str
 ) -> None:
     monkeypatch.setattr(sys, "platform", platform)
@@ -42,7 +42,7 @@ def test_installed_it_is_in_the_users_data_folder(
 
 
 @pytest.mark.parametrize(("platform", "variable"), [("linux", "XDG_DATA_HOME"), ("win32", "LOCALAPPDATA")])
-def test_or_where_the_system_says_that_data_goes(
+def test_xdg_data_home_is_respected(
     installed: Path, monkeypatch: pytest.MonkeyPatch, platform: str, variable: str
 ) -> None:
     monkeypatch.setattr(sys, "platform", platform)
@@ -50,7 +50,7 @@ def test_or_where_the_system_says_that_data_goes(
     assert paths.default_history() == installed / "elsewhere" / "tcp-chat" / "history.txt"
 
 
-def test_a_relative_folder_is_void(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_relative_folder_is_ignored(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setenv("XDG_DATA_HOME", "relative")
     assert paths.default_history() == installed / ".local" / "share" / "tcp-chat" / "history.txt"

@@ -16,20 +16,20 @@ def open_umask() -> object:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
-def test_a_file_is_its_owners_from_the_start(tmp_path: Path, open_umask: None) -> None:
+def test_a_file_is_private_from_the_start(tmp_path: Path, open_umask: None) -> None:
     with private.create(tmp_path / "new") as file:
         assert os.fstat(file.fileno()).st_mode & 0o777 == 0o600
     private.write(tmp_path / "whole", b"secret")
     assert (tmp_path / "whole").stat().st_mode & 0o777 == 0o600
 
 
-def test_a_file_that_is_there_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+def test_an_existing_file_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
     (tmp_path / "there").write_text("something")
     with pytest.raises(FileExistsError):
         private.create(tmp_path / "there")
 
 
-def test_writing_keeps_the_mode_that_the_host_gave_it_and_a_link(tmp_path: Path) -> None:
+def test_writing_keeps_the_files_mode_and_a_link(tmp_path: Path) -> None:
     target, link = tmp_path / "target", tmp_path / "link"
     target.write_text("old")
     target.chmod(0o640)
@@ -40,7 +40,7 @@ def test_writing_keeps_the_mode_that_the_host_gave_it_and_a_link(tmp_path: Path)
     assert target.stat().st_mode & 0o777 == 0o640
 
 
-def test_what_a_crash_has_left_is_in_nobodys_way(tmp_path: Path) -> None:
+def test_leftovers_of_a_crash_do_no_harm(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").write_text("untouched")
     (tmp_path / "file.new").symlink_to(tmp_path / "elsewhere")
     private.write(tmp_path / "file", b"whole")
@@ -50,7 +50,7 @@ def test_what_a_crash_has_left_is_in_nobodys_way(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
-def test_what_others_can_read_is_refused_with_a_sentence(tmp_path: Path, mode: int) -> None:
+def test_files_that_others_can_read_are_refused(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "key"
     path.write_text("secret")
     path.chmod(mode)

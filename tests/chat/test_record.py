@@ -30,7 +30,7 @@ def test_writes_what_it_read(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("vector", vectors("not_records"))
-def test_refuses_what_is_no_record(vector: dict[str, Any]) -> None:  # R4
+def test_refuses_what_is_not_a_record(vector: dict[str, Any]) -> None:  # R4
     with pytest.raises(record.NotARecord):
         record.parse(raw(vector))
 
@@ -41,7 +41,7 @@ def test_cleans_what_people_type(vector: dict[str, Any]) -> None:  # R25
 
 
 @given(st.binary())
-def test_what_is_cleaned_is_a_text(line: bytes) -> None:
+def test_cleaned_lines_are_valid_texts(line: bytes) -> None:
     text = record.clean(line)
     assert record.clean(text.encode()) == text
     assert not re.search("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]", text)
@@ -63,7 +63,7 @@ def test_direct_records_are_those_with_a_slash() -> None:  # R10
     assert not Record(NOON, "-", "server", "notice", "").direct
 
 
-def test_time_is_cut_to_milliseconds() -> None:
+def test_times_are_truncated_to_milliseconds() -> None:
     assert record.format_time(0) == "1970-01-01T00:00:00.000Z"
     assert record.format_time(1795256142.1239) == "2026-11-21T10:15:42.123Z"
 
@@ -148,7 +148,7 @@ def with_property(file: str, name: str) -> list[int]:
     return found
 
 
-def test_no_name_has_what_is_unassigned_private_or_shows_nothing() -> None:  # R13
+def test_no_name_contains_unassigned_private_or_invisible_characters() -> None:  # R13
     """The whole of Unicode, save where a plane is all the same: there its beginning and its end."""
     for code_point in (*range(0x33480), *range(0xDFFF0, 0xE1000), *range(0xFFFF0, 0x100010), 0x10FFFF):
         category = unicodedata.category(chr(code_point))
@@ -158,7 +158,7 @@ def test_no_name_has_what_is_unassigned_private_or_shows_nothing() -> None:  # R
 
 
 @pytest.mark.skipif(not (UNICODE / "DerivedCoreProperties.txt").exists(), reason="no unicode-data here")
-def test_what_unicode_calls_ignorable_makes_no_other_name() -> None:  # R14
+def test_ignorable_code_points_make_no_other_name() -> None:  # R14
     ignorable = with_property("DerivedCoreProperties.txt", "Default_Ignorable_Code_Point")
     assert len(ignorable) > 4000
     for code_point in ignorable:
@@ -166,7 +166,7 @@ def test_what_unicode_calls_ignorable_makes_no_other_name() -> None:  # R14
 
 
 @pytest.mark.skipif(not (UNICODE / "HangulSyllableType.txt").exists(), reason="no unicode-data here")
-def test_no_name_has_parts_of_old_hangul_syllables() -> None:
+def test_no_name_contains_old_hangul_jamo() -> None:
     for kind in ("L", "V", "T"):
         parts = with_property("HangulSyllableType.txt", kind)
         assert len(parts) > 90
@@ -174,7 +174,7 @@ def test_no_name_has_parts_of_old_hangul_syllables() -> None:
             assert in_a_name(code_point) is None, hex(code_point)
 
 
-def test_a_name_is_measured_before_it_is_looked_at() -> None:
+def test_the_length_of_a_name_is_checked_first() -> None:
     """Two thousand combining marks take 10 ms to put in order; nobody is to wait for that."""
     marks = "a" + "\u0301\u0327" * 2000
     began = time.process_time()
@@ -185,6 +185,6 @@ def test_a_name_is_measured_before_it_is_looked_at() -> None:
     assert time.process_time() - began < 0.2
 
 
-def test_a_name_typed_in_pieces_may_be_four_times_as_long() -> None:
+def test_a_decomposed_name_may_be_four_times_as_long() -> None:
     assert record.clean_name("\u1f82" * 24) == "\u1f82" * 24
     assert record.clean_name(unicodedata.normalize("NFD", "\u1f82" * 24)) == "\u1f82" * 24

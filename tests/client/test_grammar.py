@@ -31,7 +31,7 @@ def test_reads_a_record(vector: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("vector", vectors("not_records"))
-def test_refuses_what_is_no_record(vector: dict[str, Any]) -> None:
+def test_refuses_what_is_not_a_record(vector: dict[str, Any]) -> None:
     assert TCP_client.parse(raw(vector)) is None
 
 

@@ -35,7 +35,7 @@ def wait_until(condition: Callable[[], object]) -> None:
 # ----------------------------------------------------------------------------------------- writing that fails
 
 
-def test_who_leaves_while_nothing_can_be_written_has_left_all_the_same(faulty: FaultyServer) -> None:
+def test_a_leave_takes_effect_while_nothing_can_be_written(faulty: FaultyServer) -> None:
     alice, bob = Client(faulty.port, "alice"), Client(faulty.port, "bob")
     faulty.fail("write")
     bob.close()
@@ -58,7 +58,7 @@ def _users(client: Client) -> list[str]:
     return [found.text.split()[0] for found in client.records[before:] if found.kind == "/users"]
 
 
-def test_nobody_is_in_the_room_whose_joining_is_not_in_the_history(faulty: FaultyServer) -> None:
+def test_nobody_is_in_the_room_without_a_stored_join(faulty: FaultyServer) -> None:
     alice = Client(faulty.port, "alice")
     faulty.fail("write")
     bob = Client(faulty.port)
@@ -87,7 +87,7 @@ def test_a_name_that_is_not_in_the_history_is_not_taken(faulty: FaultyServer) ->
     alicia.close()
 
 
-def test_each_line_that_is_not_stored_is_told_so(faulty: FaultyServer) -> None:
+def test_each_line_that_is_not_stored_gets_an_error(faulty: FaultyServer) -> None:
     alice = Client(faulty.port, "alice")
     faulty.fail("write")
     alice.send(*["x"] * 30_000)
@@ -99,7 +99,7 @@ def test_each_line_that_is_not_stored_is_told_so(faulty: FaultyServer) -> None:
     alice.close()
 
 
-def test_who_gets_no_thread_is_told_so_and_not_counted(tmp_path: Path) -> None:
+def test_a_client_without_a_thread_gets_an_error_and_is_not_counted(tmp_path: Path) -> None:
     with (
         disk(tmp_path) as folder,
         contextlib.closing(FaultyServer(folder, "--max-clients", "2")) as server,
@@ -116,7 +116,7 @@ def test_who_gets_no_thread_is_told_so_and_not_counted(tmp_path: Path) -> None:
         alice.close()
 
 
-def test_a_stop_that_can_not_sync_says_so(faulty: FaultyServer) -> None:
+def test_a_stop_that_cannot_sync_says_so(faulty: FaultyServer) -> None:
     faulty.fail("sync")
     with pytest.raises(AssertionError, match="exit 1"):
         faulty.stop()
@@ -166,9 +166,7 @@ def _lengthen(path: Path) -> None:
 
 
 @pytest.mark.parametrize("lay_hands_on", [_empty, _edit, _lengthen, Path.unlink])
-def test_the_chat_goes_on_in_what_somebody_made_of_its_file(
-    lay_hands_on: Callable[[Path], None], server: Server
-) -> None:
+def test_the_chat_continues_in_a_changed_file(lay_hands_on: Callable[[Path], None], server: Server) -> None:
     alice = Client(server.port, "alice", "/session")
     bob = Client(server.port, "bob", "/session")
     alice.send("before")
@@ -194,7 +192,7 @@ def test_the_chat_goes_on_in_what_somebody_made_of_its_file(
     again.close()
 
 
-def test_who_is_behind_in_a_file_that_was_emptied_is_let_go(server: Server) -> None:
+def test_a_reader_behind_in_an_emptied_file_is_disconnected(server: Server) -> None:
     """What it had not got is nowhere any more; the server does not spin over it."""
     stopped, alice = Client(server.port, "stopped"), Client(server.port, "alice")
     for number in range(40):  # 20 MB, more than sockets hold
@@ -211,7 +209,7 @@ def test_who_is_behind_in_a_file_that_was_emptied_is_let_go(server: Server) -> N
 # ------------------------------------------------------------------------------------- connections that end
 
 
-def test_a_session_that_goes_on_finds_what_was_pending_when_its_connection_ended(history_path: Path) -> None:
+def test_a_resumed_session_finds_what_was_pending_when_its_connection_ended(history_path: Path) -> None:
     """The earlier connection has ended by itself, and its last line waits for the broadcaster."""
     history = History(history_path)
     room = Room(LocalLog(history))
@@ -253,7 +251,7 @@ def test_a_session_that_goes_on_finds_what_was_pending_when_its_connection_ended
     assert b"said and not answered" in found[0]
 
 
-def test_who_is_lost_while_answers_wait_for_it_is_out(faulty: FaultyServer) -> None:
+def test_a_client_lost_while_answers_wait_for_it_leaves(faulty: FaultyServer) -> None:
     ghost, alice = Client(faulty.port, "ghost"), Client(faulty.port, "alice")
     ghost.socket.settimeout(0.5)
     with pytest.raises(TimeoutError):  # its handler waits for it, and so it can't send any more

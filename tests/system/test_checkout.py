@@ -90,7 +90,7 @@ def test_a_chat_leaves_nothing_for_git_but_the_history(checkout: Path) -> None:
         assert f"!! {name}" in ignored
 
 
-def test_a_developer_has_git_overlook_the_history(checkout: Path) -> None:
+def test_git_ignores_changes_to_the_history(checkout: Path) -> None:
     contributing = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     (command,) = re.findall(r"`git (update-index --skip[^`]+)`", contributing)
     git(checkout, *command.split())

@@ -41,7 +41,7 @@ def test_two_servers_are_one_chat(chat: Cluster) -> None:
     assert a.stop() == b.stop() == 0
 
 
-def test_of_two_who_want_a_name_one_has_it(chat: Cluster) -> None:
+def test_of_two_servers_members_only_one_gets_the_name(chat: Cluster) -> None:
     a, b = chat.start("a"), chat.start("b")
     clients = [chat.join(server, None) for server in (a, b) for _ in range(5)]
     for client in clients:
@@ -56,7 +56,7 @@ def test_of_two_who_want_a_name_one_has_it(chat: Cluster) -> None:
     assert chat.until_equal(a, b).count(b"\tjoin\t") == 1
 
 
-def test_a_session_goes_on_at_another_server(chat: Cluster) -> None:
+def test_a_session_resumes_at_another_server(chat: Cluster) -> None:
     """R46"""
     a, b = chat.start("a"), chat.start("b")
     alice, bob = chat.resuming(a, "alice"), chat.join(b, "bob")
@@ -72,7 +72,7 @@ def test_a_session_goes_on_at_another_server(chat: Cluster) -> None:
     assert whole.count(b"alice\tleave\treconnecting") == 5
 
 
-def test_clients_know_where_to_go(chat: Cluster) -> None:
+def test_clients_are_told_the_servers(chat: Cluster) -> None:
     """R45"""
     a = chat.start("a")
     alice = chat.join(a, "alice", "/session")
@@ -94,7 +94,7 @@ def servers(client: Client) -> list[int]:
     return [int(each.rpartition(":")[2]) for each in told.split()]
 
 
-def test_a_dead_server_is_missed_and_its_people_leave(chat: Cluster) -> None:
+def test_a_dead_server_is_detected_and_its_members_leave(chat: Cluster) -> None:
     a, b = chat.start("a"), chat.start("b")
     alice, bob = chat.join(a, "alice"), chat.join(b, "bob")
     alice.send("hello")
@@ -106,7 +106,7 @@ def test_a_dead_server_is_missed_and_its_people_leave(chat: Cluster) -> None:
     chat.until_equal(again, b)
 
 
-def test_a_server_that_starts_again_at_once_frees_the_names(chat: Cluster) -> None:
+def test_a_server_that_restarts_at_once_frees_the_names(chat: Cluster) -> None:
     a, b = chat.start("a"), chat.start("b")
     alice = chat.join(a, "alice")
     a.kill()
@@ -142,7 +142,7 @@ def test_a_history_that_is_not_the_chats_is_refused_with_a_sentence(chat: Cluste
     assert history.read_text() == line
 
 
-def test_the_client_goes_on_at_another_server_and_says_everything_once(chat: Cluster) -> None:
+def test_the_client_moves_to_another_server_and_sends_everything_once(chat: Cluster) -> None:
     servers = {name: chat.start(name) for name in "ab"}
     first = servers["a"]
     where = f"127.0.0.1:{first.port}"
@@ -169,7 +169,7 @@ def test_the_client_goes_on_at_another_server_and_says_everything_once(chat: Clu
 # ------------------------------------------------------------------------------------------- what goes wrong
 
 
-def test_without_a_quorum_lines_wait_and_everything_else_goes_on(tmp_path: Path) -> None:
+def test_without_a_quorum_lines_wait_and_everything_else_works(tmp_path: Path) -> None:
     """R47"""
     with cluster(tmp_path, nodes=3) as chat:
         a, b = chat.start("a"), chat.start("b")
@@ -197,7 +197,7 @@ def test_without_a_quorum_lines_wait_and_everything_else_goes_on(tmp_path: Path)
         chat.until_equal(a, b)
 
 
-def test_a_server_that_was_stopped_for_longer_than_its_lease_speaks_for_nobody(chat: Cluster) -> None:
+def test_a_server_suspended_beyond_its_lease_can_commit_nothing(chat: Cluster) -> None:
     a, b = chat.start("a"), chat.start("b")
     alice, bob = chat.resuming(a, "alice"), chat.join(b, "bob")
     alice.client.send("one")
@@ -220,7 +220,7 @@ def test_a_server_that_was_stopped_for_longer_than_its_lease_speaks_for_nobody(c
     chat.until_equal(a, b)
 
 
-def test_a_full_disk_at_one_server_is_its_own_trouble(chat: Cluster) -> None:
+def test_a_full_disk_at_one_server_affects_no_other(chat: Cluster) -> None:
     a, b = chat.start("a"), chat.start("b")
     alice, bob = chat.join(a, "alice"), chat.join(b, "bob")
     size = a.history.stat().st_size
@@ -260,7 +260,7 @@ def test_all_machines_off_at_once_and_on_again_in_another_order(tmp_path: Path) 
         assert texts([record.parse(line) for line in whole.splitlines()])[:3] == ["0", "1", "2"]
 
 
-def test_with_nothing_to_share_nothing_of_the_engine_is_imported() -> None:
+def test_without_a_cluster_the_engine_is_not_imported() -> None:
     shown = "[name for name in sys.modules if 'nats' in name or 'jetstream' in name]"
     command = [sys.executable, "-c", f"import sys, TCP_server; print({shown})"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
@@ -327,7 +327,7 @@ def test_users_lists_everybody_and_who_is_away(chat: Cluster, two: Two) -> None:
     assert listed[0].endswith("away: for lunch")
 
 
-def test_an_admin_kicks_and_mutes_who_is_at_another_server(chat: Cluster, two: Two) -> None:
+def test_an_admin_kicks_and_mutes_members_of_another_server(chat: Cluster, two: Two) -> None:
     admin, bob = chat.join(two[0], "admin"), chat.join(two[1], "bob")
     admin.ask("/admin sesame", "/admin")
     admin.send("/mute bob")
@@ -344,7 +344,7 @@ def test_an_admin_kicks_and_mutes_who_is_at_another_server(chat: Cluster, two: T
     chat.until_equal(*two)
 
 
-def test_a_ban_holds_at_every_server_and_on_one_that_was_away(chat: Cluster, two: Two) -> None:
+def test_a_ban_holds_at_every_server_and_at_one_that_was_down(chat: Cluster, two: Two) -> None:
     admin, spam = chat.join(two[0], "admin"), chat.join(two[1], "spam")
     admin.ask("/admin sesame", "/admin")
     admin.send("/ban spam")
@@ -363,7 +363,7 @@ def test_a_ban_holds_at_every_server_and_on_one_that_was_away(chat: Cluster, two
         admin.until("leave", name="spam")
 
 
-def test_a_registered_name_is_its_owners_at_every_server(chat: Cluster, two: Two) -> None:
+def test_a_registered_name_is_owned_at_every_server(chat: Cluster, two: Two) -> None:
     alice, bob = chat.join(two[0], "alice"), chat.join(two[1], "bob")
     alice.ask("/register a long secret", "/register")
     alice.send("mine")

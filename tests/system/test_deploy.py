@@ -45,7 +45,7 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
 
 
 @systemd
-def test_the_unit_leaves_little_open(tmp_path: Path) -> None:
+def test_the_unit_is_hardened(tmp_path: Path) -> None:
     security = ["systemd-analyze", "security", "--offline=true", "--json=short", str(UNIT)]
     listed = subprocess.run([*security, "--threshold=30"], capture_output=True, text=True, check=False)
     assert listed.returncode == 0, [row for row in json.loads(listed.stdout) if row["exposure"]]

@@ -57,7 +57,7 @@ def parses(line: bytes) -> Record | None:
 @given(st.one_of(ALMOST_RECORDS, TIMES.map(lambda time: f"{time}\t-\thost\tnotice\tx".encode())))
 @example(b"2025-02-29T10:00:00.000Z\t-\thost\tnotice\tx")
 @example(b"0000-01-01T10:00:00.000Z\t-\thost\tnotice\tx")
-def test_what_goes_out_as_a_record_of_history_is_one(line: bytes) -> None:
+def test_what_is_sent_as_history_is_a_record(line: bytes) -> None:
     if record.HISTORY_RECORD.fullmatch(line + b"\n"):
         found = record.parse(line)
         assert not found.direct
@@ -65,7 +65,7 @@ def test_what_goes_out_as_a_record_of_history_is_one(line: bytes) -> None:
 
 
 @given(TIMES)
-def test_a_time_is_one_that_there_is(time: str) -> None:
+def test_only_existing_times_are_times(time: str) -> None:
     try:
         datetime.fromisoformat(time)
         there_is = True
@@ -94,7 +94,7 @@ def test_every_day_of_eight_hundred_years_and_no_other() -> None:
     st.integers(0, 30),
 )
 @example("á", "\u034f", 1)
-def test_what_nobody_sees_makes_no_other_name(text: str, invisible: str, at: int) -> None:
+def test_invisible_characters_make_no_other_name(text: str, invisible: str, at: int) -> None:
     try:
         name = record.clean_name(text)
         apart = unicodedata.normalize("NFD", name)
@@ -105,7 +105,7 @@ def test_what_nobody_sees_makes_no_other_name(text: str, invisible: str, at: int
 
 
 @given(NAUGHTY)
-def test_a_name_is_fit_to_be_a_field(text: str) -> None:
+def test_a_name_is_a_valid_field(text: str) -> None:
     try:
         name = record.clean_name(text)
     except BadName:
@@ -139,7 +139,7 @@ def logging_in(history_path: Path, there: socket.socket, here: socket.socket) ->
             there.close()
 
 
-def test_a_login_takes_so_long_at_the_most_however_much_came_at_once(
+def test_the_login_times_out_however_much_arrives_at_once(
     monkeypatch: pytest.MonkeyPatch, history_path: Path
 ) -> None:
     """A loris in a single packet: lines enough for two hours at the rate that they are taken."""
@@ -150,7 +150,9 @@ def test_a_login_takes_so_long_at_the_most_however_much_came_at_once(
         pass
 
 
-def test_a_login_that_drips_takes_no_longer(monkeypatch: pytest.MonkeyPatch, history_path: Path) -> None:
+def test_a_slowly_dripping_login_times_out_as_well(
+    monkeypatch: pytest.MonkeyPatch, history_path: Path
+) -> None:
     """A loris that sends one byte when its time is nearly over: what is left is that little, not all anew."""
     clock = [0.0]
     monkeypatch.setattr("chat.front.lines.time.monotonic", lambda: clock[0])
@@ -197,7 +199,9 @@ def test_a_stopped_reader_costs_nobody_anything_and_loses_nothing(server: Server
 
 
 @pytest.mark.parametrize("buffer", [0, 1], ids=["usual", "tiny"])
-def test_who_reads_byte_by_byte_costs_nobody_anything_and_loses_nothing(buffer: int, server: Server) -> None:
+def test_a_reader_of_single_bytes_costs_nobody_anything_and_loses_nothing(
+    buffer: int, server: Server
+) -> None:
     """One byte for each megabyte that goes by, into the usual receive buffer or the smallest there is."""
     alice = Client(server.port, "alice", "/replay 0")
     _say_a_megabyte(alice, 20)  # warm
@@ -242,7 +246,7 @@ def test_silent_connections_cost_little_and_nobody_else_waits(server: Server) ->
         connection.close()
 
 
-def test_a_hundred_megabytes_without_a_line_end_are_held_by_nobody(server: Server) -> None:
+def test_a_line_of_a_hundred_megabytes_is_not_held_in_memory(server: Server) -> None:
     alice = Client(server.port, "alice")
     before = memory(server)
     for _ in range(100):
@@ -254,7 +258,7 @@ def test_a_hundred_megabytes_without_a_line_end_are_held_by_nobody(server: Serve
     alice.close()
 
 
-def test_who_sends_without_reading_fills_only_its_own_buffers(server: Server) -> None:
+def test_a_sender_that_does_not_read_fills_only_its_own_buffers(server: Server) -> None:
     stopped, alice = Client(server.port, "stopped"), Client(server.port, "alice", "/replay 0")
     before = memory(server)
     stopped.socket.settimeout(1)
@@ -307,7 +311,7 @@ def test_a_private_message_is_in_no_file_and_no_log(tmp_path: Path) -> None:
 NASTY = "\x1b[31m\x1b]0;title\x07 \x9b2J \u202e evil \x7f\x00"
 
 
-def test_no_terminal_escape_comes_out_of_the_server(server: Server) -> None:
+def test_the_server_emits_no_terminal_escapes(server: Server) -> None:
     alice, bob = Client(server.port, "alice"), Client(server.port, "bob")
     alice.send(
         NASTY,
@@ -334,7 +338,7 @@ def test_no_terminal_escape_comes_out_of_the_server(server: Server) -> None:
 @pytest.mark.parametrize(
     "name", ["ALICE", "Ａｌｉｃｅ", "al\u034fice", "server", "SERVER", "ſerver", "Host", "ｅveryone"]
 )
-def test_nobody_takes_a_name_that_looks_like_anothers(name: str, server: Server) -> None:
+def test_lookalike_names_are_refused(name: str, server: Server) -> None:
     alice, mallory = Client(server.port, "alice"), Client(server.port)
     assert "taken" in mallory.ask(name, "/error").text
     mallory.send("mallory")
@@ -344,7 +348,7 @@ def test_nobody_takes_a_name_that_looks_like_anothers(name: str, server: Server)
     mallory.close()
 
 
-def test_a_reply_goes_to_the_one_who_wrote_not_to_whoever_has_the_name_now(server: Server) -> None:
+def test_a_reply_goes_to_the_sender_not_to_the_current_holder_of_the_name(server: Server) -> None:
     alice, bob = Client(server.port, "alice"), Client(server.port, "bob")
     alice.send("/msg bob are you there?", "/nick alicia", "exit")
     bob.until("leave", name="alicia")
@@ -358,7 +362,7 @@ def test_a_reply_goes_to_the_one_who_wrote_not_to_whoever_has_the_name_now(serve
         each.close()
 
 
-def test_a_reply_follows_a_new_name(server: Server) -> None:
+def test_a_reply_follows_a_rename(server: Server) -> None:
     alice, bob = Client(server.port, "alice"), Client(server.port, "bob")
     alice.send("/msg bob are you there?", "/nick alicia")
     bob.until("rename")

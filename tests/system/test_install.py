@@ -90,7 +90,7 @@ def data_folder(home: Path) -> Path:
     return home / ".local" / "share" / "tcp-chat"
 
 
-def test_the_wheel_has_all_of_the_program_and_nothing_of_a_chat(built: Path) -> None:
+def test_the_wheel_contains_the_whole_program_and_no_chat_data(built: Path) -> None:
     (wheel,) = built.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
@@ -102,7 +102,7 @@ def test_the_wheel_has_all_of_the_program_and_nothing_of_a_chat(built: Path) -> 
     assert packed == program
 
 
-def test_the_sdist_has_nothing_of_a_chat(built: Path) -> None:
+def test_the_sdist_contains_no_chat_data(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     with tarfile.open(sdist) as archive:
         members = [member for member in archive if member.isfile()]
@@ -113,7 +113,7 @@ def test_the_sdist_has_nothing_of_a_chat(built: Path) -> None:
             assert PRIVATE not in packed.read(), member.name
 
 
-def test_an_index_would_take_both(built: Path) -> None:
+def test_an_index_would_accept_both(built: Path) -> None:
     check = [sys.executable, "-m", "twine", "check", "--strict", *map(str, built.iterdir())]
     done = subprocess.run(check, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
@@ -149,9 +149,7 @@ def test_installed_it_chats_and_keeps_the_history_in_the_users_data_folder(
     assert ("robot", "message", "the build is green") in [(each.name, each.kind, each.text) for each in said]
 
 
-def test_where_a_package_is_missing_the_commands_name_the_line_that_brings_it(
-    commands: Path, home: Path
-) -> None:
+def test_commands_say_how_to_install_a_missing_package(commands: Path, home: Path) -> None:
     stats = subprocess.run(
         [commands / "tcp-chat-stats"], capture_output=True, text=True, timeout=DEADLINE, check=False
     )

@@ -135,7 +135,7 @@ def test_the_client_in_a_terminal(version: Version, history_path: Path, tmp_path
 @pytest.mark.parametrize(
     ("program", "needed"), [("TCP_client.py", CLIENT_FROM), ("TCP_server.py", SERVER_FROM)]
 )
-def test_a_python_that_is_too_old_is_told_in_one_sentence(program: str, needed: Version) -> None:
+def test_an_old_python_gets_a_sentence(program: str, needed: Version) -> None:
     too_old = [version for version in INTERPRETERS if version < needed]
     if not too_old:
         pytest.skip("this machine has no older Python")

@@ -34,7 +34,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 # ----------------------------------------------------------------------------------------- start and stop
 
 
-def test_tells_what_to_type_on_the_other_computers(history_path: Path) -> None:
+def test_prints_the_commands_for_the_other_computers(history_path: Path) -> None:
     with serving(history_path) as server:
         assert f"python3 TCP_client.py 127.0.0.1:{server.port}" in server.welcome
         assert f"nc 127.0.0.1 {server.port}" in server.welcome
@@ -55,7 +55,7 @@ def test_stops_in_order(stop_signal: int, history_path: Path) -> None:
         alice.close()
 
 
-def test_stops_though_somebody_does_not_read(history_path: Path) -> None:
+def test_stops_although_a_client_does_not_read(history_path: Path) -> None:
     with serving(history_path, "--rate", "0") as server:
         stopped, alice = Client(server.port, "stopped"), Client(server.port, "alice")
         alice.send(*["x" * 4000] * 3000)
@@ -104,7 +104,7 @@ def test_wrong_arguments_get_a_sentence(arguments: list[str], tmp_path: Path) ->
     assert not list(tmp_path.iterdir())
 
 
-def test_what_keeps_it_from_starting_gets_a_sentence(tmp_path: Path) -> None:
+def test_what_prevents_the_start_gets_a_sentence(tmp_path: Path) -> None:
     history, binary, password = tmp_path / "history.txt", tmp_path / "picture.png", tmp_path / "password"
     binary.write_bytes(bytes(range(256)) * 100)
     password.write_text("\n")
@@ -132,7 +132,7 @@ def test_what_keeps_it_from_starting_gets_a_sentence(tmp_path: Path) -> None:
             assert ended.stderr.count("\n") == 1, ended.stderr
 
 
-def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
+def test_a_folder_without_write_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     folder = tmp_path if os.geteuid() else Path("/sys")  # root may write nearly anywhere
     ended = run("--history", str(folder / "history.txt"))
@@ -201,7 +201,7 @@ def _ended(server: ChatServer) -> None:
     server.service.room.log.history.close()
 
 
-def test_many_may_wait_to_be_accepted(chat_server: Callable[[], ChatServer]) -> None:
+def test_many_can_wait_to_be_accepted(chat_server: Callable[[], ChatServer]) -> None:
     server = chat_server()
     assert server.request_queue_size >= 1024
     assert server.daemon_threads
@@ -209,7 +209,7 @@ def test_many_may_wait_to_be_accepted(chat_server: Callable[[], ChatServer]) -> 
     _ended(server)
 
 
-def test_no_thread_to_be_had(chat_server: Callable[[], ChatServer], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_thread_available(chat_server: Callable[[], ChatServer], monkeypatch: pytest.MonkeyPatch) -> None:
     server = chat_server()
 
     def no_thread(*_: object) -> None:
@@ -225,7 +225,7 @@ def test_no_thread_to_be_had(chat_server: Callable[[], ChatServer], monkeypatch:
     _ended(server)
 
 
-def test_accept_that_fails_does_not_spin(
+def test_a_failing_accept_does_not_spin(
     chat_server: Callable[[], ChatServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server = chat_server()
@@ -277,7 +277,7 @@ def test_an_error_in_a_handler_is_one_line_in_the_log(
 # ----------------------------------------------------------------------------------------- many at once
 
 
-def test_a_thousand_clients_each_hear_all(history_path: Path) -> None:
+def test_a_thousand_clients_get_everything(history_path: Path) -> None:
     with serving(history_path, "--rate", "0", "--max-per-address", "0") as server:
         clients = [Client(server.port) for _ in range(1000)]
         for number, client in enumerate(clients):

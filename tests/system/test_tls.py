@@ -137,7 +137,7 @@ def _server_stopped(alice: Client, secure: Server) -> None:
 
 
 @pytest.mark.parametrize("end", [_left, _kicked, _taken_over, _server_stopped])
-def test_not_a_byte_leaves_in_plain_text_however_it_ends(
+def test_nothing_is_sent_in_plain_text_however_the_connection_ends(
     history_path: Path, arguments: list[str], tmp_path: Path, end: object
 ) -> None:
     password = tmp_path / "admin.txt"
@@ -157,7 +157,7 @@ def test_not_a_byte_leaves_in_plain_text_however_it_ends(
     assert b"alice" not in heard
 
 
-def test_who_is_kicked_reads_to_the_end_why(history_path: Path, arguments: list[str], tmp_path: Path) -> None:
+def test_the_kicked_get_the_reason(history_path: Path, arguments: list[str], tmp_path: Path) -> None:
     password = tmp_path / "admin.txt"
     password.touch(0o600)
     password.write_text("letmein\n")
@@ -168,7 +168,7 @@ def test_who_is_kicked_reads_to_the_end_why(history_path: Path, arguments: list[
         alice.close()
 
 
-def test_a_session_goes_on_over_tls_as_without(secure: Server) -> None:
+def test_a_session_resumes_over_tls_as_without(secure: Server) -> None:
     bob, alice = Client(secure.port, "bob"), TlsClient(secure.port, "alice", "/session")
     token, start, _ = alice.records[1].text.split()
     alice.send("before the break")
@@ -196,7 +196,7 @@ def test_a_flood_over_tls_is_stored_and_delivered_once(secure: Server) -> None:
     speaker.close()
 
 
-def test_one_that_does_not_read_holds_up_nobody_and_misses_nothing(secure: Server) -> None:
+def test_a_client_that_does_not_read_holds_up_nobody_and_misses_nothing(secure: Server) -> None:
     stopped = TlsClient(secure.port, "stopped")
     speaker, listener = TlsClient(secure.port, "speaker"), Client(secure.port, "listener")
     lines = [f"line {number} " + "x" * 1000 for number in range(8000)]
@@ -209,7 +209,7 @@ def test_one_that_does_not_read_holds_up_nobody_and_misses_nothing(secure: Serve
         client.close()
 
 
-def test_a_handshake_that_dawdles_holds_up_nobody(secure: Server) -> None:
+def test_a_slow_handshake_holds_up_nobody(secure: Server) -> None:
     with contextlib.ExitStack() as closing:
         for _ in range(20):
             dawdler = closing.enter_context(socket.create_connection(("127.0.0.1", secure.port)))
@@ -220,7 +220,7 @@ def test_a_handshake_that_dawdles_holds_up_nobody(secure: Server) -> None:
         client.close()
 
 
-def test_what_is_no_handshake_costs_nobody_anything(secure: Server) -> None:
+def test_an_invalid_handshake_costs_nobody_anything(secure: Server) -> None:
     client = TlsClient(secure.port, "alice")
     with socket.create_connection(("127.0.0.1", secure.port), DEADLINE) as raw:
         raw.sendall(b"\x16\x03\x01\x00\x05hello")
@@ -235,7 +235,7 @@ def test_what_is_no_handshake_costs_nobody_anything(secure: Server) -> None:
     assert "error" not in secure.errors()
 
 
-def test_where_tls_is_required_others_are_told_how(history_path: Path, arguments: list[str]) -> None:
+def test_tls_only_tells_others_how_to_connect(history_path: Path, arguments: list[str]) -> None:
     with serving(history_path, *arguments, "--tls", "only") as server:
         plain = Client(server.port)
         plain.send("alice")
@@ -247,7 +247,7 @@ def test_where_tls_is_required_others_are_told_how(history_path: Path, arguments
         assert f"openssl s_client -quiet -connect 127.0.0.1:{server.port}" in server.welcome
 
 
-def test_the_first_start_makes_a_certificate_and_the_next_takes_it(tmp_path: Path) -> None:
+def test_the_first_start_generates_a_certificate_and_the_next_uses_it(tmp_path: Path) -> None:
     pins = set()
     for _ in range(2):
         with serving(tmp_path / "history.txt", "--tls") as server:

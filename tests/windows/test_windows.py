@@ -100,7 +100,7 @@ def test_a_history_is_served_once(history_path: Path) -> None:
         assert "is in use by process" in second.stderr
 
 
-def test_forgotten_is_deleted(history_path: Path) -> None:
+def test_forget_deletes_the_history(history_path: Path) -> None:
     with serving("3.13", history_path, "--forget") as server, closing(Client(server.port, "alice")) as alice:
         alice.send("secret")
         alice.ask("clear", "clear")

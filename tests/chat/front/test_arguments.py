@@ -10,7 +10,7 @@ from chat.front.arguments import parser
 from chat.paths import default_history
 
 
-def test_nothing_need_be_said() -> None:
+def test_a_visit_without_a_message() -> None:
     options = parser().parse_args([])
     assert (options.port, options.history, options.cluster) == (9999, default_history(), ())
 
@@ -38,7 +38,7 @@ def test_where_clients_find_the_server(where: str) -> None:
         ["--advertise", "a host:1"],
     ],
 )
-def test_what_can_not_be_meant_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_invalid_arguments_are_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         parser().parse_args(arguments)
     assert re.search(r"must .*, not ", capsys.readouterr().err)

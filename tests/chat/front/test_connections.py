@@ -42,7 +42,7 @@ def _admitted_in_the_end(server: Server, name: str) -> Client:
         client.close()
 
 
-def test_one_address_has_so_many_connections(history_path: Path) -> None:  # R35
+def test_connections_from_one_address_are_limited(history_path: Path) -> None:  # R35
     with serving(history_path, "--max-per-address", "2") as server:
         clients = [Client(server.port, "alice"), Client(server.port, "bob"), Client(server.port)]
         assert "127.0.0.1 has 2 connections" in clients[2].rest()[0].text

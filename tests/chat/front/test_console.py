@@ -60,7 +60,7 @@ def _join(terminal: Terminal, name: str) -> Client:
     return client
 
 
-def test_the_host_sees_the_room_and_has_the_last_word(terminal: Terminal, tmp_path: Path) -> None:
+def test_the_host_sees_and_moderates_the_room(terminal: Terminal, tmp_path: Path) -> None:
     alice = _join(terminal, "alice")
     alice.send("hello")
     terminal.shows("alice: hello")
@@ -97,7 +97,7 @@ def test_the_host_sees_the_room_and_has_the_last_word(terminal: Terminal, tmp_pa
     alice.close()
 
 
-def test_help_has_no_slash_and_what_the_host_may_do(terminal: Terminal) -> None:
+def test_help_at_the_console_has_no_slash_and_the_hosts_commands(terminal: Terminal) -> None:
     terminal.type("help" + ENTER)
     terminal.shows("stop - stop the server")
     for command in ("say TEXT -", "plot -", "kick NAME [WHY] -", "clear -"):
@@ -145,9 +145,7 @@ def test_a_signal_leaves_the_terminal_as_it_was(terminal: Terminal) -> None:
     assert "Traceback" not in terminal.text
 
 
-def test_a_screen_that_has_been_stopped_holds_up_nobody(
-    history_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_stopped_screen_holds_up_nobody(history_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also on Windows, where no call says that it does not wait, and a click into the window is enough."""
     monkeypatch.setattr(delivery, "DONT_WAIT", 0)
     monkeypatch.setitem(sys.modules, "prompt_toolkit", None)

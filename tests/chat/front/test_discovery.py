@@ -20,7 +20,7 @@ def port(monkeypatch: pytest.MonkeyPatch) -> int:
     return free
 
 
-def test_answers_who_asks(port: int) -> None:  # R44
+def test_answers_the_question(port: int) -> None:  # R44
     discovery.start(lambda: "chat! 9999 kitchen")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asker:
         asker.settimeout(DEADLINE)

@@ -86,7 +86,7 @@ def test_takes_what_windows_sends(join: Join) -> None:  # R1
     assert client.history()[-1].text == "exit"
 
 
-def test_who_leaves_before_it_has_a_name_was_never_here(join: Join, server: Server) -> None:
+def test_leaving_during_the_login_leaves_no_trace(join: Join, server: Server) -> None:
     for word in ("exit", "/exit", "/quit"):
         client = join(None)
         client.send(word)
@@ -95,9 +95,7 @@ def test_who_leaves_before_it_has_a_name_was_never_here(join: Join, server: Serv
     assert [said.kind for said in server.records()] == ["start", "join"]
 
 
-def test_the_login_takes_so_long_at_the_most(
-    history_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:  # R19
+def test_the_login_has_a_time_limit(history_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # R19
     monkeypatch.setattr(lines, "LOGIN_SECONDS", 0.2)
     here, there = socket.socketpair()
     there.settimeout(DEADLINE)
@@ -109,7 +107,7 @@ def test_the_login_takes_so_long_at_the_most(
     there.close()
 
 
-def test_a_password_at_the_door(history_path: Path, tmp_path: Path) -> None:  # R17
+def test_the_password_of_the_room(history_path: Path, tmp_path: Path) -> None:  # R17
     file = tmp_path / "password"
     file.write_text("sesame \nand a comment\n")
     file.chmod(0o600)
@@ -149,7 +147,7 @@ def test_replays_what_was_asked_for(join: Join) -> None:  # R17
 # ------------------------------------------------------------------------------------------- conversation
 
 
-def test_lines_of_one_segment_are_done_in_order(join: Join) -> None:  # R27
+def test_lines_of_one_segment_are_handled_in_order(join: Join) -> None:  # R27
     alice = join("alice")
     alice.send(
         "one", "/away lunch", "two", "/sers", "three", "/nick alicia", "é", "/me waves", "//slash", "exit"
@@ -179,19 +177,19 @@ def test_a_text_that_is_too_long_is_refused_whole(join: Join, server: Server) ->
     assert all("4096 bytes" in error for error in errors)
 
 
-def test_lines_of_which_nothing_is_left_are_passed_over(join: Join) -> None:  # R25
+def test_lines_that_clean_to_nothing_get_no_answer(join: Join) -> None:  # R25
     alice = join("alice")
     alice.send("", "\r", "\x1b\x07", "hello")
     assert alice.next().text == "hello"
 
 
-def test_what_people_type_is_cleaned(join: Join) -> None:  # R25
+def test_input_is_cleaned(join: Join) -> None:  # R25
     alice = join("alice")
     alice.socket.sendall(b"a\tb\x1b[31m\xff\xe2\x80\xae\n")
     assert alice.next().text == "a b[31m\ufffd"
 
 
-def test_the_end_of_what_a_client_sends_is_not_the_end_of_what_it_hears(join: Join) -> None:  # R36
+def test_a_half_closed_client_still_gets_everything(join: Join) -> None:  # R36
     r"""As `printf 'bob\nhello\n' | nc -N host 9999` does."""
     join("alice")
     bob = join(None)
@@ -201,14 +199,14 @@ def test_the_end_of_what_a_client_sends_is_not_the_end_of_what_it_hears(join: Jo
     assert bob.history()[-1].text == "connection closed"
 
 
-def test_what_comes_behind_exit_is_not_said(join: Join, server: Server) -> None:
+def test_lines_after_exit_are_dropped(join: Join, server: Server) -> None:
     alice = join("alice")
     alice.send("hello", "exit", "ghost", *["x" * 4000] * 100)
     assert alice.rest()[-1].kind == "leave"
     assert texts(server.records()) == ["hello"]
 
 
-def test_a_lost_connection_is_told(join: Join) -> None:  # R36
+def test_a_lost_connection_is_announced(join: Join) -> None:  # R36
     alice, bob = join("alice"), join("bob")
     linger = b"\x01\x00\x00\x00\x00\x00\x00\x00"
     bob.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)  # a reset instead of an orderly end

@@ -50,7 +50,7 @@ def test_a_password_is_asked_for_before_the_name() -> None:
 
 
 @pytest.mark.parametrize("word", [b"exit", b" exit ", b"/exit", b"/quit"])
-def test_one_may_leave_before_one_is_in(word: bytes) -> None:
+def test_leaving_before_joining(word: bytes) -> None:
     assert requests(word + b"\n") == [Quit()]
 
 
@@ -66,7 +66,7 @@ def test_one_may_leave_before_one_is_in(word: bytes) -> None:
         (b"x" * 9000, "too long"),
     ],
 )
-def test_what_cannot_be_understood_is_refused_with_a_sentence(line: bytes, why: str) -> None:  # R5, R18
+def test_invalid_lines_are_refused_with_a_sentence(line: bytes, why: str) -> None:  # R5, R18
     refused, join = requests(line + b"\nbob\n")
     assert isinstance(refused, Refuse)
     assert why in refused.sentence

@@ -75,7 +75,7 @@ def read_all(client: ssl.SSLSocket) -> bytes:
     return b"".join(pieces)
 
 
-def test_bytes_go_both_ways_and_the_end_is_a_clean_one(relay: Relay, certificate: Certificate) -> None:
+def test_bytes_flow_both_ways_and_the_end_is_clean(relay: Relay, certificate: Certificate) -> None:
     handler = Handler(relay, certificate, echo)
     with handler.connect() as client:
         client.sendall(b"hello\n")
@@ -91,9 +91,7 @@ def test_bytes_go_both_ways_and_the_end_is_a_clean_one(relay: Relay, certificate
     assert not handler.is_alive()
 
 
-def test_what_the_handler_sends_last_arrives_before_the_close_notify(
-    relay: Relay, certificate: Certificate
-) -> None:
+def test_the_last_output_arrives_before_the_close_notify(relay: Relay, certificate: Certificate) -> None:
     def handle(inside: socket.socket) -> None:
         inside.sendall(MEGABYTE)
         inside.shutdown(socket.SHUT_WR)
@@ -134,7 +132,9 @@ def test_a_client_that_does_not_read_costs_its_buffers_and_holds_up_nobody(
         assert read_all(client) == (MEGABYTE * 16)[:taken]
 
 
-def test_a_client_that_is_not_heard_is_held_up_itself(relay: Relay, certificate: Certificate) -> None:
+def test_a_client_whose_input_is_not_read_is_the_only_one_held_up(
+    relay: Relay, certificate: Certificate
+) -> None:
     go_on = threading.Event()
     heard = []
 
@@ -158,9 +158,7 @@ def test_a_client_that_is_not_heard_is_held_up_itself(relay: Relay, certificate:
     assert got == (MEGABYTE * 33)[: len(got)]
 
 
-def test_the_clients_close_notify_is_the_end_of_what_the_handler_reads(
-    relay: Relay, certificate: Certificate
-) -> None:
+def test_the_clients_close_notify_ends_the_handlers_input(relay: Relay, certificate: Certificate) -> None:
     heard: list[bytes] = []
 
     def handle(inside: socket.socket) -> None:
@@ -194,9 +192,7 @@ def test_a_connection_that_is_reset_ends_for_its_handler(relay: Relay, certifica
     assert ended.wait(DEADLINE)
 
 
-def test_what_is_no_tls_record_ends_that_connection_and_no_other(
-    relay: Relay, certificate: Certificate
-) -> None:
+def test_an_invalid_tls_record_ends_only_its_connection(relay: Relay, certificate: Certificate) -> None:
     other = Handler(relay, certificate, echo)
     broken = Handler(relay, certificate, echo)
     with other.connect() as reading, broken.connect() as client:
@@ -235,7 +231,7 @@ def test_when_the_server_stops_everybody_gets_the_rest_and_a_clean_end(certifica
     assert not handler.is_alive()
 
 
-def test_a_client_that_never_reads_the_rest_is_let_go(
+def test_a_client_that_never_reads_the_rest_is_dropped(
     relay: Relay, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(relay_module, "LINGER_SECONDS", 0.3)
@@ -273,7 +269,7 @@ def test_a_handshake_that_never_ends_has_a_time_limit(certificate: Certificate) 
     assert isinstance(failure, TimeoutError)
 
 
-def test_what_is_no_handshake_is_answered_by_an_alert(certificate: Certificate) -> None:
+def test_an_invalid_handshake_is_answered_by_an_alert(certificate: Certificate) -> None:
     failure, answer = handshake_of(b"\x16\x03\x01\x00\x05hello", certificate, DEADLINE)
     assert isinstance(failure, ssl.SSLError)
     assert certificates.records(answer) == [21]

@@ -46,7 +46,7 @@ def presented(certificate: Certificate) -> str:
             return tls.fingerprint_of(client.getpeercert(binary_form=True) or b"")
 
 
-def test_a_made_certificate_has_the_fingerprint_that_openssl_and_clients_see(tmp_path: Path) -> None:
+def test_a_generated_certificate_has_the_fingerprint_that_openssl_and_clients_see(tmp_path: Path) -> None:
     files = certificates.make(tmp_path)
     certificate = Certificate(*files)
     printed = openssl("x509", "-in", str(files[0]), "-noout", "-fingerprint", "-sha256")
@@ -75,7 +75,7 @@ def why_not(certificate: Path, key: Path) -> str:
     return str(bad.value)
 
 
-def test_what_is_missing_is_named(tmp_path: Path) -> None:
+def test_a_missing_package_is_named(tmp_path: Path) -> None:
     certificate, key = certificates.make(tmp_path)
     assert why_not(tmp_path / "none.pem", key).startswith(f"{tmp_path / 'none.pem'} can't be read")
     assert why_not(certificate, tmp_path / "none.pem").startswith(f"{tmp_path / 'none.pem'} can't be read")
@@ -112,7 +112,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
     assert why_not(certificate, key) == (f"{key} can be read by others on this computer: chmod go-rwx {key}")
 
 
-def test_new_files_are_taken_up_without_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_files_are_loaded_without_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tls, "LOOK_SECONDS", 0)
     files = certificates.make(tmp_path)
     certificate = Certificate(*files)
@@ -123,7 +123,7 @@ def test_new_files_are_taken_up_without_a_restart(tmp_path: Path, monkeypatch: p
     assert presented(certificate) == certificate.fingerprint
 
 
-def test_new_files_that_are_no_good_leave_the_old_certificate_in_use(
+def test_invalid_new_files_leave_the_old_certificate_in_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(tls, "LOOK_SECONDS", 0)
@@ -138,7 +138,7 @@ def test_new_files_that_are_no_good_leave_the_old_certificate_in_use(
     ]
 
 
-def test_without_the_package_that_makes_one_the_sentence_names_it(
+def test_without_the_package_for_certificates_the_sentence_names_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)

@@ -18,14 +18,14 @@ from chat.service.policy import Policy
         ("fe80::1", 4000, "python3 TCP_client.py [fe80::1]:4000\n"),
     ],
 )
-def test_tells_the_exact_command(
+def test_prints_the_exact_command(
     host: str, port: int, command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     welcome(host, port, Path("history.txt"), Policy())
     assert command in capsys.readouterr().out
 
 
-def test_names_addresses_of_this_computer_where_it_listens_on_all(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lists_the_computers_addresses_if_it_listens_on_all(capsys: pytest.CaptureFixture[str]) -> None:
     welcome("", 9999, Path("history.txt"), Policy(password="sesame"))
     shown = capsys.readouterr().out
     assert "python3 TCP_client.py " in shown

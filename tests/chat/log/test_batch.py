@@ -26,7 +26,7 @@ WHO = Presence("p1", "Zoë", "10.0.0.1", session="s1")
     ),
     st.integers(0),
 )
-def test_a_batch_comes_back_as_it_was(operations: list[Operation], number: int) -> None:
+def test_a_batch_survives_encoding_and_decoding(operations: list[Operation], number: int) -> None:
     batch = Batch("life", number, operations)
     assert decode(encode(batch)) == batch
 
@@ -35,11 +35,11 @@ def test_a_batch_comes_back_as_it_was(operations: list[Operation], number: int) 
     "data",
     [b"", b"\n", b"[]\n", b"{}\n", b'[1,"a",1,[["append","",5]]]\nlonger', b'[1,2,"a",[]]\n', b"nonsense"],
 )
-def test_what_is_no_batch_comes_to_nothing(data: bytes) -> None:
+def test_what_is_not_a_batch_is_ignored(data: bytes) -> None:
     assert decode(data) == Batch("", 0, [])
 
 
-def test_a_batch_of_a_later_version_is_not_guessed_at() -> None:
+def test_a_batch_of_a_later_version_is_refused() -> None:
     with pytest.raises(LaterVersion):
         decode(b'[2,{"whatever":1}]\n')
 
@@ -79,7 +79,7 @@ def test_more_drafts_than_a_batch_holds_are_cut_between_records() -> None:
     assert all(len(part) <= BATCH_BYTES and part.startswith(b"\t") and part.endswith(b"\n") for part in parts)
 
 
-def test_a_run_fits_into_a_batch_and_nothing_is_left_out() -> None:
+def test_runs_fit_into_batches_and_nothing_is_omitted() -> None:
     said = Append(record.draft("10.0.0.1", "Zoë", "message", "x" * 4000))
     items: list[tuple[Operation, Entry | None]] = [(codec.operations(said)[0], said)] * 200
     items += [(Operation("join", ("p", "n", "a", "")), None)] * (2 * BATCH_OPERATIONS)

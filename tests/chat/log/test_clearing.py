@@ -35,7 +35,7 @@ def test_clearing_keeps_the_old_file(opened: Callable[..., History], history_pat
     assert all_records(old)[0] == ["old"]
 
 
-def test_two_clears_at_one_time_keep_both(
+def test_two_clears_at_the_same_time_keep_both_files(
     opened: Callable[..., History], history_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chat.log.log.time.time", lambda: 1_800_000_000.0)
@@ -147,7 +147,7 @@ def test_a_clear_that_fails_on_windows_says_why(history_path: Path, monkeypatch:
 
 
 @pytest.mark.usefixtures("windows")
-def test_what_is_forgotten_on_windows_is_deleted_when_its_last_reader_leaves(history_path: Path) -> None:
+def test_a_forgotten_history_on_windows_is_deleted_when_its_last_reader_leaves(history_path: Path) -> None:
     history = History(history_path, forget=True)
     append(history, said("old"))
     reader = history.file

@@ -91,7 +91,7 @@ def test_the_first_server_starts_the_chat_and_the_last_one_stops_it() -> None:
     ]
 
 
-def test_who_comes_second_to_a_name_is_refused() -> None:
+def test_the_second_to_want_a_name_is_refused() -> None:
     servers = Servers("a", "b")
     alice = presence("p1", "alice")
     assert servers.propose("a", entries.join(alice)) == [""]
@@ -104,7 +104,7 @@ def test_who_comes_second_to_a_name_is_refused() -> None:
     assert [who.name for who in servers.cluster.roster.all()] == ["al", "Alice"]
 
 
-def test_who_has_gone_to_another_server_says_nothing_more_at_the_first() -> None:
+def test_a_session_that_moved_can_say_nothing_at_the_first_server() -> None:
     servers = Servers("a", "b")
     before, after = presence("p1", "alice", "s"), presence("p2", "alice", "s")
     servers.propose("a", entries.join(before), said(before, "one"))
@@ -120,7 +120,7 @@ def test_who_has_gone_to_another_server_says_nothing_more_at_the_first() -> None
     ]
 
 
-def test_a_join_that_was_under_way_when_the_session_went_elsewhere_comes_too_late() -> None:
+def test_a_pending_join_is_refused_once_the_session_has_moved() -> None:
     servers = Servers("a", "b")
     servers.propose("b", TakeOver(b"", "s"))
     assert servers.propose("a", entries.join(presence("p1", "alice", "s"))) == [ELSEWHERE]
@@ -128,7 +128,7 @@ def test_a_join_that_was_under_way_when_the_session_went_elsewhere_comes_too_lat
     assert servers.propose("a", TakeOver(b"", "s"), entries.join(presence("p3", "alice", "s"))) == ["", ""]
 
 
-def test_a_kick_from_another_server_has_the_name_of_that_moment() -> None:
+def test_a_kick_from_another_server_uses_the_current_name() -> None:
     servers = Servers("a", "b")
     alice = presence("p1", "alice")
     servers.propose("a", entries.join(alice), entries.rename(alice, "al"))
@@ -138,7 +138,7 @@ def test_a_kick_from_another_server_has_the_name_of_that_moment() -> None:
     assert servers.propose("a", entries.rename(alice, "alice")) == [GONE]
 
 
-def test_a_silent_server_is_gone_with_its_people_and_comes_back_as_another() -> None:
+def test_a_silent_server_is_removed_with_its_members_and_returns_as_a_new_life() -> None:
     servers = Servers("a", "b")
     alice = presence("p1", "alice")
     servers.propose("a", entries.join(alice))
@@ -153,7 +153,7 @@ def test_a_silent_server_is_gone_with_its_people_and_comes_back_as_another() -> 
     assert [life.id for life in servers.cluster.servers()] == ["b", "a2"]
 
 
-def test_a_server_that_says_anything_lives_on() -> None:
+def test_any_batch_is_a_sign_of_life() -> None:
     servers = Servers("a", "b")
     for _ in range(LEASE // 1000):
         servers.beat("b", after=2000)
@@ -161,7 +161,7 @@ def test_a_server_that_says_anything_lives_on() -> None:
     assert len(servers.cluster.servers()) == 2
 
 
-def test_while_the_engine_is_away_nobody_dies_of_it() -> None:
+def test_nobody_expires_while_the_engine_is_down() -> None:
     servers = Servers("a", "b", "c")
     servers.beat("a", after=600_000)
     assert len(servers.cluster.servers()) == 3
@@ -169,7 +169,7 @@ def test_while_the_engine_is_away_nobody_dies_of_it() -> None:
     assert len(servers.cluster.servers()) == 3
 
 
-def test_a_clock_that_goes_back_makes_no_time_go_back() -> None:
+def test_times_never_run_backwards_whatever_the_clock_does() -> None:
     servers = Servers("a", "b")
     before = servers.cluster.time
     servers.time -= 300_000
@@ -179,7 +179,7 @@ def test_a_clock_that_goes_back_makes_no_time_go_back() -> None:
     assert servers.cluster.time > before
 
 
-def test_a_server_that_starts_again_ends_its_earlier_life() -> None:
+def test_a_restart_ends_the_earlier_life() -> None:
     servers = Servers("a", "b")
     servers.propose("a", entries.join(presence("p1", "alice")))
     servers.open("a2", "a:9999")
@@ -190,7 +190,7 @@ def test_a_server_that_starts_again_ends_its_earlier_life() -> None:
     ]
 
 
-def test_what_the_engine_delivers_twice_counts_once() -> None:
+def test_a_batch_delivered_twice_is_applied_once() -> None:
     servers = Servers("a", "b")
     alice = presence("p1", "alice")
     servers.propose("a", entries.join(alice))
@@ -202,14 +202,14 @@ def test_what_the_engine_delivers_twice_counts_once() -> None:
     assert servers.propose("a", said(alice, "two")) == [""]
 
 
-def test_an_open_that_comes_late_does_not_bring_a_life_back() -> None:
+def test_a_late_open_does_not_revive_a_life() -> None:
     servers = Servers("a", "b")
     servers.close("a")
     servers.again(servers.batches[0][2])
     assert [life.id for life in servers.cluster.servers()] == ["b"]
 
 
-def test_direct_records_go_to_who_is_here_and_are_no_history() -> None:
+def test_direct_records_reach_members_and_are_not_history() -> None:
     servers = Servers("a", "b")
     servers.propose("a", entries.join(presence("p1", "alice")))
     before = servers.records
@@ -232,7 +232,7 @@ def test_two_clears_at_one_moment_keep_two_files() -> None:
     assert kept[1].endswith("Z-2.txt.")
 
 
-def test_a_state_goes_on_from_wherever_it_was_dumped() -> None:
+def test_a_state_can_be_dumped_and_loaded_anywhere() -> None:
     """Any cut through a log: what was dumped there, and then applies the rest, comes to the same."""
     rng = random.Random(7)
     servers = Servers("a", "b", "c")

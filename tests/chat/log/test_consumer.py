@@ -16,6 +16,6 @@ from chat.log.consumer import Committed, parsed
         "$JS.ACK.hub.account.CHAT_chat.abc.1.17.5.1795528219302123456.0.token",
     ],
 )
-def test_a_message_knows_its_place_and_its_time(reply: str) -> None:
+def test_a_message_has_its_sequence_and_time(reply: str) -> None:
     message = Msg(Client(), subject="chat.chat.log", reply=reply, data=b"x")
     assert parsed(message) == (Committed(17, 1795528219302, b"x"), 5)

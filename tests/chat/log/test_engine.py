@@ -73,7 +73,7 @@ def test_everybody_gets_everything_in_one_order(node: Nodes, connect: Connect) -
     assert one.committed == two.committed
 
 
-def test_who_comes_later_follows_from_where_it_wants(node: Nodes, connect: Connect) -> None:
+def test_following_can_begin_at_any_sequence(node: Nodes, connect: Connect) -> None:
     one = connect(node, "later")
     for number in range(10):
         one.engine.publish(f"{number}", b"%d" % number)
@@ -110,7 +110,7 @@ def test_a_slow_server_holds_the_engine_back_and_misses_nothing(node: Nodes, con
     assert taken >= 50
 
 
-def test_the_leaders_death_costs_nothing(three_nodes: Nodes, connect: Connect) -> None:
+def test_the_death_of_the_leader_costs_nothing(three_nodes: Nodes, connect: Connect) -> None:
     one, two = connect(three_nodes, "chat"), connect(three_nodes, "chat")
     assert one.info.config.num_replicas == 3
     for number in range(60):
@@ -121,7 +121,9 @@ def test_the_leaders_death_costs_nothing(three_nodes: Nodes, connect: Connect) -
     assert [each.sequence for each in one.committed] == list(range(1, 121))
 
 
-def test_without_a_quorum_everything_waits_and_comes_later(three_nodes: Nodes, connect: Connect) -> None:
+def test_without_a_quorum_everything_waits_and_is_committed_later(
+    three_nodes: Nodes, connect: Connect
+) -> None:
     one = connect(three_nodes, "chat")
     one.engine.publish("before", b"before")
     one.until(1)
@@ -136,7 +138,7 @@ def test_without_a_quorum_everything_waits_and_comes_later(three_nodes: Nodes, c
     assert one.until(3) == [b"before", b"while", b"after"]
 
 
-def test_a_server_waits_for_an_engine_that_is_not_there_yet(tmp_path: Path) -> None:
+def test_a_server_waits_for_the_engine_to_start(tmp_path: Path) -> None:
     nodes = Nodes(tmp_path, nodes=1)
     engine = Engine(Address(tuple(nodes.urls.split(","))))
     opened = threading.Thread(target=engine.open)
@@ -150,7 +152,7 @@ def test_a_server_waits_for_an_engine_that_is_not_there_yet(tmp_path: Path) -> N
         nodes.close()
 
 
-def test_who_one_is_stands_in_a_file(tmp_path: Path) -> None:
+def test_credentials_are_read_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "credentials"
     file.write_text("chat:secret\n")
     with run_nodes(tmp_path, 1, 'authorization { user: "chat", password: "secret" }') as nodes:

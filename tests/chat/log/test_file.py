@@ -32,7 +32,7 @@ def test_a_reader_anywhere_gets_the_rest(opened: Callable[..., History], history
         assert data == content[offset:]
 
 
-def test_what_is_no_record_is_passed_over(opened: Callable[..., History], history_path: Path) -> None:
+def test_what_is_not_a_record_is_skipped(opened: Callable[..., History], history_path: Path) -> None:
     parts = [
         line("one"),
         b"edited by hand\n",
@@ -56,7 +56,7 @@ def test_what_is_no_record_is_passed_over(opened: Callable[..., History], histor
         assert content.index(line(text)) in jumps
 
 
-def test_what_was_checked_once_is_not_checked_again(
+def test_checked_records_are_not_checked_again(
     opened: Callable[..., History], history_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From wherever it is read, and however often: everybody gets the same, and the grammar is asked once."""
@@ -97,7 +97,7 @@ def test_the_record_before_an_offset(opened: Callable[..., History], history_pat
     }
 
 
-def test_what_is_read_the_way_of_windows_is_no_other_for_what_is_appended(
+def test_reads_without_pread_are_not_disturbed_by_appends(
     opened: Callable[..., History], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There an append moves the position that a read has set."""

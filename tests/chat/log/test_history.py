@@ -20,7 +20,7 @@ SYNC = "fdatasync" if hasattr(os, "fdatasync") else "fsync"
 # ------------------------------------------------------------------------------------------------ opening
 
 
-def test_makes_the_file_where_there_is_none(opened: Callable[..., History], history_path: Path) -> None:
+def test_creates_a_missing_file(opened: Callable[..., History], history_path: Path) -> None:
     assert opened().file.end == 0
     assert history_path.read_bytes() == b""
 
@@ -42,7 +42,7 @@ def test_a_torn_last_line_is_moved_aside(
         assert f"({length} bytes); it is now in history.torn.txt" in caplog.messages[-1]
 
 
-def test_a_line_that_somebody_tore_meanwhile_is_moved_aside(
+def test_a_line_torn_while_running_is_moved_aside(
     opened: Callable[..., History], history_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     history = opened()
@@ -73,7 +73,7 @@ def test_a_long_torn_line_is_moved_whole(opened: Callable[..., History], history
         line("a") + b"edited\n",
     ],
 )
-def test_a_whole_file_is_left_as_it_is(
+def test_a_whole_file_is_not_changed(
     content: bytes, opened: Callable[..., History], history_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     history_path.write_bytes(content)
@@ -91,7 +91,7 @@ def test_a_whole_file_is_left_as_it_is(
         b"A letter.\n\nDear all,\n",
     ],
 )
-def test_what_is_no_history_is_refused_and_not_touched(content: bytes, history_path: Path) -> None:
+def test_what_is_not_a_history_is_refused_and_left_alone(content: bytes, history_path: Path) -> None:
     history_path.write_bytes(content)
     with pytest.raises(HistoryError, match="not a chat history"):
         History(history_path)
@@ -99,19 +99,19 @@ def test_what_is_no_history_is_refused_and_not_touched(content: bytes, history_p
 
 
 @pytest.mark.parametrize("name", ["a\tb.txt", "a\x1b[2J.txt", "a\nb.txt", "\udcff.txt", "\u202etxt.a"])
-def test_a_name_that_no_record_can_have_is_refused(name: str, tmp_path: Path) -> None:
+def test_a_path_that_no_record_can_contain_is_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match="unprintable") as refused:
         History(tmp_path / name)
     assert str(refused.value).isprintable()
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match="no such folder"):
         History(tmp_path / "nowhere" / "history.txt")
 
 
-def test_a_folder_for_a_file(tmp_path: Path) -> None:
+def test_a_folder_instead_of_a_file(tmp_path: Path) -> None:
     with pytest.raises(HistoryError, match="not a file"):
         History(tmp_path)
 
@@ -150,7 +150,7 @@ def test_appends_records_with_their_time(opened: Callable[..., History], history
     assert history.file.end == history_path.stat().st_size
 
 
-def test_time_never_runs_back(opened: Callable[..., History], history_path: Path) -> None:  # R7
+def test_time_never_runs_backwards(opened: Callable[..., History], history_path: Path) -> None:  # R7
     history_path.write_bytes(line("from the future", "2099-01-01T00:00:00.000Z"))
     history = opened()
     append(history, said("now"))
@@ -158,7 +158,7 @@ def test_time_never_runs_back(opened: Callable[..., History], history_path: Path
     assert LocalLog(history).now() == "2099-01-01T00:00:00.000Z"
 
 
-def test_a_clock_that_steps_back_is_not_followed(
+def test_a_clock_that_jumps_back_is_not_followed(
     opened: Callable[..., History], history_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     history = opened()
@@ -187,7 +187,7 @@ def test_a_failed_append_leaves_nothing(opened: Callable[..., History], history_
     assert all_records(history.file)[0] == ["before", "again"]
 
 
-def test_what_can_not_be_taken_back_at_once_is_taken_back_before_the_next(
+def test_a_partial_append_is_removed_before_the_next_one(
     opened: Callable[..., History], history_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     history = opened()
@@ -244,7 +244,7 @@ def test_syncs_in_the_background_every_second(
     assert called.wait(30)
 
 
-def test_what_can_not_be_synced_was_not_said(
+def test_what_cannot_be_synced_is_not_stored(
     opened: Callable[..., History], history_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     history = opened(sync="always")

@@ -102,7 +102,7 @@ def test_it_misses_nothing(tmp_path_factory: pytest.TempPathFactory, texts: list
         index.close()
 
 
-def test_it_goes_on_where_it_was(path: Path) -> None:
+def test_indexing_continues_where_it_stopped(path: Path) -> None:
     indexed(path, "one", "two").close()
     index = Index(path.with_name("history.txt.index"), path)
     assert index.end == path.stat().st_size
@@ -113,7 +113,7 @@ def test_it_goes_on_where_it_was(path: Path) -> None:
     index.close()
 
 
-def test_of_another_history_it_begins_anew(path: Path) -> None:
+def test_an_index_of_another_history_is_rebuilt(path: Path) -> None:
     indexed(path, "one", "two").close()
     path.write_bytes(line("six") + line("two"))
     index = Index(path.with_name("history.txt.index"), path)
@@ -123,7 +123,7 @@ def test_of_another_history_it_begins_anew(path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"not SQLite at all" * 500])
-def test_a_damaged_one_begins_anew(path: Path, damage: bytes) -> None:
+def test_a_damaged_index_is_rebuilt(path: Path, damage: bytes) -> None:
     indexed(path, "one").close()
     path.with_name("history.txt.index").write_bytes(damage)
     index = Index(path.with_name("history.txt.index"), path)
@@ -131,7 +131,7 @@ def test_a_damaged_one_begins_anew(path: Path, damage: bytes) -> None:
     index.close()
 
 
-def test_one_cut_short_is_no_trouble(path: Path) -> None:
+def test_a_truncated_handshake_does_no_harm(path: Path) -> None:
     indexed(path, *(f"word{number}" for number in range(3000))).close()
     file = path.with_name("history.txt.index")
     os.truncate(file, file.stat().st_size // 2)
@@ -141,7 +141,7 @@ def test_one_cut_short_is_no_trouble(path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="few symbolic links there")
-def test_a_link_in_its_place_is_not_followed(path: Path) -> None:
+def test_a_symbolic_link_is_not_followed(path: Path) -> None:
     victim = path.with_name("victim")
     victim.write_text("mine")
     path.with_name("history.txt.index").symlink_to(victim)

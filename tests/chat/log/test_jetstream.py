@@ -119,7 +119,7 @@ def test_all_servers_write_the_same_file(server: Make) -> None:
         assert kept.read_bytes() == (b.path.parent / kept.name).read_bytes()
 
 
-def test_where_the_asker_forgets_everybody_does(server: Make) -> None:
+def test_a_forgetting_clear_deletes_everywhere(server: Make) -> None:
     a, b = server("a", forget=True).open(), server("b").open()
     a.propose(notice("secret"), entries.clear("10.0.0.1", "alice"))
     assert a.catch_up(b) == b.catch_up(a)
@@ -135,7 +135,7 @@ def test_a_result_says_where_its_records_end(server: Make) -> None:
     assert [whole[:end].rpartition(b"\t")[2] for _, end in ends] == [b"one\n", b"two\n"]
 
 
-def test_others_hear_who_left_and_what_is_for_them_alone(server: Make) -> None:
+def test_others_see_leaves_and_their_own_direct_records(server: Make) -> None:
     a, b = server("a").open(), server("b").open()
     who = alice()
     a.propose(entries.join(who))
@@ -190,7 +190,7 @@ def test_the_history_of_one_server_becomes_that_of_all(server: Make, tmp_path: P
     assert a.path.read_bytes().startswith(before)
 
 
-def test_a_history_that_this_chat_has_not_made_is_refused(server: Make, tmp_path: Path) -> None:
+def test_a_history_of_unknown_origin_is_refused(server: Make, tmp_path: Path) -> None:
     server("a").open()
     (tmp_path / "b").mkdir()
     line = record.stamp("2026-11-24T10:00:00.000Z", record.draft("10.0.0.1", "bob", "message", "mine"))
@@ -223,9 +223,7 @@ def test_the_log_forgets_and_a_new_server_begins_from_a_snapshot(
         assert [each.name for each in late.log.roster.all()] == ["alice"]
 
 
-def test_what_can_not_be_written_waits_and_is_written_later(
-    server: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_written_now_is_written_later(server: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     a, b = server("a").open(), server("b").open()
 
     def full(drafts: bytes, now: str) -> None:

@@ -19,7 +19,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "history.txt.lock"
 
 
-def test_others_are_told_who_has_it(path: Path) -> None:
+def test_others_are_told_who_holds_the_lock(path: Path) -> None:
     held = FileLock(path, "process 42, port 9999")
     for _ in range(2):  # asking takes nothing away
         with pytest.raises(Locked, match=r"^process 42, port 9999$"):
@@ -29,7 +29,7 @@ def test_others_are_told_who_has_it(path: Path) -> None:
     FileLock(path, "another").release()
 
 
-def test_it_ends_with_its_holder(path: Path) -> None:
+def test_the_lock_ends_with_its_holder(path: Path) -> None:
     program = (
         "import sys, pathlib, chat.log.lock as l\n"
         "held = l.FileLock(pathlib.Path(sys.argv[1]), 'a long-winded holder'); print(flush=True); input()"
@@ -46,9 +46,7 @@ def test_it_ends_with_its_holder(path: Path) -> None:
     heir.release()
 
 
-def test_a_file_that_its_last_holder_has_just_removed_is_not_taken(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_file_that_was_just_removed_is_not_used(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or two would hold the lock: one of a file that nobody finds any more."""
     holders = [FileLock(path, "first")]
     really_lock = lock._lock
@@ -65,7 +63,7 @@ def test_a_file_that_its_last_holder_has_just_removed_is_not_taken(
     second.release()
 
 
-def test_a_folder_in_which_it_can_not_be_made(tmp_path: Path) -> None:
+def test_a_folder_where_it_cannot_be_created(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         FileLock(tmp_path / "nowhere" / "history.txt.lock", "holder")
 

@@ -47,7 +47,7 @@ def test_entries_are_committed_in_order_and_end_where_the_file_says(
     assert log.settled() == []
 
 
-def test_who_comes_second_to_a_name_is_refused_and_not_written(log: LocalLog, history_path: Path) -> None:
+def test_the_second_to_want_a_name_is_refused_and_not_written(log: LocalLog, history_path: Path) -> None:
     first, second = (join(Presence(id_, "bob", "10.0.0.1")) for id_ in "12")
     log.propose([first, second, said("x")])
     assert [result.why_not for result in log.settled()] == ["", NAME_TAKEN, ""]
@@ -60,7 +60,7 @@ def test_a_clear_keeps_its_place_in_the_order(log: LocalLog, history_path: Path)
     assert [kind for kind, _ in kinds(history_path)] == ["clear", "message"]
 
 
-def test_what_cannot_be_written_is_rejected_and_who_leaves_is_gone_all_the_same(
+def test_failed_writes_are_rejected_but_leaves_take_effect(
     log: LocalLog, history_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     alice, bob = Presence("1", "alice", "10.0.0.1"), Presence("2", "bob", "10.0.0.2")

@@ -52,7 +52,7 @@ STEPS: list[Step] = [
 @pytest.mark.parametrize(
     ("noted", "crashed"), [*itertools.combinations_with_replacement(range(len(STEPS) + 1), 2)]
 )
-def test_after_a_crash_the_rest_is_applied_and_nothing_is_there_twice(
+def test_after_a_crash_the_rest_is_applied_and_nothing_is_stored_twice(
     tmp_path: Path, noted: int, crashed: int
 ) -> None:
     whole = tmp_path / "whole"
@@ -83,7 +83,7 @@ def test_after_a_crash_the_rest_is_applied_and_nothing_is_there_twice(
     assert len(list(tmp_path.glob("history*.txt"))) == len(list(whole.glob("history*.txt")))
 
 
-def test_what_a_power_cut_took_is_written_again(tmp_path: Path) -> None:
+def test_records_lost_in_a_power_cut_are_written_again(tmp_path: Path) -> None:
     path = tmp_path / "history.txt"
     replica, _ = opened(path)
     replica.write(message("one"), NOW)
@@ -112,7 +112,7 @@ def test_a_history_of_another_chat_is_refused(tmp_path: Path) -> None:
     crash(replica)
 
 
-def test_a_history_that_goes_on_otherwise_is_refused(tmp_path: Path) -> None:
+def test_a_history_that_continues_differently_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "history.txt"
     replica, _ = opened(path)
     replica.write_note({}, wait=True)
@@ -125,7 +125,7 @@ def test_a_history_that_goes_on_otherwise_is_refused(tmp_path: Path) -> None:
     crash(replica)
 
 
-def test_a_history_that_somebody_edits_meanwhile_is_not_gone_on_with(tmp_path: Path) -> None:
+def test_a_history_edited_meanwhile_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "history.txt"
     replica, _ = opened(path)
     replica.write(message("one"), NOW)
@@ -136,7 +136,7 @@ def test_a_history_that_somebody_edits_meanwhile_is_not_gone_on_with(tmp_path: P
     crash(replica)
 
 
-def test_a_note_that_can_not_be_read_is_not_guessed_at(tmp_path: Path) -> None:
+def test_an_unreadable_note_is_refused(tmp_path: Path) -> None:
     (tmp_path / "history.applied.json").write_text("{")
     replica = Replica(History(tmp_path / "history.txt"), "chat")
     with pytest.raises(HistoryError, match="can't be read"):
@@ -144,7 +144,7 @@ def test_a_note_that_can_not_be_read_is_not_guessed_at(tmp_path: Path) -> None:
     crash(replica)
 
 
-def test_what_a_snapshot_brings_is_compared_with_what_is_there(tmp_path: Path) -> None:
+def test_a_snapshot_is_compared_with_the_existing_history(tmp_path: Path) -> None:
     path = tmp_path / "history.txt"
     whole = record.stamp(NOW, message("one") + message("two"))
     path.write_bytes(whole[: len(whole) // 2 - 10])

@@ -24,7 +24,7 @@ def commit(roster: Roster, *entries: Entry) -> list[bool]:
 
 
 @pytest.mark.parametrize("together", [True, False])
-def test_of_two_who_want_one_name_the_first_has_it(together: bool) -> None:  # R14
+def test_the_first_to_want_a_name_gets_it(together: bool) -> None:  # R14
     roster, first, second = Roster(), presence("Bob", "1"), presence("ｂｏｂ", "2")
     if together:
         assert commit(roster, join(first), join(second)) == [True, False]
@@ -36,7 +36,7 @@ def test_of_two_who_want_one_name_the_first_has_it(together: bool) -> None:  # R
 
 
 @pytest.mark.parametrize("name", ["server", "HOST", "Ｅveryone"])
-def test_nobody_has_a_reserved_name(name: str) -> None:  # R15
+def test_reserved_names_are_refused(name: str) -> None:  # R15
     roster, alice = Roster(), presence("alice")
     assert commit(roster, join(presence(name)), join(alice), rename(alice, name)) == [False, True, False]
     assert alice.name == "alice"
@@ -63,7 +63,7 @@ def test_a_name_may_change_its_case() -> None:
     assert alice.name == "ALICE"
 
 
-def test_who_left_leaves_a_later_holder_of_the_name_alone() -> None:
+def test_a_second_leave_does_not_affect_a_later_holder_of_the_name() -> None:
     roster, first, second = Roster(), presence("bob", "1"), presence("bob", "2")
     commit(roster, join(first), leave(first, "exit"), join(second), leave(first, "exit"))
     assert roster.find("bob") is second

@@ -29,12 +29,12 @@ def history(folder: Path, size: int) -> HistoryFile:
     return file
 
 
-def test_where_there_is_none_there_is_none(engine: Engine) -> None:
+def test_without_a_snapshot_there_is_none(engine: Engine) -> None:
     assert Snapshots(engine, 1).latest() is None
 
 
 @pytest.mark.parametrize("size", [0, 160, SEGMENT_BYTES, SEGMENT_BYTES * 2 + 320])
-def test_a_snapshot_comes_back_as_it_was(engine: Engine, tmp_path: Path, size: int) -> None:
+def test_a_snapshot_can_be_restored(engine: Engine, tmp_path: Path, size: int) -> None:
     file = history(tmp_path, size)
     taken = Snapshot(7, 1, size, {"some": "Zoë"})
     Snapshots(engine, 1).take(taken, file)

@@ -19,7 +19,7 @@ from tests.harness import DEADLINE
 from tests.rooms import Peer, direct, say, unstarted
 
 
-def test_everybody_hears_everything_in_the_order_of_the_file(
+def test_everybody_gets_everything_in_the_order_of_the_file(
     room: Room, peer: Callable[..., Peer]
 ) -> None:  # R6, R7
     peers = [peer(f"member{number}", offset=0) for number in range(10)]
@@ -42,7 +42,7 @@ def test_everybody_hears_everything_in_the_order_of_the_file(
     assert [said.time for said in got[0]] == sorted(said.time for said in got[0])
 
 
-def test_what_is_heard_is_in_the_file_already(room: Room, peer: Callable[..., Peer]) -> None:  # R7, R28
+def test_what_is_sent_is_already_in_the_file(room: Room, peer: Callable[..., Peer]) -> None:  # R7, R28
     alice = peer("alice")
     for number in range(100):
         say(room, alice, str(number))
@@ -50,7 +50,7 @@ def test_what_is_heard_is_in_the_file_already(room: Room, peer: Callable[..., Pe
         assert room.history_path.read_bytes().endswith(f"\t{number}\n".encode())
 
 
-def test_what_waits_for_one_member_is_bounded(room: Room, peer: Callable[..., Peer]) -> None:
+def test_direct_records_waiting_for_a_member_are_bounded(room: Room, peer: Callable[..., Peer]) -> None:
     stopped, alice = peer("stopped"), peer("alice")
     while stopped.member.offset == room.log.history.file.end or not stopped.member.stalled:
         say(room, alice, *["x" * 4000] * 10)
@@ -117,7 +117,7 @@ def test_a_flood_waits_for_the_broadcaster(history_path: Path) -> None:
     assert history_path.read_bytes().count(b"\tmessage\t") == 5000
 
 
-def test_what_can_not_be_stored_is_not_sent(
+def test_what_cannot_be_stored_is_not_sent(
     room: Room, peer: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch
 ) -> None:  # R7, R27
     alice, bob = peer("alice"), peer("bob")
@@ -135,7 +135,7 @@ def _no_space(fd: int, data: bytes) -> int:
     raise OSError(28, os.strerror(28))
 
 
-def test_who_waits_for_a_broadcaster_that_fails_is_released(
+def test_threads_waiting_for_a_failed_broadcaster_are_released(
     history_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with unstarted(history_path) as room:
@@ -184,7 +184,7 @@ def test_who_waits_for_a_broadcaster_that_fails_is_released(
         there.close()
 
 
-def test_stopping_tells_everybody_and_ends(room: Room, peer: Callable[..., Peer]) -> None:
+def test_stopping_is_announced_and_ends(room: Room, peer: Callable[..., Peer]) -> None:
     peers = [peer("alice"), peer("bob")]
     say(room, peers[0], "last words")
     room.stop("It is late.")

@@ -17,7 +17,7 @@ from chat.room.room import Room
 from tests.rooms import Peer, direct, idle, opened, say
 
 
-def test_a_join_is_sent_to_the_others_with_the_next_message_or_after_a_delay(
+def test_a_join_is_sent_with_the_next_message_or_after_a_delay(
     room: Room, peer: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch
 ) -> None:  # R8
     monkeypatch.setattr(delivery_module, "COALESCING", float("inf"))
@@ -58,7 +58,7 @@ def test_listeners_at_many_positions_share_a_bounded_memory(history_path: Path) 
             there.close()
 
 
-def test_who_does_not_read_holds_up_nobody_and_loses_nothing(
+def test_a_slow_reader_holds_up_nobody_and_loses_nothing(
     room: Room, peer: Callable[..., Peer]
 ) -> None:  # R34
     stopped, alice = peer("stopped"), peer("alice")
@@ -73,9 +73,7 @@ def test_who_does_not_read_holds_up_nobody_and_loses_nothing(
     assert numbers == list(range(5000))
 
 
-def test_who_does_not_read_gets_direct_records_in_their_place(
-    room: Room, peer: Callable[..., Peer]
-) -> None:  # R11
+def test_a_slow_reader_gets_direct_records_in_order(room: Room, peer: Callable[..., Peer]) -> None:  # R11
     stopped, alice = peer("stopped"), peer("alice")
     text = "x" * 4000
     for number in range(1000):
@@ -86,7 +84,7 @@ def test_who_does_not_read_gets_direct_records_in_their_place(
     assert got == [text for number in range(1000) for text in (str(number), f"after {number}")]
 
 
-def test_a_clear_comes_to_everybody_in_its_place(room: Room, peer: Callable[..., Peer]) -> None:  # R6, R9
+def test_a_clear_reaches_everybody_in_order(room: Room, peer: Callable[..., Peer]) -> None:  # R6, R9
     stopped, alice = peer("stopped"), peer("alice")
     text = "x" * 4000
     say(room, alice, *(f"{number} {text}" for number in range(1000)))
@@ -100,7 +98,7 @@ def test_a_clear_comes_to_everybody_in_its_place(room: Room, peer: Callable[...,
     assert record.parse(room.history_path.read_bytes().splitlines()[0]).kind == "clear"
 
 
-def test_after_a_line_that_is_no_record_the_offset_is_told(history_path: Path) -> None:  # R4, R38
+def test_after_a_line_that_is_not_a_record_the_offset_is_announced(history_path: Path) -> None:  # R4, R38
     first, second = (
         Record("2020-01-01T00:00:00.000Z", "-", "host", "notice", text).encode() for text in ("one", "two")
     )

@@ -28,7 +28,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     there.close()
 
 
-def test_keepalive_is_as_the_limits_say(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_keepalive_follows_the_limits(pair: tuple[socket.socket, socket.socket]) -> None:
     here, _ = pair
     liveness.keep_alive(here)
     assert here.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
@@ -45,7 +45,7 @@ def test_a_peer_that_does_not_read_is_not_lost(pair: tuple[socket.socket, socket
     assert not liveness.state(here)[1]
 
 
-def test_a_system_that_lacks_an_option_is_asked_for_the_others() -> None:
+def test_a_system_that_lacks_an_option_gets_the_others() -> None:
     asked = []
 
     class Connection:

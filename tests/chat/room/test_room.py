@@ -36,7 +36,7 @@ def test_a_name_is_free_when_its_owner_has_left(room: Room, peer: Callable[..., 
     peer("bob")
 
 
-def test_who_leaves_hears_everything_first(room: Room, peer: Callable[..., Peer]) -> None:
+def test_a_leaving_member_gets_everything_first(room: Room, peer: Callable[..., Peer]) -> None:
     slow, alice = peer("slow"), peer("alice")
     say(room, alice, *(f"{number} " + "x" * 4000 for number in range(2000)))
     leaving = threading.Thread(target=room.leave, args=(slow.member, EXIT))
@@ -47,7 +47,7 @@ def test_who_leaves_hears_everything_first(room: Room, peer: Callable[..., Peer]
     assert slow.member.gone.is_set()
 
 
-def test_who_leaves_hears_nothing_after_its_own_leaving(
+def test_a_leaving_member_gets_nothing_after_its_leave(
     room: Room, peer: Callable[..., Peer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bob, alice = peer("bob"), peer("alice")
@@ -74,7 +74,7 @@ def test_who_leaves_hears_nothing_after_its_own_leaving(
     alice.until("in the same round")
 
 
-def test_who_leaves_at_once_is_out_though_it_does_not_read(room: Room, peer: Callable[..., Peer]) -> None:
+def test_a_lost_member_is_out_although_it_does_not_read(room: Room, peer: Callable[..., Peer]) -> None:
     stopped, alice = peer("stopped"), peer("alice")
     say(room, alice, *(f"{number} " + "x" * 4000 for number in range(2000)))
     room.leave(stopped.member, LOST)

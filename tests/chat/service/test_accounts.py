@@ -25,7 +25,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "names.txt"
 
 
-def test_the_owner_has_the_secret_and_nobody_else(path: Path) -> None:
+def test_only_the_owners_secret_is_accepted(path: Path) -> None:
     accounts = Accounts(path)
     account = accounts.register("alice", "open sesame", NOW)
     assert accounts.proves(account, "open sesame")
@@ -33,7 +33,7 @@ def test_the_owner_has_the_secret_and_nobody_else(path: Path) -> None:
     assert not accounts.proves(account, "")
 
 
-def test_it_holds_after_a_restart_and_the_secret_is_not_in_the_file(path: Path) -> None:
+def test_a_name_stays_owned_after_a_restart_and_the_secret_is_not_in_the_file(path: Path) -> None:
     Accounts(path).register("alice", "open sesame", NOW)
     account = Accounts(path).owner("alice")
     assert account
@@ -42,7 +42,7 @@ def test_it_holds_after_a_restart_and_the_secret_is_not_in_the_file(path: Path) 
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_who_looks_like_the_owner_wants_the_owners_name(path: Path) -> None:
+def test_a_lookalike_is_told_whose_name_it_is(path: Path) -> None:
     accounts = Accounts(path)
     alice = accounts.register("alice", "open sesame", NOW)
     for name in ("alice", "Alice", "аlice", "a1ice", "ａlice"):
@@ -51,7 +51,7 @@ def test_who_looks_like_the_owner_wants_the_owners_name(path: Path) -> None:
         assert accounts.owner(name) is None, name
 
 
-def test_a_new_secret_takes_the_place_of_the_old_one(path: Path) -> None:
+def test_a_new_secret_replaces_the_old_one(path: Path) -> None:
     accounts = Accounts(path)
     accounts.register("alice", "the first", NOW)
     account = accounts.register("alice", "the second", NOW)
@@ -60,7 +60,7 @@ def test_a_new_secret_takes_the_place_of_the_old_one(path: Path) -> None:
     assert path.read_text().count("alice") == 1
 
 
-def test_what_is_unregistered_is_free(path: Path) -> None:
+def test_unregistering_frees_the_name(path: Path) -> None:
     accounts = Accounts(path)
     accounts.unregister(accounts.register("alice", "open sesame", NOW))
     assert accounts.owner("alice") is None
@@ -94,9 +94,7 @@ def test_a_damaged_line_keeps_the_name_taken(path: Path, damage: str) -> None:
     assert not accounts.proves(account, "plain")
 
 
-def test_a_line_without_a_name_is_named_and_the_rest_holds(
-    path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_an_invalid_line_is_logged_and_the_others_apply(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     Accounts(path).register("alice", "open sesame", NOW)
     path.write_text(f"two words\t{NOW}\tscrypt\n" + path.read_text())
     with caplog.at_level(logging.WARNING):
@@ -105,13 +103,13 @@ def test_a_line_without_a_name_is_named_and_the_rest_holds(
     assert caplog.records[0].getMessage().startswith("names.txt, line 1: expected a registered name")
 
 
-def test_a_file_that_cannot_be_read_is_no_empty_one(path: Path) -> None:
+def test_an_unreadable_file_is_not_taken_for_an_empty_one(path: Path) -> None:
     path.mkdir()
     with pytest.raises(OSError, match="directory"):
         Accounts(path)
 
 
-def test_what_was_right_once_is_not_hashed_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_correct_secret_is_not_hashed_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     accounts = Accounts(path)
     account = accounts.register("alice", "open sesame", NOW)
     assert accounts.proves(account, "open sesame")
@@ -123,7 +121,7 @@ def test_what_was_right_once_is_not_hashed_again(path: Path, monkeypatch: pytest
     assert accounts.proves(account, "open sesame")
 
 
-def test_few_are_hashed_at_a_time_and_who_waits_too_long_is_told(
+def test_few_are_hashed_at_a_time_and_waiting_too_long_is_an_error(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     running: set[int] = set()

@@ -41,7 +41,7 @@ def test_a_session_begins_where_it_says(join: Join, server: Server) -> None:  # 
     assert content[int(end) :].count(b"\n") == 1
 
 
-def test_a_session_goes_on_exactly(join: Join) -> None:  # R41
+def test_a_session_resumes_exactly(join: Join) -> None:  # R41
     alice, bob = join("alice"), join("bob", "/session")
     token, offset, at = _place(bob)
     bob.close()
@@ -95,7 +95,7 @@ def test_one_connection_has_a_session_however_many_take_it_over(join: Join, serv
         other.close()
 
 
-def test_a_session_takes_over_in_spite_of_the_rate(history_path: Path) -> None:
+def test_a_session_takes_over_despite_the_rate(history_path: Path) -> None:
     """Its lines would go on for days; now they are dropped, for the client to send again."""
     with serving(history_path, "--rate", "0.001") as server:
         bob = Client(server.port, "bob", "/session")
@@ -109,7 +109,7 @@ def test_a_session_takes_over_in_spite_of_the_rate(history_path: Path) -> None:
         again.close()
 
 
-def test_a_session_goes_on_after_a_crash(history_path: Path) -> None:  # R41
+def test_a_session_resumes_after_a_crash(history_path: Path) -> None:  # R41
     with serving(history_path) as server:
         bob = Client(server.port, "bob", "/session")
         bob.send("one")
@@ -126,7 +126,7 @@ def test_a_session_goes_on_after_a_crash(history_path: Path) -> None:  # R41
 
 
 @pytest.mark.parametrize("changed", ["cleared", "another time", "inside a record", "beyond the end", "huge"])
-def test_a_session_that_can_not_go_on_says_so(changed: str, join: Join) -> None:  # R41
+def test_a_session_that_cannot_be_resumed_says_so(changed: str, join: Join) -> None:  # R41
     alice, bob = join("alice"), join("bob", "/session")
     bob.send("one", "two")
     bob.until("message", "two")

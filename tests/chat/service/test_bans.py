@@ -70,12 +70,12 @@ def test_whom_a_ban_covers(target: str, name: str, address: str, covers: bool, p
     "target",
     ["", "/24", "two words", "x" * 25, "name:", "10.0.0.*", "10.0.0.300", "10.0.0", "fe80::*", "fe80:*"],
 )
-def test_what_can_not_be_banned(target: str) -> None:
+def test_invalid_bans_are_refused(target: str) -> None:
     with pytest.raises(BadTarget):
         ban_of(target)
 
 
-def test_a_ban_for_a_time_ends(path: Path) -> None:
+def test_a_temporary_ban_expires(path: Path) -> None:
     bans = Bans(path)
     bans.add(ban_of("bob", LATER))
     bans.add(ban_of("eve", BEFORE))
@@ -114,9 +114,7 @@ def test_the_host_may_edit_the_file(
     assert [found.name for found in path.parent.iterdir()] == []
 
 
-def test_the_file_is_not_looked_at_for_everybody_who_comes(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_file_is_not_checked_for_every_newcomer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bans_module, "LOOK_SECONDS", 3600)
     bans = Bans(path)
     assert not bans.active()
@@ -126,7 +124,7 @@ def test_the_file_is_not_looked_at_for_everybody_who_comes(
     assert [ban.target for ban in bans.active()] == ["bob", "eve"]
 
 
-def test_a_file_that_can_not_be_read_leaves_the_bans_as_they_were(
+def test_a_file_that_cannot_be_read_leaves_the_bans_as_they_were(
     path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bans_module, "LOOK_SECONDS", 0)
@@ -138,7 +136,7 @@ def test_a_file_that_can_not_be_read_leaves_the_bans_as_they_were(
     assert "can't be read" in caplog.text
 
 
-def test_what_can_not_be_read_is_not_written_over(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unreadable_file_is_not_overwritten(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that fails, a mode that the host has changed: the bans in the file must outlive a `/ban`."""
     monkeypatch.setattr(bans_module, "LOOK_SECONDS", 0)
     text = "alice\nbob\n10.0.0.7\n"
@@ -160,7 +158,7 @@ def test_what_can_not_be_read_is_not_written_over(path: Path, monkeypatch: pytes
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other modes, and few symbolic links")
-def test_the_file_stays_what_it_is(path: Path) -> None:
+def test_the_files_mode_and_comments_are_kept(path: Path) -> None:
     elsewhere = path.with_name("elsewhere") / "shared.txt"
     elsewhere.parent.mkdir()
     elsewhere.write_bytes(b"# na\xefve\nbob\n")
@@ -173,7 +171,7 @@ def test_the_file_stays_what_it_is(path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other modes, and few symbolic links")
-def test_nobody_has_it_written_through_a_link(path: Path) -> None:
+def test_the_file_is_not_written_through_a_link(path: Path) -> None:
     victim = path.with_name("victim")
     victim.write_text("mine")
     path.with_name("bans.txt.new").symlink_to(victim)
@@ -199,7 +197,7 @@ def test_twenty_thousand_bans_are_looked_up(path: Path) -> None:
     assert bans.of_name("BOB")
 
 
-def test_a_ban_that_has_ended_hides_no_other(path: Path) -> None:
+def test_an_expired_ban_hides_no_other(path: Path) -> None:
     path.write_text(f"10.0.0.7 until {BEFORE}\n10.0.0.0/8\nbob until {BEFORE}\nBob until {LATER}\n")
     bans = Bans(path)
     assert bans.of_address("10.0.0.7") == ban_of("10.0.0.0/8")

@@ -61,7 +61,7 @@ def test_a_burst_and_then_the_rate(clock: Clock) -> None:  # R33
         ({"lines": BURST_LINES + 10, "work": BURST_WORK + 2 * WORK_A_SECOND}, 2.0),
     ],
 )
-def test_whatever_is_used_up_is_waited_for(clock: Clock, charged: dict[str, float], seconds: float) -> None:
+def test_an_overdrawn_account_waits(clock: Clock, charged: dict[str, float], seconds: float) -> None:
     account = Budget(10).open("10.0.0.1")
     account.charge(**charged)  # type: ignore[arg-type]
     assert account.delay() == pytest.approx(seconds)
@@ -100,7 +100,7 @@ def test_work_is_measured(clock: Clock) -> None:
     assert account.delay() == pytest.approx(1.0)
 
 
-def test_one_works_at_a_time() -> None:
+def test_only_one_works_at_a_time() -> None:
     budget = Budget(10)
     inside, ready = threading.Event(), threading.Event()
 
@@ -125,7 +125,7 @@ def test_without_a_rate_nothing_is_charged(clock: Clock) -> None:
     assert not account.limited
 
 
-def test_a_connection_that_ends_waits_no_longer(clock: Clock) -> None:
+def test_a_connection_that_ends_stops_waiting(clock: Clock) -> None:
     account = Budget(10).open("10.0.0.1")
     account.charge(lines=10**6)
     ended = threading.Event()
@@ -133,7 +133,7 @@ def test_a_connection_that_ends_waits_no_longer(clock: Clock) -> None:
     assert not account.wait(ended)
 
 
-def test_addresses_that_owe_nothing_are_forgotten(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_addresses_without_debts_are_forgotten(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "IDLE_ADDRESSES", 10)
     budget = Budget(10)
     owes, here = budget.open("10.0.0.1"), budget.open("10.0.0.2")

@@ -12,7 +12,7 @@ from tests.harness import Client, Server, texts
 Join = Callable[..., Client]
 
 
-def test_no_two_commands_have_a_name_in_common() -> None:
+def test_command_names_are_unique() -> None:
     names = [name for command in commands.TABLE for name in (command.name, *command.aliases)]
     assert len(names) == len(set(names))
 
@@ -39,7 +39,7 @@ def test_help_for_one_command(join: Join) -> None:
     assert "for admins" in alice.ask("/help kick", "/error").text
 
 
-def test_an_unknown_command_names_the_nearest(join: Join) -> None:
+def test_an_unknown_command_suggests_the_nearest(join: Join) -> None:
     alice = join("alice")
     assert "did you mean /users?" in alice.ask("/user", "/error").text
     assert "did you mean" not in alice.ask("/zzzzzz", "/error").text
@@ -47,7 +47,7 @@ def test_an_unknown_command_names_the_nearest(join: Join) -> None:
 
 
 @pytest.mark.parametrize(("unknown", "unusable"), [("stopp", "stop"), ("mut", "mute"), ("unbam", "unban")])
-def test_what_one_may_not_use_is_not_suggested(unknown: str, unusable: str, join: Join) -> None:
+def test_forbidden_commands_are_not_suggested(unknown: str, unusable: str, join: Join) -> None:
     alice = join("alice")
     for line in (f"/{unknown}", f"/help {unknown}"):
         assert f"did you mean /{unusable}?" not in alice.ask(line, "/error").text
@@ -74,7 +74,7 @@ def test_exit(line: str, join: Join) -> None:
     assert bob.until("leave") == left
 
 
-def test_what_is_for_the_host_only(join: Join) -> None:
+def test_commands_for_the_host_only(join: Join) -> None:
     alice = join("alice")
     for command in ("/stop", "/plot"):
         assert "for the host" in alice.ask(command, "/error").text

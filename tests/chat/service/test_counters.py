@@ -88,7 +88,7 @@ def test_it_counts_as_analytics_does(tmp_path: Path) -> None:
         (Record(record.format_time(NOW), "-", "al", "action", "x").encode() * 3, "3 messages by 1 name, "),
     ],
 )
-def test_what_it_says(lines: bytes, says: str) -> None:
+def test_the_sentences_of_stats(lines: bytes, says: str) -> None:
     hour, day, everything = fed(lines, NOW).summary(NOW)
     assert hour.startswith(f"the last hour: {says}")
     assert day.startswith(f"the last day: {says}")
@@ -105,7 +105,7 @@ def test_what_is_older_than_a_day_is_not_in_the_last_day() -> None:
     assert counters.all() == Period(6, 2, 1381, 5, record.format_time(NOW - 86400)[:16])
 
 
-def test_a_year_that_no_clock_has_is_no_trouble() -> None:
+def test_years_beyond_the_calendar_do_no_harm() -> None:
     lines = b"".join(
         Record(f"{year}-01-01T00:00:00.000Z", "-", "al", "message", "x").encode() for year in ("0001", "9999")
     )

@@ -28,7 +28,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "numbers.txt"
 
 
-def test_what_is_added_is_there_for_the_next_who_reads(path: Path) -> None:
+def test_additions_are_visible_at_once(path: Path) -> None:
     file = HostFile(path, "# Numbers.", number)
     file.add("1", lambda _: False)
     file.add("2", lambda _: False)
@@ -37,7 +37,7 @@ def test_what_is_added_is_there_for_the_next_who_reads(path: Path) -> None:
     assert path.read_text() == "# Numbers.\n1\n2\n"
 
 
-def test_an_entry_takes_the_place_of_others_and_can_be_removed(path: Path) -> None:
+def test_an_entry_replaces_others_and_can_be_removed(path: Path) -> None:
     file = HostFile(path, "#", number)
     file.add("1", lambda _: False)
     file.add("3", lambda entry: entry < 3)
@@ -47,7 +47,7 @@ def test_an_entry_takes_the_place_of_others_and_can_be_removed(path: Path) -> No
     assert file.entries() == []
 
 
-def test_what_the_host_writes_holds_and_stays(path: Path) -> None:
+def test_the_hosts_edits_apply_and_are_kept(path: Path) -> None:
     file = HostFile(path, "#", number)
     file.add("1", lambda _: False)
     path.write_bytes(b"# mine\n7\nnonsense\n\xff\n")
@@ -56,7 +56,7 @@ def test_what_the_host_writes_holds_and_stays(path: Path) -> None:
     assert path.read_bytes() == b"# mine\n7\nnonsense\n\xff\n8\n"
 
 
-def test_a_line_that_is_no_entry_is_named_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_invalid_line_is_logged_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path.write_text("1\nnonsense\n")
     file = HostFile(path, "#", number)
     with caplog.at_level(logging.WARNING):

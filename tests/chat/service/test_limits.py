@@ -31,7 +31,7 @@ def test_a_wrong_password_takes_a_second(monkeypatch: pytest.MonkeyPatch) -> Non
     assert waited == [limits.WRONG_TRY_SECONDS]
 
 
-def test_so_many_wrong_tries_in_a_minute_from_one_address(
+def test_too_many_wrong_tries_from_one_address_disconnect(
     ended: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # R20
     now = [1000.0]
@@ -48,7 +48,7 @@ def test_so_many_wrong_tries_in_a_minute_from_one_address(
     throttle.check("10.0.0.1", PASSWORD, PASSWORD, ended)
 
 
-def test_the_right_password_is_no_wrong_try(ended: threading.Event) -> None:
+def test_the_right_password_is_not_counted(ended: threading.Event) -> None:
     throttle = LoginThrottle()
     for _ in range(2 * WRONG_TRIES):
         throttle.check("10.0.0.1", PASSWORD, PASSWORD, ended)
@@ -56,7 +56,7 @@ def test_the_right_password_is_no_wrong_try(ended: threading.Event) -> None:
         throttle.check("10.0.0.1", "wrong", PASSWORD, ended)
 
 
-def test_of_many_tries_at_the_same_time_only_so_many_are_looked_at() -> None:
+def test_simultaneous_tries_are_limited_as_well() -> None:
     throttle, told = LoginThrottle(), []
     all_looked_at = threading.Barrier(WRONG_TRIES)
 
@@ -79,7 +79,7 @@ def test_of_many_tries_at_the_same_time_only_so_many_are_looked_at() -> None:
     assert told == [Disconnect] * len(guessers)
 
 
-def test_guesses_from_many_addresses_are_bounded_and_hinder_nobody_who_knows_it(
+def test_guesses_from_many_addresses_are_limited_and_hinder_nobody_who_knows_the_password(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now, ended = [1000.0], threading.Event()

@@ -55,7 +55,7 @@ def test_history_shows_what_was_said(join: Join) -> None:  # R32
         assert "1 to 1000" in alice.ask(f"/history {number}", "/error").text
 
 
-def test_history_of_a_long_text_stays_a_record(join: Join) -> None:
+def test_a_long_text_in_history_is_shortened(join: Join) -> None:
     alice = join("alice")
     alice.send("é" * 2048)
     shown = alice.ask("/history", "/history").text
@@ -87,7 +87,7 @@ def test_search(join: Join) -> None:  # R32
     assert "at most" in alice.ask(f"/search {'word ' * 40}", "/error").text
 
 
-def test_stats_are_there_at_once(join: Join) -> None:
+def test_stats_are_immediate(join: Join) -> None:
     alice = join("alice")
     assert alice.ask("/stats", "/stats").text == "the last hour: no messages"
     alice.send("one", "/me two", "/stats", "end")
@@ -133,7 +133,7 @@ def numbers(answers: Iterator[bytes]) -> list[int]:
 
 
 @pytest.mark.parametrize("process", ["with", "without"])
-def test_a_long_history_is_found_in(
+def test_a_long_history_can_be_searched(
     process: str, history_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if process == "without":

@@ -25,7 +25,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "kept-messages"
 
 
-def test_what_is_kept_is_handed_over_once_in_its_order(folder: Path) -> None:
+def test_kept_messages_are_handed_over_once_in_order(folder: Path) -> None:
     first, second = sent("one"), sent("two")
     Mailbox(folder).keep(ALICE, first)
     Mailbox(folder).keep(ALICE, second)
@@ -37,7 +37,7 @@ def test_what_is_kept_is_handed_over_once_in_its_order(folder: Path) -> None:
     assert list(folder.iterdir()) == []
 
 
-def test_what_was_handed_over_and_perhaps_lost_comes_again_and_is_marked(folder: Path) -> None:
+def test_possibly_lost_messages_are_handed_over_again_and_marked(folder: Path) -> None:
     first, second = sent("one"), sent("two")
     Mailbox(folder).keep(ALICE, first)
     Mailbox(folder).hand_over(ALICE)
@@ -46,7 +46,7 @@ def test_what_was_handed_over_and_perhaps_lost_comes_again_and_is_marked(folder:
     assert Mailbox(folder).hand_over(ALICE) == Kept([first, second], [])
 
 
-def test_what_comes_after_the_handing_over_is_not_struck_with_it(folder: Path) -> None:
+def test_messages_that_arrive_after_the_handover_are_kept(folder: Path) -> None:
     mailbox = Mailbox(folder)
     mailbox.keep(ALICE, sent("one"))
     mailbox.hand_over(ALICE)
@@ -56,7 +56,7 @@ def test_what_comes_after_the_handing_over_is_not_struck_with_it(folder: Path) -
     assert Mailbox(folder).hand_over(ALICE) == Kept([], [late])
 
 
-def test_nothing_is_struck_that_was_not_handed_over(folder: Path) -> None:
+def test_only_what_was_handed_over_is_deleted(folder: Path) -> None:
     mailbox = Mailbox(folder)
     first = sent("one")
     mailbox.keep(ALICE, first)
@@ -64,7 +64,7 @@ def test_nothing_is_struck_that_was_not_handed_over(folder: Path) -> None:
     assert mailbox.hand_over(ALICE) == Kept([], [first])
 
 
-def test_half_a_line_that_a_crash_left_is_in_nobodys_way(folder: Path) -> None:
+def test_half_a_line_left_by_a_crash_does_no_harm(folder: Path) -> None:
     first, second = sent("one"), sent("two")
     Mailbox(folder).keep(ALICE, first)
     [path] = folder.iterdir()
@@ -74,7 +74,7 @@ def test_half_a_line_that_a_crash_left_is_in_nobodys_way(folder: Path) -> None:
     assert mailbox.hand_over(ALICE) == Kept([], [first, second])
 
 
-def test_a_box_has_a_bound(folder: Path) -> None:
+def test_a_mailbox_is_bounded(folder: Path) -> None:
     mailbox = Mailbox(folder)
     full = False
     while not full:
@@ -87,7 +87,7 @@ def test_a_box_has_a_bound(folder: Path) -> None:
     mailbox.keep(BOB, sent("others go on"))
 
 
-def test_all_boxes_together_have_a_bound_also_after_a_restart(
+def test_all_mailboxes_together_are_bounded_even_after_a_restart(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "TOTAL_BYTES", 10_000)
@@ -101,7 +101,7 @@ def test_all_boxes_together_have_a_bound_also_after_a_restart(
     mailbox.keep(BOB, sent("x" * 4000))
 
 
-def test_what_is_older_than_30_days_is_deleted(folder: Path) -> None:
+def test_messages_older_than_30_days_are_deleted(folder: Path) -> None:
     young = sent("young")
     mailbox = Mailbox(folder)
     mailbox.keep(ALICE, sent("old", ago=31 * 86400))
@@ -112,7 +112,7 @@ def test_what_is_older_than_30_days_is_deleted(folder: Path) -> None:
     assert len(list(folder.iterdir())) == 1
 
 
-def test_the_next_owner_of_a_name_does_not_get_what_was_for_the_first(folder: Path) -> None:
+def test_the_next_owner_of_a_name_does_not_get_the_first_owners_messages(folder: Path) -> None:
     mailbox = Mailbox(folder)
     mailbox.keep(ALICE, sent("for the first"))
     later = Account("alice", "2026-12-24T12:00:00.000Z", "scrypt:")
@@ -123,7 +123,7 @@ def test_the_next_owner_of_a_name_does_not_get_what_was_for_the_first(folder: Pa
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no modes")
-def test_nobody_else_can_read_it_and_where_they_can_it_is_refused(folder: Path) -> None:
+def test_the_mailbox_is_private_and_refused_if_it_is_not(folder: Path) -> None:
     before = os.umask(0)
     try:
         Mailbox(folder).keep(ALICE, sent("one"))
@@ -139,7 +139,7 @@ def test_nobody_else_can_read_it_and_where_they_can_it_is_refused(folder: Path) 
         Mailbox(folder)
 
 
-def test_where_nothing_can_be_written_nothing_is_said_to_be_kept(folder: Path) -> None:
+def test_nothing_is_reported_as_kept_if_it_cannot_be_written(folder: Path) -> None:
     folder.write_text("a file is in the way")
     folder.chmod(0o600)
     with pytest.raises(OSError, match=r"exists|directory"):

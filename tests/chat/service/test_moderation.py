@@ -43,7 +43,7 @@ def admin(join: Join) -> Client:
     return admin
 
 
-def test_an_admin_has_to_know_the_password(join: Join, server: Server) -> None:
+def test_an_admin_must_know_the_password(join: Join, server: Server) -> None:
     alice = join("alice")
     assert "not the password" in alice.ask("/admin sesame", "/error").text
     assert "for admins" in alice.ask("clear", "/error").text
@@ -66,7 +66,7 @@ def test_the_sixth_wrong_password_ends_the_connection(join: Join) -> None:  # R2
     assert clients[6].rest()[-1].kind == "leave"
 
 
-def test_a_wrong_password_costs_a_second() -> None:
+def test_a_wrong_password_takes_a_second_over_a_connection() -> None:
     slept: list[float | None] = []
 
     class Ending(threading.Event):
@@ -100,7 +100,7 @@ def test_guessing_slows_nobody_else_down(tmp_path: Path, monkeypatch: pytest.Mon
     world.close()
 
 
-def test_guessers_are_sent_away(join: Join) -> None:
+def test_guessers_are_disconnected(join: Join) -> None:
     guessers = [join(f"guesser{number}", "/replay 0") for number in range(50)]
     for guesser in guessers:
         guesser.send(*["/admin wrong"] * 20)
@@ -118,7 +118,7 @@ def test_without_a_password_there_are_no_admins(history_path: Path) -> None:
         alice.close()
 
 
-def test_help_shows_what_one_may_do(join: Join, admin: Client) -> None:
+def test_help_shows_the_permitted_commands(join: Join, admin: Client) -> None:
     alice = join("alice")
     for client, expected in (
         (
@@ -133,7 +133,7 @@ def test_help_shows_what_one_may_do(join: Join, admin: Client) -> None:
         assert shown == expected
 
 
-def test_an_unknown_command_names_the_nearest_that_one_may_use(join: Join, admin: Client) -> None:
+def test_an_unknown_command_suggests_the_nearest_permitted_one(join: Join, admin: Client) -> None:
     assert "did you mean /unban?" in admin.ask("/unbam", "/error").text
     assert "did you mean /kick?" in admin.ask("/help kik", "/error").text
     assert "/kick" not in join("alice").ask("/kik", "/error").text
@@ -157,7 +157,7 @@ def test_kick(join: Join, admin: Client) -> None:  # R29, R36
     join("bob")
 
 
-def test_what_the_kicked_has_still_sent_is_not_heard(history_path: Path) -> None:
+def test_lines_of_the_kicked_are_dropped(history_path: Path) -> None:
     arguments = _arguments(history_path)
     with serving(history_path, *arguments, "--rate", "5") as server:
         admin, bob = Client(server.port, "admin"), Client(server.port, "bob")
@@ -173,7 +173,7 @@ def test_what_the_kicked_has_still_sent_is_not_heard(history_path: Path) -> None
         bob.close()
 
 
-def test_a_ban_holds_for_who_is_just_coming_in(admin: Client, server: Server) -> None:
+def test_a_ban_during_a_login_holds(admin: Client, server: Server) -> None:
     eve = Client(server.port, source="127.0.0.9")
     assert eve.next().kind == "/hello"
     admin.send("/ban 127.0.0.9")
@@ -249,7 +249,7 @@ def test_ban_an_address_and_a_network(server: Server, admin: Client) -> None:  #
     away.close()
 
 
-def test_who_can_not_be_banned(admin: Client) -> None:
+def test_who_cannot_be_banned(admin: Client) -> None:
     for target, why in (
         ("admin", "ban you as well"),
         ("127.0.0.1", "ban you as well"),

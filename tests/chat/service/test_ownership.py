@@ -43,9 +43,7 @@ def leave(client: Client, witness: Client) -> None:
     witness.until("leave")
 
 
-def test_nobody_takes_an_owners_name_or_one_that_looks_like_it(
-    server: Server, join: Join, alice: Client
-) -> None:
+def test_an_owned_name_and_its_lookalikes_are_refused(server: Server, join: Join, alice: Client) -> None:
     bob = join("bob")
     leave(alice, bob)
     assert refused(server, "alice").startswith("alice is registered: send /identify SECRET")
@@ -58,7 +56,7 @@ def test_nobody_takes_an_owners_name_or_one_that_looks_like_it(
     join("malice").close()
 
 
-def test_the_owner_comes_in_with_the_secret(server: Server, join: Join, alice: Client) -> None:
+def test_the_owner_joins_with_the_secret(server: Server, join: Join, alice: Client) -> None:
     bob = join("bob")
     leave(alice, bob)
     join("alice", f"/identify {SECRET}").close()
@@ -77,29 +75,27 @@ def test_the_owner_takes_the_name_in_the_room(join: Join, alice: Client) -> None
     alice.until("rename", text="alice")
 
 
-def test_who_is_not_the_owner_cannot_change_the_secret_nor_give_the_name_back(
-    join: Join, alice: Client
-) -> None:
+def test_only_the_owner_can_change_the_secret_or_unregister(join: Join, alice: Client) -> None:
     bob = join("bob")
     bob.send("/unregister alice")
     assert "not yours" in bob.until("/error").text
     assert "password" not in alice.ask("/register another secret", "/register").text
 
 
-def test_a_changed_secret_holds(server: Server, join: Join, alice: Client) -> None:
+def test_a_changed_secret_is_needed_from_then_on(server: Server, join: Join, alice: Client) -> None:
     alice.ask("/register another secret", "/register")
     leave(alice, join("bob"))
     assert "not the secret" in refused(server, f"/identify {SECRET}", "alice")
     join("alice", "/identify another secret")
 
 
-def test_a_name_that_is_given_back_is_anybodys(server: Server, join: Join, alice: Client) -> None:
+def test_an_unregistered_name_is_free(server: Server, join: Join, alice: Client) -> None:
     assert alice.ask("/unregister", "/unregister").text == "alice is no longer registered."
     leave(alice, join("bob"))
     join("alice").ask("/register the next secret", "/register")
 
 
-def test_one_that_was_in_with_a_look_alike_before_does_not_own_the_name(join: Join) -> None:
+def test_an_earlier_lookalike_does_not_own_the_name(join: Join) -> None:
     poser, alice = join("аlice"), join("alice")
     alice.ask(f"/register {SECRET}", "/register")
     poser.send("/register my own secret")
@@ -109,13 +105,13 @@ def test_one_that_was_in_with_a_look_alike_before_does_not_own_the_name(join: Jo
 
 
 @pytest.mark.parametrize("secret", ["short", "x" * 300])
-def test_a_secret_has_bounds(join: Join, secret: str) -> None:
+def test_the_length_of_a_secret_is_limited(join: Join, secret: str) -> None:
     client = join("alice")
     client.send(f"/register {secret}")
     assert "at least 8 characters" in client.until("/error").text
 
 
-def test_an_admin_gives_any_name_back(tmp_path: Path) -> None:
+def test_an_admin_can_unregister_any_name(tmp_path: Path) -> None:
     password = tmp_path / "admin.txt"
     password.write_text("letmein\n")
     password.chmod(0o600)
@@ -141,7 +137,7 @@ def test_guessing_is_limited(server: Server, join: Join, alice: Client) -> None:
     assert guesser.records[-1].text.startswith("Too many wrong passwords from your address")
 
 
-def test_one_address_registers_so_many_names(join: Join) -> None:
+def test_registrations_from_one_address_are_limited(join: Join) -> None:
     client = join("name0")
     for number in range(REGISTRATIONS):
         client.ask(f"/register {SECRET}", "/register")
@@ -164,7 +160,7 @@ def handed_over(alice: Client) -> list[Record]:
     return [found for found in alice.records if found.kind in ("/kept", "/msg")]
 
 
-def test_messages_wait_for_the_owner_and_are_handed_over_once(join: Join, alice: Client) -> None:
+def test_kept_messages_are_handed_over_once(join: Join, alice: Client) -> None:
     bob = join("bob")
     leave(alice, bob)
     one, two = sent_while_out(bob, "one", "two")
@@ -180,7 +176,7 @@ def test_messages_wait_for_the_owner_and_are_handed_over_once(join: Join, alice:
     assert handed_over(join("alice", f"/identify {SECRET}")) == []
 
 
-def test_what_was_handed_over_and_not_answered_comes_again_and_is_marked(
+def test_unconfirmed_messages_are_handed_over_again_and_marked(
     server: Server, join: Join, alice: Client
 ) -> None:
     bob = join("bob")
@@ -199,7 +195,7 @@ def test_what_was_handed_over_and_not_answered_comes_again_and_is_marked(
     assert message.text == "one"
 
 
-def test_messages_are_kept_for_owners_only(join: Join, alice: Client) -> None:
+def test_messages_are_only_kept_for_owners(join: Join, alice: Client) -> None:
     bob = join("bob")
     leave(alice, bob)
     for name in ("carol", "аlice"):  # the second only looks like her
@@ -207,7 +203,7 @@ def test_messages_are_kept_for_owners_only(join: Join, alice: Client) -> None:
         assert "Nobody here is called" in bob.until("/error").text
 
 
-def test_the_owner_gets_them_on_taking_the_name_in_the_room(join: Join, alice: Client) -> None:
+def test_the_owner_gets_messages_on_taking_the_name_in_the_room(join: Join, alice: Client) -> None:
     bob = join("bob")
     alice.send("/nick al")
     bob.until("rename")
@@ -232,7 +228,7 @@ def test_the_muted_leave_no_messages(tmp_path: Path) -> None:
         bob.close()
 
 
-def test_what_is_kept_when_the_disk_is_full_is_told(server: Server, join: Join, alice: Client) -> None:
+def test_a_full_disk_is_reported(server: Server, join: Join, alice: Client) -> None:
     bob = join("bob")
     leave(alice, bob)
     server.history.with_name("kept-messages").write_text("a file is in the way")

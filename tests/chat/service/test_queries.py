@@ -36,7 +36,7 @@ def test_the_process_answers_and_keeps_up(path: Path, queries: Queries) -> None:
     assert len(queries.ask(question(path, ask="search", words="unheard", most=20))["offsets"]) == 1
 
 
-def test_another_history_in_its_place_is_read(path: Path, queries: Queries) -> None:
+def test_a_replaced_history_is_read(path: Path, queries: Queries) -> None:
     write(path, 100)
     queries.ask(question(path, ask="stats"))
     path.rename(path.with_name("history.cleared.txt"))
@@ -51,7 +51,7 @@ def test_a_history_cut_short_is_read_again(path: Path, queries: Queries) -> None
     assert queries.ask(question(path, ask="said", most=20))["offsets"] == [0]
 
 
-def test_a_process_that_dies_is_missed_for_a_while_only(
+def test_a_process_that_dies_is_restarted(
     path: Path, queries: Queries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "AGAIN_SECONDS", 0)
@@ -63,7 +63,7 @@ def test_a_process_that_dies_is_missed_for_a_while_only(
     assert queries.ask(question(path, ask="stats"))["lines"]
 
 
-def test_a_process_that_does_not_answer_is_ended(
+def test_a_process_that_does_not_answer_is_killed(
     path: Path, queries: Queries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "ANSWER_SECONDS", 0.05)
@@ -74,7 +74,7 @@ def test_a_process_that_does_not_answer_is_ended(
         queries.ask(question(path, ask="stats"))
 
 
-def test_it_ends_with_the_server(path: Path, queries: Queries) -> None:
+def test_the_process_ends_with_the_server(path: Path, queries: Queries) -> None:
     write(path, 10)
     queries.ask(question(path, ask="stats"))
     process = queries._process
@@ -85,7 +85,7 @@ def test_it_ends_with_the_server(path: Path, queries: Queries) -> None:
         queries.ask(question(path, ask="stats"))
 
 
-def test_nobody_waits_for_it_to_start(path: Path, queries: Queries, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_starting_blocks_nobody(path: Path, queries: Queries, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "READY_SECONDS", 0)
     write(path, 10)
     with pytest.raises(Unavailable):

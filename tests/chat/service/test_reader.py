@@ -54,7 +54,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("indexed", [0, 1, 3])
 @pytest.mark.parametrize("words", ["lunch", "budget lunch", "你", "of", "al", "nothing", "a of hello"])
-def test_a_search_finds_what_is_there_however_much_is_indexed(
+def test_a_search_finds_everything_however_much_is_indexed(
     path: Path, words: str, indexed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "FOLLOW_BYTES", 1)
@@ -80,7 +80,7 @@ def test_a_search_finds_what_is_there_however_much_is_indexed(
     reader.close()
 
 
-def test_what_was_said_last_and_where_the_last_records_begin(path: Path) -> None:
+def test_the_last_messages_and_where_the_last_records_begin(path: Path) -> None:
     write(path, 3000, kinds=(*("join", "leave") * 30, "message"))
     everything = slowly(path)
     said = [offset for offset, found in everything if found.kind in SAID]
@@ -93,7 +93,7 @@ def test_what_was_said_last_and_where_the_last_records_begin(path: Path) -> None
     reader.close()
 
 
-def test_an_earlier_end_is_kept_to(path: Path) -> None:
+def test_an_earlier_end_is_respected(path: Path) -> None:
     """Somebody asks, and more is said before the answer: it begins where the asker is."""
     write(path, 500)
     asked = question(path, ask="said", most=5)

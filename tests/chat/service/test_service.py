@@ -24,7 +24,7 @@ def test_lines_are_said_together_in_order(room: Room, peer: Callable[..., Peer])
     ]
 
 
-def test_a_text_has_a_size(room: Room, peer: Callable[..., Peer]) -> None:
+def test_the_size_of_a_text_is_limited(room: Room, peer: Callable[..., Peer]) -> None:
     service, caller = service_of(room), MemberCaller(peer("alice").member)
     with pytest.raises(CommandError, match="4096 bytes, not 4097"):
         service.speak(caller, "message", b"x" * 4097 + b"\n")
@@ -39,7 +39,7 @@ def test_a_text_has_a_size(room: Room, peer: Callable[..., Peer]) -> None:
         *(Command(name, argument) for name, argument in (("nick", "x"), ("away", "x"), ("r", "x"))),
     ],
 )
-def test_nobody_sees_what_the_muted_say(request_: Request, room: Room, peer: Callable[..., Peer]) -> None:
+def test_the_muted_cannot_speak(request_: Request, room: Room, peer: Callable[..., Peer]) -> None:
     alice = peer("alice")
     alice.member.muted = True
     before = room.history_path.read_bytes()
@@ -49,14 +49,14 @@ def test_nobody_sees_what_the_muted_say(request_: Request, room: Room, peer: Cal
     assert room.history_path.read_bytes() == before
 
 
-def test_each_line_that_is_refused_has_its_answer(room: Room, peer: Callable[..., Peer]) -> None:
+def test_each_refused_line_is_answered(room: Room, peer: Callable[..., Peer]) -> None:
     alice = peer("alice")
     alice.member.muted = True
     (answer,) = commands.perform(service_of(room), MemberCaller(alice.member), Speak(b"one\ntwo\nthree\n"))
     assert answer.count(b"\t/error\t") == 3
 
 
-def test_a_notice_is_on_record_however_long_it_is(room: Room) -> None:
+def test_a_notice_is_stored_however_long_it_is(room: Room) -> None:
     kept = service_of(room)
     peer = Peer(room, "alice")
     kept.notice("alice muted bob")

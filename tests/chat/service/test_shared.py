@@ -24,7 +24,7 @@ def change(table: str, key: str, value: str) -> Change:
     return Change(b"", table, key, value)
 
 
-def test_a_mute_holds_for_who_is_here_and_who_comes(service: Service, peer: Callable[..., Peer]) -> None:
+def test_a_mute_applies_to_those_here_and_to_newcomers(service: Service, peer: Callable[..., Peer]) -> None:
     alice = peer("alice").member
     shared.take(service, change("muted", "alice", "1"))
     assert alice.muted
@@ -34,7 +34,7 @@ def test_a_mute_holds_for_who_is_here_and_who_comes(service: Service, peer: Call
     assert not shared.is_muted(service, "alice", "")
 
 
-def test_a_ban_is_written_and_ends_who_it_covers(service: Service, peer: Callable[..., Peer]) -> None:
+def test_a_ban_is_written_and_disconnects_whom_it_covers(service: Service, peer: Callable[..., Peer]) -> None:
     alice = peer("alice").member
     ban = ban_of("alice", comment="admin")
     for _ in range(2):  # a server that starts again gets it again
@@ -45,13 +45,13 @@ def test_a_ban_is_written_and_ends_who_it_covers(service: Service, peer: Callabl
     assert service.bans.active() == []
 
 
-def test_what_is_no_ban_is_passed_over(service: Service) -> None:
+def test_an_invalid_shared_ban_is_ignored(service: Service) -> None:
     for line in ("# nothing", "10.0.0.999", ""):
         shared.take(service, change("bans", "key", line))
     assert service.bans.active() == []
 
 
-def test_somebody_is_away_until_they_are_back(service: Service, peer: Callable[..., Peer]) -> None:
+def test_away_lasts_until_back(service: Service, peer: Callable[..., Peer]) -> None:
     presence = peer("alice").member.presence
     shared.take(service, change("away", presence.id, "+lunch"))
     assert presence.away == "lunch"
@@ -60,7 +60,7 @@ def test_somebody_is_away_until_they_are_back(service: Service, peer: Callable[.
     shared.take(service, change("away", "somebody who has left", "+"))
 
 
-def test_a_name_is_owned_here_too_until_it_is_given_back(service: Service) -> None:
+def test_a_name_is_owned_here_too_until_it_is_unregistered(service: Service) -> None:
     line = f"alice\t2026-11-24T10:00:00.000Z\tscrypt:16384:8:1:{'A' * 24}:{'A' * 44}"
     shared.take(service, change("names", "alice", line))
     owner = service.accounts.owner("Alice")

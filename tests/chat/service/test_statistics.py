@@ -18,7 +18,7 @@ pytest.importorskip("pandas")
 Join = Callable[..., Client]
 
 
-def test_numbers_in_the_chat(join: Join) -> None:
+def test_full_statistics_in_the_chat(join: Join) -> None:
     alice = join("alice")
     alice.send("one", "two", "three", "/stats full", "end")
     alice.until("message", "end")
@@ -45,7 +45,7 @@ def test_the_plot(history_path: Path) -> None:
     assert picture.with_name("index.html").exists()
 
 
-def test_one_at_a_time(history_path: Path) -> None:
+def test_one_request_at_a_time(history_path: Path) -> None:
     statistics = Statistics(history_path)
     with statistics._alone(), pytest.raises(NoStatistics, match="already"):
         statistics.summary()
@@ -72,7 +72,9 @@ def endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("endless")
-def test_it_is_ended_when_it_takes_too_long(history_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_analytics_is_killed_when_it_takes_too_long(
+    history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All its lines together."""
     monkeypatch.setattr("chat.service.statistics.SECONDS", 0.2)
     with pytest.raises(NoStatistics, match="more than 0"):
@@ -80,7 +82,7 @@ def test_it_is_ended_when_it_takes_too_long(history_path: Path, monkeypatch: pyt
 
 
 @pytest.mark.usefixtures("endless")
-def test_it_ends_with_the_server(history_path: Path) -> None:
+def test_the_process_ends_with_the_server(history_path: Path) -> None:
     statistics, ended = Statistics(history_path), threading.Event()
 
     def work() -> None:

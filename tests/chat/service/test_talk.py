@@ -53,7 +53,7 @@ def test_private_messages_are_for_two_and_kept_nowhere(join: Join, server: Serve
     assert "psst" not in server.errors()
 
 
-def test_private_messages_that_can_not_be_sent(join: Join) -> None:
+def test_private_messages_that_cannot_be_sent(join: Join) -> None:
     alice = join("alice")
     for line, why in (
         ("/msg nobody hello", "Nobody here is called nobody"),
