@@ -37,8 +37,9 @@ from chat.front.arguments import parser
 from chat.front.connections import Connections, address_of
 from chat.front.console import Console, has_keyboard
 from chat.front.lines import LineConnection, turn_away
+from chat.front.login import TLS_HANDSHAKE
 from chat.front.logs import log_to_standard_error
-from chat.front.tls import TLS_HANDSHAKE, TLS_ONLY, BadCertificate, Certificate, TlsAcceptor, own_certificate
+from chat.front.tls import TLS_ONLY, BadCertificate, Certificate, TlsAcceptor, own_certificate
 from chat.front.welcome import own_addresses, welcome
 from chat.log.history import History, HistoryError
 from chat.log.log import LocalLog, Log

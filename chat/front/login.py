@@ -12,6 +12,7 @@ from chat.service.requests import Join, LoginRequest, Noted, Password, Quit, Ref
 
 # R19: time for a person to think of a name, but too short to hold many connections open with nothing.
 LOGIN_SECONDS = 30
+TLS_HANDSHAKE = b"\x16"  # with which every TLS connection begins
 
 
 class Login:
@@ -37,6 +38,8 @@ class Login:
             return Refuse("That line is too long for a name; send a name.")
         if line is None:
             return None
+        if line.startswith(TLS_HANDSHAKE):  # at a server without TLS: a client comes back without it
+            return Quit()
         text = record.clean(line)
         return self._option(text) if text.startswith("/") else self._name(text)
 

@@ -31,7 +31,6 @@ LOOK_SECONDS = 1.0  # between checks of the files: asking the disk for every new
 # For TLS 1.2; those of 1.3 are all good. All have forward secrecy, and none uses cipher block chaining.
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
-TLS_HANDSHAKE = b"\x16"  # with which every TLS connection begins
 RECEIVE_BYTES = 16 * 1024
 DETECT_SECONDS = 0.1  # for the first bytes to come, before somebody is greeted who says nothing
 TLS_ONLY = (

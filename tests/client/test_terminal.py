@@ -632,7 +632,7 @@ def test_secrets_are_asked_for_and_typed_unseen(tmp_path: Path) -> None:
             terminal.type(" /Admin sesame")
             terminal.shows(" /Admin ******")
             terminal.type(ENTER)
-            terminal.shows("You are an admin already")
+            terminal.shows("You are already an admin")
             terminal.type(UP)
             terminal.type("exit" + ENTER)
             assert terminal.ends() == 0

@@ -71,3 +71,10 @@ def test_invalid_lines_are_refused_with_a_sentence(line: bytes, why: str) -> Non
     assert isinstance(refused, Refuse)
     assert why in refused.sentence
     assert isinstance(join, Join)
+
+
+def test_a_tls_handshake_at_a_server_without_tls_is_no_name() -> None:
+    lines = Lines()
+    login = Login(lines, admitted=True)
+    login.feed(b"\x16\x03\x01\x02\x00\x01mallory\nhello\n")
+    assert isinstance(login.next(), Quit)
