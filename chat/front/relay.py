@@ -268,29 +268,34 @@ class Relay:
         self._to_room(carried)
 
     def _to_client(self, carried: _Carried) -> None:
-        tls = carried.tls
         for _ in range(TURN_PIECES):
-            if not (carried.to_client or carried.output_ended or self._encrypt(carried)):
+            size = PIECE_BYTES
+            if not (carried.to_client or carried.output_ended):
+                size = self._encrypt(carried)
+            if not carried.to_client:
                 break
             try:
-                sent = tls.tcp.send(carried.to_client)
+                sent = carried.tls.tcp.send(carried.to_client)
             except BlockingIOError:
                 break
             carried.to_client = carried.to_client[sent:]
-            if carried.output_ended and not carried.to_client:
-                tls.tcp.shutdown(socket.SHUT_WR)
-                self._close_within(carried, FAREWELL_SECONDS)
+            if carried.to_client:
                 break
+            if carried.output_ended:
+                carried.tls.tcp.shutdown(socket.SHUT_WR)
+                self._close_within(carried, FAREWELL_SECONDS)
+            if size < PIECE_BYTES:
+                break  # that was all of it; and if not, the selector says so
         self._watch(carried)
 
-    def _encrypt(self, carried: _Carried) -> bool:
-        """Read a piece from the room and encrypt it; whether there was one, or the end."""
+    def _encrypt(self, carried: _Carried) -> int:
+        """Read a piece from the room and encrypt it, or the farewell at the end; the size of the piece."""
         try:
             piece = carried.pair.recv(PIECE_BYTES)
         except BlockingIOError:
-            return False
+            return 0
         carried.to_client = carried.tls.encrypt(piece) if piece else self._farewell(carried)
-        return True
+        return len(piece)
 
     def _farewell(self, carried: _Carried) -> bytes:
         carried.output_ended = carried.input_discarded = True
@@ -341,8 +346,9 @@ class Relay:
 
     def _finish(self, carried: _Carried) -> None:
         """The server is stopping: send what is left in the pair."""
-        if not (carried.to_client or carried.output_ended or self._encrypt(carried)):
-            carried.to_client = self._farewell(carried)
+        if not (carried.to_client or carried.output_ended):
+            self._encrypt(carried)
+            carried.to_client = carried.to_client or self._farewell(carried)
         self._to_client(carried)
         if carried.output_ended and not carried.to_client:
             self._drop(carried)
@@ -360,7 +366,7 @@ class Relay:
 
     def _watch(self, carried: _Carried) -> None:
         """Have the selector report when there is something to do for the connection."""
-        if carried.gone.is_set():
+        if carried not in self._carried:
             return
         input_ = _READ if not (carried.input_ended or carried.to_room) else 0
         self._want(carried, carried.tls.tcp, input_ | (_WRITE if carried.to_client else 0))

@@ -16,7 +16,7 @@ from chat.front import tls
 from chat.front.tls import Certificate
 from tests import certificates
 from tests.certificates import TlsClient
-from tests.client.test_network import WELCOME, run, says
+from tests.client.program import WELCOME, run, says
 from tests.harness import Client, Server, fake_server, serving, texts
 from tests.terminal import Terminal, client_command, environment
 
