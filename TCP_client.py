@@ -2174,7 +2174,30 @@ def find_servers(port: int = PORT) -> list[Found]:
                     answer, (host, _) = asker.recvfrom(1024)
                     server = _understand_answer(answer, host)
                     found[server.address] = server.title
-    return [Found(address, title) for address, title in found.items()]
+    return _each_once([Found(address, title) for address, title in found.items()])
+
+
+def _each_once(found: list[Found]) -> list[Found]:
+    """A server on this computer answers at each of its addresses; it is listed once, at loopback."""
+    once: list[Found] = []
+    ports = set()
+    for server in sorted(found, key=lambda each: not each.address.host.startswith("127.")):
+        if _is_here(server.address.host):
+            if server.address.port in ports:
+                continue
+            ports.add(server.address.port)
+        once.append(server)
+    return once
+
+
+def _is_here(host: str) -> bool:
+    """Whether this computer has the address."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, 0))
+        except OSError:
+            return False
+    return True
 
 
 def _understand_answer(answer: bytes, host: str) -> Found:
@@ -3864,7 +3887,9 @@ def _ask_address(settings: Settings) -> Address:
     if not found:
         print(NOTHING_FOUND, file=sys.stderr)
     first = found[0].address if found else parse_address(settings.server or "127.0.0.1")
-    text = _ask("Server", first.host, _checked_host)
+    text = _ask("Server", str(first) if found else first.host, _checked_host)
+    if found and text == str(first):
+        return first
     if text in map(str, range(1, len(found) + 1)):
         return found[int(text) - 1].address
     address = parse_address(text)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import TCP_client
+from TCP_client import Address, Found
 from tests.client.program import (
     HASTY,
     WELCOME,
@@ -182,7 +183,7 @@ def test_finds_a_server_on_another_host(hosts: Hosts, tmp_path: Path, host: str)
     history = tmp_path / "history.txt"
     with server_on(hosts, history):
         command = [*hosts.prefix(host), sys.executable, str(CLIENT)]
-        done = run(tmp_path, "\n\nalice\nhello\n", command=command)
+        done = run(tmp_path, "\nalice\nhello\n", command=command)
     assert "7000" in done.stderr, done.stderr
     assert done.returncode == 0
     assert texts_of(history) == ["hello"]
@@ -233,3 +234,23 @@ def test_a_link_that_goes_down_and_up_costs_nothing(hosts: Hosts, tmp_path: Path
     assert sorted(texts_of(history)) == sorted(
         ["before", "heard", "typed while the link was down", "said while the link was down"]
     )
+
+
+def test_a_server_on_this_computer_is_listed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(TCP_client, "_is_here", lambda host: host in ("127.0.0.1", "192.168.1.5"))
+    found = [
+        Found(Address("192.168.1.5", 7000), "ours"),
+        Found(Address("127.0.0.1", 7000), "ours"),
+        Found(Address("127.0.0.1", 7001), "another"),
+        Found(Address("192.168.1.6", 7000), "theirs"),
+    ]
+    assert [str(server.address) for server in TCP_client._each_once(found)] == [
+        "127.0.0.1:7000",
+        "127.0.0.1:7001",
+        "192.168.1.6:7000",
+    ]
+
+
+def test_this_computer_knows_its_own_addresses() -> None:
+    assert TCP_client._is_here("127.0.0.1")
+    assert not TCP_client._is_here("192.0.2.1"), "an address for documentation"

@@ -684,3 +684,17 @@ def test_control_c_at_a_question_is_no_traceback(tmp_path: Path) -> None:
         assert terminal.ends(again=CONTROL_C) == 0
         assert "Left before coming in." in terminal.text
         assert terminal.restored()
+
+
+def test_enter_takes_the_server_that_was_found_with_its_port(server: Server, tmp_path: Path) -> None:
+    found = f"TCP_client.Found(TCP_client.Address('127.0.0.1', {server.port}), 'the room')"
+    with Terminal(
+        tmp_path, client_command(change=f"TCP_client.find_servers = lambda: [{found}]")
+    ) as terminal:
+        terminal.shows(f"1  the room, 127.0.0.1:{server.port}")
+        terminal.shows(f"Server [127.0.0.1:{server.port}]:")
+        terminal.type(ENTER)
+        terminal.shows("Name [")
+        terminal.type("alice" + ENTER)
+        terminal.shows("alice joined")
+        assert "Port" not in terminal.text
