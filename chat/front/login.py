@@ -12,7 +12,7 @@ from chat.service.requests import Join, LoginRequest, Noted, Password, Quit, Ref
 
 # R19: time for a person to think of a name, but too short to hold many connections open with nothing.
 LOGIN_SECONDS = 30
-TLS_HANDSHAKE = b"\x16"  # with which every TLS connection begins
+TLS_HANDSHAKE = b"\x16"  # R70: the first byte of every TLS connection
 
 
 class Login:

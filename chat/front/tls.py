@@ -23,7 +23,7 @@ from chat import private
 from chat.front.login import LOGIN_SECONDS
 from chat.front.relay import Relay, Tls
 
-# Of the fingerprint (SHA-256, 64 hexadecimal digits) in the command for the others: 128 bits, for which
+# R72: of the fingerprint (SHA-256, 64 hexadecimal digits) in the command for the others: 128 bits, for which
 # nobody finds a second certificate.
 PIN_DIGITS = 32
 VALID_DAYS = 3650  # our own clients check the fingerprint; browsers warn in any case
@@ -32,8 +32,8 @@ LOOK_SECONDS = 1.0  # between checks of the files: asking the disk for every new
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
 RECEIVE_BYTES = 16 * 1024
-DETECT_SECONDS = 0.1  # for the first bytes to come, before somebody is greeted who says nothing
-TLS_ONLY = (
+DETECT_SECONDS = 0.1  # R70: for the first bytes to arrive, before a silent client is greeted
+TLS_ONLY = (  # R71
     "This chat speaks TLS only, so that nobody listens in. TCP_client.py does so by itself; "
     "without it: openssl s_client -quiet -connect HOST:PORT"
 )
@@ -42,7 +42,7 @@ log = logging.getLogger("chat.front.tls")
 
 
 class TlsAcceptor:
-    """Takes connections that begin with a TLS handshake. `required`: there is no coming in without."""
+    """Accepts connections that begin with a TLS handshake. `required`: refuse all others."""
 
     def __init__(self, certificate: Certificate, *, required: bool = False) -> None:
         self.certificate = certificate
@@ -50,7 +50,7 @@ class TlsAcceptor:
         self.relay = Relay()
 
     def first_bytes(self, tcp: socket.socket) -> bytes:
-        """What the client sends at once, if it does. Raises OSError."""
+        """What the client sends at once, if anything. Raises OSError."""
         tcp.settimeout(DETECT_SECONDS)
         try:
             return tcp.recv(RECEIVE_BYTES)
@@ -61,9 +61,9 @@ class TlsAcceptor:
 
     @contextlib.contextmanager
     def accept(self, tcp: socket.socket, received: bytes) -> Iterator[socket.socket]:
-        """Shake hands, and give the plain socket that stands for the connection; see Relay.carry.
+        """Do the handshake, and yield the plain socket that stands for the connection; see Relay.carry.
 
-        `received` was read from it already. Waits for the client as long as for a login.
+        `received` has been read from it already. Waits for the client as long as for a login.
         Raises TimeoutError, OSError.
         """
         tls = Tls(tcp, self.certificate.context(), received)

@@ -1,4 +1,4 @@
-"""Owned names: who may take them, and the messages kept for their owners.
+"""Owned names: who may take them (R75 to R77), and the messages kept for their owners (R78).
 
 Registering binds a member's name to a secret. From then on nobody can take it, or one that looks like it,
 without that secret.
@@ -32,7 +32,7 @@ BUSY = "Many secrets are being checked at the moment; try again in a few seconds
 def prove(
     service: Service, name: str, secret: str, address: str, ended: threading.Event, proved: object = None
 ) -> Account | None:
-    """Return if somebody with this secret may take the name: its account, if it is registered.
+    """R76: return if somebody with this secret may take the name: its account, if it is registered.
 
     Takes about 50 ms if it is, unless that account is `proved` already. Raises CommandError, Disconnect.
     """
@@ -46,7 +46,7 @@ def prove(
         raise CommandError(
             f"{whose} is registered: send /identify SECRET and then the name, or take another name."
         )
-    service.throttle.attempt(
+    service.throttle.attempt(  # R77
         address,
         lambda: _is_proved(service, account, secret),
         ended,
@@ -57,7 +57,7 @@ def prove(
 
 
 def register(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
-    """`register SECRET`: make your name yours. Repeated, it changes the secret."""
+    """`register SECRET`: make your name yours (R75). Repeated, it changes the secret."""
     member = member_of(caller)
     account = service.accounts.owner(member.name)
     if account and member.account != account:
@@ -128,7 +128,7 @@ def _is_proved(service: Service, account: Account, secret: str) -> bool:
 
 
 def keep(service: Service, caller: Caller, name: str, text: str) -> Account | None:
-    """Keep a private message for the owner of the name; None if it has none. Raises CommandError."""
+    """R78: keep a private message for the owner of the name; None if it has none. Raises CommandError."""
     account = service.accounts.owner(name)
     if account is None or record.name_key(account.name) != record.name_key(name):
         return None

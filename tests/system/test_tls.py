@@ -82,7 +82,7 @@ class Eavesdropper:
         return bytes(self.heard)
 
 
-def test_those_with_and_those_without_tls_talk_to_each_other(secure: Server) -> None:
+def test_those_with_and_those_without_tls_talk_to_each_other(secure: Server) -> None:  # R70
     plain, encrypted = Client(secure.port, "plain"), TlsClient(secure.port, "encrypted")
     encrypted.send("over TLS")
     assert plain.until("message").text == "over TLS"
@@ -93,7 +93,7 @@ def test_those_with_and_those_without_tls_talk_to_each_other(secure: Server) -> 
     plain.close()
 
 
-def test_openssl_is_a_full_client(secure: Server) -> None:
+def test_openssl_is_a_full_client(secure: Server) -> None:  # R70
     witness = Client(secure.port, "witness")
     with subprocess.Popen(
         ["openssl", "s_client", "-quiet", "-connect", f"127.0.0.1:{secure.port}"],
@@ -235,7 +235,7 @@ def test_an_invalid_handshake_costs_nobody_anything(secure: Server) -> None:
     assert "error" not in secure.errors()
 
 
-def test_tls_only_tells_others_how_to_connect(history_path: Path, arguments: list[str]) -> None:
+def test_tls_only_tells_others_how_to_connect(history_path: Path, arguments: list[str]) -> None:  # R71
     with serving(history_path, *arguments, "--tls", "only") as server:
         plain = Client(server.port)
         plain.send("alice")

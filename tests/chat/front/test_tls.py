@@ -46,7 +46,9 @@ def presented(certificate: Certificate) -> str:
             return tls.fingerprint_of(client.getpeercert(binary_form=True) or b"")
 
 
-def test_a_generated_certificate_has_the_fingerprint_that_openssl_and_clients_see(tmp_path: Path) -> None:
+def test_a_generated_certificate_has_the_fingerprint_that_openssl_and_clients_see(
+    tmp_path: Path,
+) -> None:  # R72
     files = certificates.make(tmp_path)
     certificate = Certificate(*files)
     printed = openssl("x509", "-in", str(files[0]), "-noout", "-fingerprint", "-sha256")

@@ -43,7 +43,9 @@ def leave(client: Client, witness: Client) -> None:
     witness.until("leave")
 
 
-def test_an_owned_name_and_its_lookalikes_are_refused(server: Server, join: Join, alice: Client) -> None:
+def test_an_owned_name_and_its_lookalikes_are_refused(
+    server: Server, join: Join, alice: Client
+) -> None:  # R15, R76
     bob = join("bob")
     leave(alice, bob)
     assert refused(server, "alice").startswith("alice is registered: send /identify SECRET")
@@ -56,7 +58,7 @@ def test_an_owned_name_and_its_lookalikes_are_refused(server: Server, join: Join
     join("malice").close()
 
 
-def test_the_owner_joins_with_the_secret(server: Server, join: Join, alice: Client) -> None:
+def test_the_owner_joins_with_the_secret(server: Server, join: Join, alice: Client) -> None:  # R76
     bob = join("bob")
     leave(alice, bob)
     join("alice", f"/identify {SECRET}").close()
@@ -64,7 +66,7 @@ def test_the_owner_joins_with_the_secret(server: Server, join: Join, alice: Clie
     join("ALICE", f"/identify {SECRET}").close()  # whoever owns a name may write it as they like
 
 
-def test_the_owner_takes_the_name_in_the_room(join: Join, alice: Client) -> None:
+def test_the_owner_takes_the_name_in_the_room(join: Join, alice: Client) -> None:  # R76
     bob = join("bob")
     alice.send("/nick al")
     bob.until("rename")
@@ -75,7 +77,7 @@ def test_the_owner_takes_the_name_in_the_room(join: Join, alice: Client) -> None
     alice.until("rename", text="alice")
 
 
-def test_only_the_owner_can_change_the_secret_or_unregister(join: Join, alice: Client) -> None:
+def test_only_the_owner_can_change_the_secret_or_unregister(join: Join, alice: Client) -> None:  # R75
     bob = join("bob")
     bob.send("/unregister alice")
     assert "not yours" in bob.until("/error").text
@@ -89,7 +91,7 @@ def test_a_changed_secret_is_needed_from_then_on(server: Server, join: Join, ali
     join("alice", "/identify another secret")
 
 
-def test_an_unregistered_name_is_free(server: Server, join: Join, alice: Client) -> None:
+def test_an_unregistered_name_is_free(server: Server, join: Join, alice: Client) -> None:  # R75
     assert alice.ask("/unregister", "/unregister").text == "alice is no longer registered."
     leave(alice, join("bob"))
     join("alice").ask("/register the next secret", "/register")
@@ -105,7 +107,7 @@ def test_an_earlier_lookalike_does_not_own_the_name(join: Join) -> None:
 
 
 @pytest.mark.parametrize("secret", ["short", "x" * 300])
-def test_the_length_of_a_secret_is_limited(join: Join, secret: str) -> None:
+def test_the_length_of_a_secret_is_limited(join: Join, secret: str) -> None:  # R75
     client = join("alice")
     client.send(f"/register {secret}")
     assert "at least 8 characters" in client.until("/error").text
@@ -127,7 +129,7 @@ def test_an_admin_can_unregister_any_name(tmp_path: Path) -> None:
         admin.close()
 
 
-def test_guessing_is_limited(server: Server, join: Join, alice: Client) -> None:
+def test_guessing_is_limited(server: Server, join: Join, alice: Client) -> None:  # R77
     leave(alice, join("bob"))
     guesser = Client(server.port)
     for _ in range(WRONG_TRIES):
@@ -160,7 +162,7 @@ def handed_over(alice: Client) -> list[Record]:
     return [found for found in alice.records if found.kind in ("/kept", "/msg")]
 
 
-def test_kept_messages_are_handed_over_once(join: Join, alice: Client) -> None:
+def test_kept_messages_are_handed_over_once(join: Join, alice: Client) -> None:  # R78
     bob = join("bob")
     leave(alice, bob)
     one, two = sent_while_out(bob, "one", "two")
@@ -195,7 +197,7 @@ def test_unconfirmed_messages_are_handed_over_again_and_marked(
     assert message.text == "one"
 
 
-def test_messages_are_only_kept_for_owners(join: Join, alice: Client) -> None:
+def test_messages_are_only_kept_for_owners(join: Join, alice: Client) -> None:  # R78
     bob = join("bob")
     leave(alice, bob)
     for name in ("carol", "аlice"):  # the second only looks like her
