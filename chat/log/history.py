@@ -100,7 +100,8 @@ class History:
     def start_anew(self, drafts: bytes, now: str, kept: Path, *, forget: bool | None = None) -> None:
         """Start a new file with these drafts; the old one is kept at the path or deleted. Raises OSError."""
         forget = self._forget if forget is None else forget
-        self._new_path.unlink(missing_ok=True)
+        if os.path.lexists(self._new_path):  # left by a crash, or put there by somebody
+            self._new_path.unlink()
         new = HistoryFile(self._new_path, self.file.number + 1, new=True)
         try:
             if drafts:

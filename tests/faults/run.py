@@ -6,6 +6,8 @@ The seed decides who says what, which faults come and when; what the machine mak
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,11 +16,26 @@ from pathlib import Path
 from tests.faults.checker import check
 from tests.faults.client import Client, Line, Violation
 from tests.faults.server import Disk, FaultyServer, disk
+from tests.harness import ROOT
 
 PEOPLE = 8
 QUIET_SECONDS = 90  # for everybody to get and to have acknowledged everything, once the faults are over
 TALK_SECONDS = 0.05  # between two turns of a person, on average
 FAULT_SECONDS = 0.7  # between two faults, on average
+STORM_SECONDS = 3.0
+# Of tests.measure.storms: those that don't just fill the small disk, which is a fault of its own.
+STORMS = (
+    *(
+        "search",
+        "history-unread",
+        "history-reset",
+        "history-joins",
+        "history-128",
+        "replay-taken",
+        "replay-all",
+    ),
+    *("takeover", "private-chain", "msg-marks", "stats", "bans", "endless-line", "long-login", "lines-reset"),
+)
 UNANSWERED = 300  # lines that a person has under way at the most
 
 
@@ -33,7 +50,7 @@ class Run:
             folder,
             *(
                 "--rate",
-                self.rng.choice(("0", "0", "500")),
+                self.rng.choice(("0", "500", "50")),
                 "--max-per-address",
                 "0",
                 "--log-level",
@@ -164,7 +181,7 @@ class Run:
                 self._fail_syncs,
                 self._fail_threads,
             ),
-            *(self._step_clock, self._clear),
+            *(self._step_clock, self._clear, self._storm, self._storm),
         ]
         if self._disk.can_fill_up:
             faults += [self._fill_disk, self._fill_disk]
@@ -244,6 +261,26 @@ class Run:
         person = self.rng.choice(self.people)
         if person.joined:
             person.say(Line(self.rng.choice(("clear", "/clear")), "clear", ""))
+
+    def _storm(self) -> None:
+        """Ill-meaning clients, for a while; whatever they do, nobody else loses anything by it."""
+        name = self.rng.choice(STORMS)
+        self.faults[f"storm: {name}"] += 1
+        command = [
+            sys.executable,
+            "-m",
+            "tests.measure.storms",
+            name,
+            str(self._server.port),
+            str(STORM_SECONDS),
+        ]
+        storm = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        def end() -> None:
+            storm.kill()
+            storm.wait()
+
+        self._later(end, STORM_SECONDS)
 
 
 def run(seed: int, seconds: float, folder: Path) -> str:
