@@ -53,6 +53,7 @@ from chat.service.service import Service
 # For each handler thread: ten thousand of them must fit into a small machine's address space.
 STACK_BYTES = 512 * 1024
 
+MOST_ON_WINDOWS = 500  # clients: its select() watches 512 sockets, and all of them may be full
 STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM]  # one orderly stop for all of them
 if sys.platform == "win32":
     STOP_SIGNALS.append(signal.SIGBREAK)  # Ctrl-Break, and the window's closing
@@ -261,7 +262,7 @@ def _serve(options: argparse.Namespace) -> None:
             (options.host, options.port),
             service,
             tls=tls,
-            max_clients=options.max_clients,
+            max_clients=_possible(options.max_clients),
             max_per_address=options.max_per_address,
         )
     except BadCertificate as bad:
@@ -390,6 +391,11 @@ def _password(path: Path | None) -> str:
     if os.name != "nt" and mode & 0o077:
         log.warning("the password file %s can be read by others on this computer: chmod 600 %s", path, path)
     return password
+
+
+def _possible(clients: int) -> int:
+    """As many clients as the system can watch."""
+    return clients if sys.platform != "win32" else min(clients or MOST_ON_WINDOWS, MOST_ON_WINDOWS)
 
 
 def _raise_file_limit() -> None:

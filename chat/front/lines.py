@@ -32,6 +32,7 @@ from chat.service.service import Service
 FEW_BYTES = 448
 MANY_BYTES = 16 * 1024
 HANG_UP_BYTES = 1024 * 1024  # of what it still sends; whoever goes on sending does not wait for an answer
+LOOK_UP_SECONDS = 0.2  # on Windows, where ending the reading of a socket does not end a wait for it
 HANG_UP_SECONDS = 2  # for a client to read the last records before the connection is closed
 
 NEVER_ENDED = threading.Event()  # nobody ends a connection that is not in the room yet
@@ -188,7 +189,7 @@ class LineConnection:
             if not self._account.wait(member.ended):  # R33
                 return
             if request is None:
-                received = self._receive()
+                received = self._receive(member)
                 if not received:
                     return
                 self._account.charge(received=len(received))
@@ -203,10 +204,12 @@ class LineConnection:
                 if member.ending:
                     break  # nobody is waiting for the rest of the answer
 
-    def _receive(self) -> bytes:
+    def _receive(self, member: Member) -> bytes:
         """Wait and receive; empty at the end of the stream. Raises OSError."""
         if not DONT_WAIT:  # the socket itself is non-blocking then, for the broadcaster
-            select.select([self._connection], [], [])
+            while not select.select([self._connection], [], [], LOOK_UP_SECONDS)[0]:
+                if member.ended.is_set():
+                    return b""
         received = self._connection.recv(self._receive_bytes)
         self._receive_bytes = MANY_BYTES if len(received) == self._receive_bytes else FEW_BYTES
         return received

@@ -10,13 +10,24 @@ from pathlib import Path
 
 import pytest
 
+from chat import record
 from tests.harness import DEADLINE, Client, Server
+from tests.terminal import CONTROL_C, ENTER, Terminal
 from tests.windows import wine
 
 if not wine.is_made():
     pytest.skip("python3 -m tests.windows has not been run here", allow_module_level=True)
 
 SERVER_VERSIONS = [version for version in wine.VERSIONS if int(version[2:]) >= 11]
+
+# Wine's console and prompt_toolkit don't agree about Ctrl-C: docs/windows.md.
+HOST = """
+import sys
+sys.modules["prompt_toolkit"] = None
+sys.path.insert(0, ".")
+import TCP_server
+sys.exit(TCP_server.main(sys.argv[1:]))
+"""
 
 
 class WindowsServer(Server):
@@ -100,6 +111,15 @@ def test_a_history_is_served_once(history_path: Path) -> None:
         assert "is in use by process" in second.stderr
 
 
+def test_a_connection_that_the_server_ends_need_not_say_anything(history_path: Path) -> None:
+    with serving("3.13", history_path) as server, closing(Client(server.port, "bob", "/session")) as bob:
+        token = next(found.text for found in bob.records if found.kind == "/session").split()[0]
+        resume = f"/session {token} {history_path.stat().st_size} {bob.history()[-1].time}"
+        with closing(Client(server.port, "bob", resume)) as again:
+            assert "reconnecting" in [found.text for found in again.history()]
+            assert not bob.rest()
+
+
 def test_forget_deletes_the_history(history_path: Path) -> None:
     with serving("3.13", history_path, "--forget") as server, closing(Client(server.port, "alice")) as alice:
         alice.send("secret")
@@ -123,3 +143,28 @@ def test_bans_outlive_a_crash(history_path: Path, tmp_path: Path) -> None:
     with serving("3.13", history_path, *options) as server, closing(Client(server.port)) as mallory:
         mallory.send("mallory")
         assert "banned" in mallory.until("/error").text
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.13"])  # without and with prompt_toolkit
+def test_a_person_at_a_console(version: str, server: Server, tmp_path: Path) -> None:
+    with closing(Client(server.port, "listener")) as listener:
+        command = wine.python(version, "TCP_client.py", f"127.0.0.1:{server.port}", "--name", "alice")
+        with Terminal(tmp_path, command) as terminal:
+            listener.until("join", name="alice")
+            terminal.type("hello" + ENTER)
+            listener.until("message", "hello", "alice")
+            terminal.type("exit" + ENTER)
+            listener.until("leave", "exit", "alice")
+            assert terminal.ends() == 0
+
+
+def test_the_host_at_a_console_stops_in_order(history_path: Path, tmp_path: Path) -> None:
+    arguments = ("--host", "127.0.0.1", "--port", "0", "--history", str(history_path), "--no-discovery")
+    with Terminal(tmp_path, wine.python("3.13", "-c", HOST, *arguments)) as terminal:
+        terminal.shows("Ctrl-C stops")
+        terminal.type("say hello" + ENTER)
+        terminal.shows("host: hello")
+        terminal.type(CONTROL_C)
+        assert terminal.ends(again=CONTROL_C) == 0
+    kinds = [record.parse(line).kind for line in history_path.read_bytes().splitlines(keepends=True)]
+    assert kinds == ["start", "notice", "notice", "stop"]
