@@ -1013,6 +1013,11 @@ def settings_path() -> Path:
     return settings_folder() / "settings.json"
 
 
+def input_history_path() -> Path:
+    """The file of the lines that were typed."""
+    return settings_folder() / "input-history.txt"
+
+
 def _write(path: Path, text: str) -> None:
     """Write a file, whole or not at all, for nobody else's eyes. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -1111,6 +1116,12 @@ class View:
         With our name, what mentions us is marked.
         """
         return self.painted(self.shown(record, own_name).pieces)
+
+    def lines(self, record: Record, own_name: str = "") -> list[Shown]:
+        """The record for a screen; before it, where that is another, its day."""
+        record = quoted(record) or record
+        day = self.day_line(record)
+        return [*([Shown("", [], [(DIM, day)])] if day else []), self.shown(record, own_name)]
 
     def shown(self, record: Record, own_name: str = "") -> Shown:
         """The same for a screen on which words wrap."""
@@ -2555,22 +2566,22 @@ INPUT_LINES = 500  # as many can be found with the arrow keys, and rewriting the
 
 
 class InputHistory:
-    """The lines that were typed, oldest first, in a file of their own; they go where there can be none."""
+    """The lines that were typed, oldest first; in a file too, where there is one and it can be written."""
 
-    def __init__(self) -> None:
-        self._path = settings_folder() / "input-history.txt"
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
         self.lines: list[str] = []
-        self._kept: list[str] = []
         with contextlib.suppress(OSError, UnicodeDecodeError):
-            self.lines = self._path.read_text("utf-8").split("\n")[-INPUT_LINES - 1 : -1]
-            self._kept = list(self.lines)
+            if path:
+                self.lines = path.read_text("utf-8").split("\n")[-INPUT_LINES - 1 : -1]
+        self._kept = list(self.lines)
 
     def add(self, line: str) -> None:
         """Keep a line: no secret at all, and in the file nothing private."""
         if not line.strip() or is_secret(line):
             return
         self.lines = [*self.lines[1 - INPUT_LINES :], line]
-        if not is_private(line):
+        if self._path and not is_private(line):
             self._kept = [*self._kept[1 - INPUT_LINES :], line]
             with contextlib.suppress(OSError):
                 _write(self._path, "".join(kept + "\n" for kept in self._kept))
@@ -2794,7 +2805,9 @@ class Editor:
 class LineOwner:
     """For whom lines are typed: the chat, or the host's console. All is called in the screen's thread."""
 
-    def start(self) -> None:
+    suspends = True  # Ctrl-Z may stop the program
+
+    def begin(self) -> None:
         """The screen is there."""
 
     def enter(self, text: str, *, literal: bool = False) -> None:
@@ -2821,6 +2834,9 @@ class LineOwner:
 
     def leave(self) -> None:
         """Somebody wants to go. The screen goes on until it is closed."""
+
+    def closed(self, code: int) -> None:
+        """The screen was closed, but its thread sits in a read that nothing can interrupt."""
 
 
 class Screen:
@@ -2851,9 +2867,10 @@ class BareScreen(Screen):
         self._owner = owner
         self._view = view
         self._secret: Secret | None = None
+        self._closed = threading.Event()
 
     def run(self) -> None:
-        self._owner.start()
+        self._owner.begin()
         with contextlib.suppress(EOFError, KeyboardInterrupt, OSError):
             while True:
                 text = input(self._PROMPT)
@@ -2863,7 +2880,7 @@ class BareScreen(Screen):
                 else:
                     self._owner.enter(clean(text))
         self._owner.leave()
-        threading.Event().wait(LEAVE_SECONDS)  # `close` ends the program
+        self._closed.wait(LEAVE_SECONDS)
 
     def show(self, shown: Shown, signal: str = "") -> None:
         with contextlib.suppress(OSError):  # the terminal is gone
@@ -2875,7 +2892,8 @@ class BareScreen(Screen):
         self.show(Shown("", [], [(DIM, f"-- {secret.question}: press Enter, then type it unseen.")]))
 
     def close(self, code: int) -> None:
-        quit_now(code)
+        self._closed.set()
+        self._owner.closed(code)
 
 
 class Terminal:
@@ -3047,11 +3065,11 @@ class TerminalScreen(Screen):
     _MOST_ARRIVED = 1000
     _KEPT = 300  # finished lines, to draw them again in another width
 
-    def __init__(self, owner: LineOwner, view: View, terminal: Terminal) -> None:
+    def __init__(self, owner: LineOwner, view: View, terminal: Terminal, history: InputHistory) -> None:
         self._owner = owner
         self._view = view
         self._terminal = terminal
-        self._editor = Editor(owner.completions, InputHistory())
+        self._editor = Editor(owner.completions, history)
         self._keys = Keys()
         self._lock = threading.Condition()  # guards the next three
         self._arrived: deque[tuple[Shown, str]] = deque()
@@ -3097,7 +3115,7 @@ class TerminalScreen(Screen):
             signal.signal(signal.SIGWINCH, lambda *_: self._terminal.waker.wake())
             signal.signal(signal.SIGCONT, lambda *_: self._continued())
         try:
-            self._owner.start()
+            self._owner.begin()
             while not self._closed:
                 if self._stopped:  # the shell may have changed the terminal's modes
                     self._stopped, self._drawn = False, None
@@ -3129,6 +3147,8 @@ class TerminalScreen(Screen):
                 self.close(0)  # the second time: at once
             self._leaving = True
             self._owner.leave()
+        elif action.name == "suspend" and not self._owner.suspends:
+            pass
         elif action.name == "suspend":
             self._erase_and_write("")
             self._terminal.suspend()
@@ -3443,11 +3463,10 @@ class Chat(LinkObserver, LineOwner):
     _looks_are_told = False  # this terminal tells whether somebody looks at it
 
     def _show_record(self, record: Record, *, signal: str = "") -> None:
-        record = quoted(record) or record
-        day = self._view.day_line(record)
-        if day:
-            self._show(Shown("", [], [(DIM, day)]))
-        self._show(self._view.shown(record, self.link.name), signal)
+        *before, shown = self._view.lines(record, self.link.name)
+        for line in before:
+            self._show(line)
+        self._show(shown, signal)
 
     def _show(self, shown: Shown, signal: str = "") -> None:
         self._screen.show(shown, signal)
@@ -3474,8 +3493,11 @@ class Chat(LinkObserver, LineOwner):
 
     # ----- from the screen
 
-    def start(self) -> None:
+    def begin(self) -> None:
         self.link.start()
+
+    def closed(self, code: int) -> None:
+        quit_now(code)
 
     def leave(self) -> None:
         self.link.leave()
@@ -3804,18 +3826,19 @@ def main(arguments: list[str] | None = None) -> int:
             return screen.run()
         view = View(settings, colours=_colours(options.no_color))
         chat = Chat(address, conversation, settings, view, trust)
-        return chat.run_on(best_screen(chat, view))
+        return chat.run_on(best_screen(chat, view, InputHistory(input_history_path())))
     except KeyboardInterrupt:  # the second one: the first leaves in order
         print("Stopped before the server had answered everything.", file=sys.stderr)
         quit_now(1)
 
 
-def best_screen(owner: LineOwner, view: View) -> Screen:
+def best_screen(owner: LineOwner, view: View, history: InputHistory) -> Screen:
     """A screen for this terminal: one on which the typed line stays whole, where that can be."""
     try:
-        if os.environ.get("TERM") == "dumb":
+        if os.environ.get("TERM") == "dumb" or not is_terminal(sys.stdout):
             return BareScreen(owner, view)
-        return TerminalScreen(owner, view, WindowsConsole() if os.name == "nt" else Terminal())
+        terminal = WindowsConsole() if os.name == "nt" else Terminal()
+        return TerminalScreen(owner, view, terminal, history)
     except (OSError, ImportError):
         return BareScreen(owner, view)
 

@@ -25,7 +25,7 @@ FLOORS = [
 ]
 # Where installed; the console shows records with the client's own code, and --cluster asks for NATS.
 BETTER_WITH = {
-    "chat.front.console": {"prompt_toolkit", "colorama", "TCP_client"},
+    "chat.front.console": {"colorama", "TCP_client"},
     "chat.front.tls": {"cryptography"},
     "chat.log.consumer": {"nats"},
     "chat.log.engine": {"nats"},

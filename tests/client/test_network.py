@@ -170,7 +170,7 @@ def test_being_kicked_is_no_reason_to_come_back(tmp_path: Path) -> None:
 
 
 def test_runs_without_the_modules_that_windows_lacks(server: Server, tmp_path: Path) -> None:
-    command = client_command(without=[*POSIX_ONLY, "prompt_toolkit", "colorama"])
+    command = client_command(without=[*POSIX_ONLY, "colorama"])
     done = run(tmp_path, "hi", f"127.0.0.1:{server.port}", command=command)
     assert (done.returncode, done.stderr) == (0, "")
     assert texts(server.records()) == ["hi"]

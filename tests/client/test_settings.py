@@ -59,23 +59,23 @@ def test_what_is_no_settings_at_all_is_refused(folder: Path) -> None:
 
 
 def test_input_history_has_an_end(folder: Path) -> None:
-    history = InputHistory()
+    history = InputHistory(TCP_client.input_history_path())
     history.add("  ")
     for number in range(INPUT_LINES + 10):
         history.add(f"line {number}")
     lines = [f"line {number}" for number in range(10, INPUT_LINES + 10)]
-    assert InputHistory().lines == history.lines == lines
+    assert InputHistory(TCP_client.input_history_path()).lines == history.lines == lines
 
 
 def test_input_history_keeps_no_secret_and_its_file_nothing_private(folder: Path) -> None:
-    history = InputHistory()
+    history = InputHistory(TCP_client.input_history_path())
     for line in ("/password x1", "/Admin x2", " /admin x3", "/PASSWORD x4"):
         history.add(line)
     assert history.lines == []
     for line in ("/msg bob x5", "/R x6", "/reply x7", "/me waves"):
         history.add(line)
     assert history.lines == ["/msg bob x5", "/R x6", "/reply x7", "/me waves"]
-    assert InputHistory().lines == ["/me waves"]
+    assert InputHistory(TCP_client.input_history_path()).lines == ["/me waves"]
     assert (folder / "input-history.txt").read_text() == "/me waves\n"
 
 

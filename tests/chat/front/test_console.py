@@ -41,14 +41,12 @@ def _command(home: Path, *without: str) -> list[str]:
     return [sys.executable, "-c", _BARE.format(without=without, root=str(ROOT)), *arguments]
 
 
-@pytest.fixture(params=["prompt_toolkit", "plain"])
+@pytest.fixture(params=["xterm-256color", "dumb"])
 def terminal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Terminal]:
-    """A server on a terminal, with prompt_toolkit and on a bare Python."""
-    without = ["prompt_toolkit", "colorama"] if request.param == "plain" else []
-    with Terminal(tmp_path, _command(tmp_path, *without), rows=40) as terminal:
+    """A server on a terminal, and on one that can do nothing."""
+    with Terminal(tmp_path, _command(tmp_path), rows=40, TERM=request.param) as terminal:
         terminal.shows("Ctrl-C stops")
-        if not without:
-            terminal.prompts()
+        terminal.prompts()
         yield terminal
 
 
@@ -148,7 +146,6 @@ def test_a_signal_leaves_the_terminal_as_it_was(terminal: Terminal) -> None:
 def test_a_stopped_screen_holds_up_nobody(history_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also on Windows, where no call says that it does not wait, and a click into the window is enough."""
     monkeypatch.setattr(delivery, "DONT_WAIT", 0)
-    monkeypatch.setitem(sys.modules, "prompt_toolkit", None)
     with opened(history_path) as room:
         console = Console(service_of(room), lambda: None)
         room.subscribe(console._host.listener)  # and nobody shows it
