@@ -21,7 +21,7 @@ def make(folder: Path, name: str = "tls") -> tuple[Path, Path]:
 
 
 def client_context() -> ssl.SSLContext:
-    """A client that takes any certificate, and notices a connection that was cut short."""
+    """A client context that accepts any certificate, and detects truncated connections."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -29,14 +29,14 @@ def client_context() -> ssl.SSLContext:
 
 
 class TlsClient(Client):
-    """A client that speaks over TLS. Where the connection is cut short without a close_notify, that shows."""
+    """A client that uses TLS. It raises SSLEOFError if the connection ends without a close_notify."""
 
     def _secured(self, connection: socket.socket) -> socket.socket:
         return client_context().wrap_socket(connection, suppress_ragged_eofs=False)
 
 
 def records(stream: bytes) -> list[int]:
-    """The types of the TLS records that the stream consists of. Raises ValueError for any other byte."""
+    """The types of the TLS records in the stream. Raises ValueError for anything else."""
     types = []
     while stream:
         size = int.from_bytes(stream[3:5])

@@ -17,7 +17,7 @@ from tests.rooms import Peer, opened
 if TYPE_CHECKING:
     from tests.faults.server import FaultyServer
 
-# What drives a terminal, limits or signals of POSIX, or needs the engine, systemd or NumPy.
+# These drive terminals, limits or signals of POSIX, or need the engine, systemd or NumPy.
 NOT_ON_WINDOWS = [
     "analytics",
     "chat/front/test_connections.py",
@@ -40,7 +40,7 @@ NOT_ON_WINDOWS = [
     "system/test_pythons.py",
     "system/test_tls.py",
 ]
-# What is about the modes, signals, links and time zones of POSIX.
+# These are about the modes, signals, links and time zones of POSIX.
 POSIX_TESTS = [
     "test_a_client_that_is_stopped_for_a_while_misses_nothing",
     "test_an_unreadable_file_is_not_taken_for_an_empty_one",
@@ -64,7 +64,7 @@ POSIX_TESTS = [
 ]
 collect_ignore = NOT_ON_WINDOWS if sys.platform == "win32" else []
 
-# What `--quick` omits: many processes, real terminals, several servers, pictures.
+# Omitted by `--quick`: many processes, real terminals, several servers, pictures.
 SLOW = [
     "analytics/test_analytics.py",
     "analytics/test_findings.py",
@@ -88,7 +88,7 @@ SLOW = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is slow, and what Windows has no equal to."""
+    """Mark slow tests, and skip those that don't apply to Windows."""
     folder = Path(__file__).parent
     for item in items:
         if any(item.path.is_relative_to(folder / slow) for slow in SLOW):
@@ -102,7 +102,7 @@ settings.register_profile("long", max_examples=20_000)  # half an hour: --hypoth
 
 @pytest.fixture
 def history_path(tmp_path: Path) -> Path:
-    """Where a test's history is: never the project's own."""
+    """The path of a test's history: never the project's own."""
     return tmp_path / "history.txt"
 
 
@@ -130,7 +130,7 @@ def join(server: Server) -> Iterator[Callable[..., Client]]:
 
 @pytest.fixture
 def faulty(tmp_path: Path) -> Iterator[FaultyServer]:
-    """A server without a rate whose surroundings can fail."""
+    """A server without a rate whose environment can fail."""
     from tests.faults.server import FaultyServer, disk  # not on Windows
 
     with disk(tmp_path) as folder:

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-DEADLINE = 30.0  # seconds for a node to be healthy; no test waits so long unless something is wrong
-POLL_SECONDS = 0.02  # between two looks whether it is
+DEADLINE = 30.0  # seconds for a node to be healthy; no test waits this long unless something is wrong
+POLL_SECONDS = 0.02  # between two checks
 
 CONFIGURATION = """
 server_name: n{number}
@@ -36,7 +36,7 @@ cluster {{
 
 
 def program() -> str | None:
-    """Where nats-server is: on the PATH, or beside this Python; None where it is not installed."""
+    """The path of nats-server: on the PATH, or beside this Python; None if it is not installed."""
     return shutil.which("nats-server") or shutil.which("nats-server", path=str(Path(sys.executable).parent))
 
 
@@ -52,7 +52,7 @@ class Node:
 
     @property
     def pid(self) -> int:
-        """Of the process that runs now."""
+        """The id of the running process."""
         assert self._process
         return self._process.pid
 
@@ -62,7 +62,7 @@ class Node:
         return self._process is not None
 
     def start(self) -> None:
-        """Start it; it may not be healthy yet."""
+        """Start it, without waiting until it is healthy."""
         log = self._configuration.with_suffix(".log")
         with log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -73,7 +73,7 @@ class Node:
             )
 
     def kill(self) -> None:
-        """As a crash would, also while it is frozen."""
+        """Kill it, like a crash; also while it is frozen."""
         if self._process:
             self._process.kill()
             self._process.wait()
@@ -90,7 +90,7 @@ class Node:
         self._process.send_signal(signal.SIGCONT)
 
     def healthy(self) -> bool:
-        """Whether it says that JetStream is up to date on it."""
+        """Whether it reports that its JetStream is up to date."""
         connection = http.client.HTTPConnection("127.0.0.1", self._http_port, timeout=1)
         try:
             connection.request("GET", "/healthz")
@@ -127,18 +127,18 @@ class Engine:
 
     @property
     def urls(self) -> str:
-        """Of all nodes, as --cluster takes them."""
+        """The URLs of all nodes, for --cluster."""
         return ",".join(f"nats://127.0.0.1:{node.port}" for node in self.nodes)
 
     def start(self) -> None:
-        """Start every node that does not run, and wait until all are healthy. Raises TimeoutError."""
+        """Start every node that isn't running, and wait until all are healthy. Raises TimeoutError."""
         for node in self.nodes:
             if not node.running:
                 node.start()
         self.until_healthy(self.nodes)
 
     def until_healthy(self, nodes: Sequence[Node]) -> None:
-        """Wait for these. Raises TimeoutError."""
+        """Wait until these are healthy. Raises TimeoutError."""
         until = time.monotonic() + DEADLINE
         while not all(node.healthy() for node in nodes):
             if time.monotonic() > until:
@@ -146,14 +146,14 @@ class Engine:
             time.sleep(POLL_SECONDS)
 
     def close(self) -> None:
-        """End all of it."""
+        """End all nodes."""
         for node in self.nodes:
             node.kill()
 
 
 @contextmanager
 def engine(folder: Path, nodes: int = 3, more: str = "") -> Iterator[Engine]:
-    """An engine that runs, for the length of a with statement."""
+    """An engine that runs during the with statement."""
     made = Engine(folder, nodes, more)
     try:
         made.start()
@@ -163,7 +163,7 @@ def engine(folder: Path, nodes: int = 3, more: str = "") -> Iterator[Engine]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody had a moment ago."""
+    """Ports that were free a moment ago."""
     with contextlib.ExitStack() as stack:
         probes = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [probe.getsockname()[1] for probe in probes]

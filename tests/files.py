@@ -32,7 +32,7 @@ def texts(data: bytes) -> list[str]:
 
 
 def all_records(file: HistoryFile, offset: int = 0) -> tuple[list[str], list[int]]:
-    """The texts of everything from offset on as a reader gets it, and where it had to jump to."""
+    """The texts that a reader gets from the offset on, and the offsets to which it had to jump."""
     data, jumps = b"", []
     while offset < file.end:
         start, piece = file.records(offset, PIECE)

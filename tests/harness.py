@@ -22,7 +22,7 @@ from chat import record
 from chat.record import Record
 
 ROOT = Path(__file__).parent.parent
-DEADLINE = 30.0  # seconds; no test waits so long unless something is wrong
+DEADLINE = 30.0  # seconds; no test waits this long unless something is wrong
 
 
 class Server:
@@ -70,35 +70,35 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The id of the process."""
         return self.process.pid
 
     def errors(self) -> str:
-        """What it has written to standard error."""
+        """Its standard error so far."""
         self.log.seek(0)
         return self.log.read()
 
     def stop(self, stop_signal: int = signal.SIGTERM) -> int:
-        """Stop it in order; its exit code."""
+        """Stop it in order; the exit code."""
         if sys.platform == "win32":
             pytest.skip("there only the keyboard stops a server in order")
         self.process.send_signal(stop_signal)
         return self.wait()
 
     def kill(self) -> None:
-        """As a crash would: at once."""
+        """Kill it, like a crash."""
         self.process.kill()
         self.wait()
 
     def wait(self) -> int:
-        """Wait for its end; its exit code."""
+        """Wait for it to end; the exit code."""
         assert self.process.stdout
         code = self.process.wait(DEADLINE)
         self.process.stdout.close()
         return code
 
     def close(self) -> None:
-        """End it whatever its state."""
+        """End it, whatever its state."""
         if self.process.poll() is None:
             if sys.platform != "win32":
                 self.process.send_signal(signal.SIGCONT)
@@ -106,7 +106,7 @@ class Server:
         self.log.close()
 
     def records(self) -> list[Record]:
-        """What is in its history."""
+        """The records in its history."""
         return [record.parse(line) for line in self.history.read_bytes().splitlines(keepends=True)]
 
 
@@ -122,7 +122,7 @@ def serving(history: Path, *arguments: str, port: int = 0) -> Iterator[Server]:
 
 @contextmanager
 def fake_server(*answers: Callable[[socket.socket], None]) -> Iterator[str]:
-    """A server whose first connection gets the first answer, and so on; the last goes for all that follow.
+    """A server whose first connection gets the first answer, and so on; the last is for all that follow.
 
     Yields its address.
     """
@@ -161,7 +161,7 @@ def _begins_tls(connection: socket.socket) -> bool:
 
 
 class Client:
-    """A connection that speaks the protocol. What it got is in `records`, the bytes in `received`."""
+    """A connection that speaks the protocol. `records` is what it got, `received` the bytes."""
 
     def __init__(
         self, port: int, name: str | None = None, *options: str, host: str = "127.0.0.1", source: str = ""
@@ -207,7 +207,7 @@ class Client:
         return self.until(kind)
 
     def rest(self) -> list[Record]:
-        """Read up to the end of the stream; all that came with it."""
+        """Read to the end of the stream; the records."""
         before = len(self.records)
         try:
             while True:
@@ -216,11 +216,11 @@ class Client:
             return self.records[before:]
 
     def half_close(self) -> None:
-        """Say that nothing more comes."""
+        """Close the sending side."""
         self.socket.shutdown(socket.SHUT_WR)
 
     def history(self) -> list[Record]:
-        """The history records among what it got."""
+        """The history records that it got."""
         return [found for found in self.records if not found.direct]
 
     def close(self) -> None:
@@ -235,6 +235,6 @@ def texts(records: list[Record], kind: str = "message") -> list[str]:
 
 
 def reset(client: Client) -> None:
-    """End the connection with a RST, as a system does that has lost its memory of it."""
+    """End the connection with a RST, like a system that has lost its state."""
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()

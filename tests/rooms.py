@@ -1,4 +1,4 @@
-"""A room with its broadcaster, and members of it, in the test's own process: sockets, but no server."""
+"""A room with its broadcaster and members, in the test's own process: sockets, but no server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def service_of(room: Room, **policy: object) -> Service:
 
 @contextmanager
 def unstarted(history_path: Path) -> Iterator[Room]:
-    """A room whose broadcaster the test runs, and stops."""
+    """A room whose broadcaster the test itself runs and stops."""
     history = History(history_path)
     try:
         yield Room(LocalLog(history))
@@ -36,7 +36,7 @@ def unstarted(history_path: Path) -> Iterator[Room]:
 
 @contextmanager
 def idle(history_path: Path) -> Iterator[Room]:
-    """A room whose broadcaster does not run before the end of the with statement."""
+    """A room whose broadcaster runs only at the end of the with statement."""
     with unstarted(history_path) as room:
         try:
             yield room
@@ -47,7 +47,7 @@ def idle(history_path: Path) -> Iterator[Room]:
 
 @contextmanager
 def opened(history_path: Path) -> Iterator[Room]:
-    """A room whose broadcaster runs, for the length of a with statement."""
+    """A room whose broadcaster runs during the with statement."""
     with unstarted(history_path) as room:
         broadcaster = threading.Thread(target=room.run)
         broadcaster.start()
@@ -63,7 +63,7 @@ class Peer:
 
     def __init__(self, room: Room, name: str, offset: int | None = None, token: str = "") -> None:
         here, there = socket.socketpair()
-        here.setblocking(False)  # or on Windows the broadcaster would wait for who does not read
+        here.setblocking(False)  # else on Windows the broadcaster would wait for a slow reader
         there.settimeout(DEADLINE)
         self.member = Member(room.presence(name, "10.0.0.1"), here, token)
         self.socket = there

@@ -1,4 +1,4 @@
-"""Imports run downwards only, what runs alone needs nothing of the project, what has a name is there."""
+"""Imports run downwards only, standalone programs need nothing of the project, and named tests exist."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import pytest
 
 from tests.harness import ROOT
 
-# From the bottom up. A module imports from its own floor and from those below it.
-FLOORS = [
+# From the bottom up. A module imports from its own layer and from those below it.
+LAYERS = [
     "chat.paths",
     "chat.private",
     "chat.record",
@@ -23,7 +23,7 @@ FLOORS = [
     "chat.front",
     "TCP_server",
 ]
-# Where installed; the console shows records with the client's own code, and --cluster asks for NATS.
+# If installed; the console shows records with the client's own code, and --cluster asks for NATS.
 BETTER_WITH = {
     "chat.front.console": {"colorama", "TCP_client"},
     "chat.front.tls": {"cryptography"},
@@ -59,9 +59,9 @@ def module(path: Path) -> str:
 SERVER_FILES = [ROOT / "TCP_server.py", *sorted((ROOT / "chat").rglob("*.py"))]
 
 
-def floor(name: str) -> int:
-    """The floor that a module is on; -1 for what is none of the server's."""
-    found = [number for number, floor in enumerate(FLOORS) if f"{name}.".startswith(f"{floor}.")]
+def layer(name: str) -> int:
+    """The layer of a module; -1 for modules outside the server."""
+    found = [number for number, prefix in enumerate(LAYERS) if f"{name}.".startswith(f"{prefix}.")]
     return found[0] if found else -1
 
 
@@ -69,13 +69,13 @@ def floor(name: str) -> int:
 def test_imports_run_downwards(path: Path) -> None:
     if path.parent == ROOT / "chat" and path.stem == "__init__":
         return
-    own = floor(module(path).removesuffix(".__init__"))
+    own = layer(module(path).removesuffix(".__init__"))
     assert own >= 0
-    assert max(map(floor, imports(path)), default=-1) <= own
+    assert max(map(layer, imports(path)), default=-1) <= own
 
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
-    needs = {module(path): {name for name in imports(path) if floor(name) >= 0} for path in SERVER_FILES}
+    needs = {module(path): {name for name in imports(path) if layer(name) >= 0} for path in SERVER_FILES}
     while needs:
         free = {name for name, needed in needs.items() if not needed & needs.keys()}
         assert free, f"a cycle in {sorted(needs)}"

@@ -10,10 +10,10 @@ from chat.lookalike import look_alike
 ALIKE = [
     ("alice", "ALICE"),  # case
     ("alice", "ａｌｉｃｅ"),  # compatibility forms
-    ("alice", "a\u200dlice"),  # what nobody sees
+    ("alice", "a\u200dlice"),  # invisible
     ("alice", "аlice"),  # a Cyrillic а
     ("alice", "АLICE"),  # and a capital one
-    ("bob", "Вob"),  # a capital that looks like a B, of a small letter that looks like no b
+    ("bob", "Вob"),  # its capital looks like a B, its small letter not like a b
     ("larry", "Iarry"),
     ("paypal", "paypa1"),
     ("bob", "b0b"),

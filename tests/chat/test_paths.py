@@ -1,4 +1,4 @@
-"""Where the history is unless somebody says otherwise."""
+"""The default path of the history."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.harness import ROOT
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The home of somebody who has the chat installed."""
+    """The home folder of a user who has installed the chat."""
     monkeypatch.setattr(paths, "__file__", str(tmp_path / "lib" / "site-packages" / "chat" / "paths.py"))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     monkeypatch.delenv("LOCALAPPDATA", raising=False)

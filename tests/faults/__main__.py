@@ -14,7 +14,7 @@ RUN_SECONDS = 20
 
 
 def main() -> int:
-    """The exit code: 0 where every promise was kept."""
+    """The exit code: 0 if every promise was kept."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.faults", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="of the first run; the next has the next one (1)")
     parser.add_argument("--minutes", type=float, default=0, help="how long; one run at least (0)")

@@ -1,4 +1,4 @@
-"""Holds what everybody saw against what is in the files."""
+"""Compares what everybody saw with what is in the files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _KEPT = re.compile(r"is kept as (\S+)\.$")
 
 
 def whole_history(path: Path) -> bytes:
-    """The history with all that was cleared from it, oldest first: each `clear` names what came before."""
+    """The history with everything cleared from it, oldest first: each `clear` names the earlier file."""
     files = []
     while True:
         content = path.read_bytes()
@@ -64,7 +64,7 @@ def _times_never_run_back(records: list[Record]) -> None:
 
 
 def _people_come_and_go(records: list[Record]) -> None:
-    """Nobody speaks who is not here, nobody comes twice, and a start empties the room."""
+    """Nobody speaks without being here, nobody joins twice, and a `start` empties the room."""
     here: set[str] = set()
     for found in records:
         if found.kind == "start":
@@ -83,7 +83,7 @@ def _people_come_and_go(records: list[Record]) -> None:
 
 
 def _saw_the_history(client: Client, history: bytes) -> None:
-    """Each segment is a piece of the history without a gap, and the last one goes up to its end."""
+    """Each segment is a piece of the history without gaps, and the last one reaches its end."""
     for segment in client.segments:
         if segment not in history:
             raise Violation(f"{client.name} saw what is not so in the history: {_where(segment, history)}")
@@ -92,7 +92,7 @@ def _saw_the_history(client: Client, history: bytes) -> None:
 
 
 def _where(segment: bytearray, history: bytes) -> str:
-    """The first record of the segment that does not follow there."""
+    """The first record of the segment that is out of place."""
     start = history.find(segment[: segment.find(b"\n") + 1])
     here = 0
     for line in segment.splitlines(keepends=True):

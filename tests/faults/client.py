@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from chat import record
 from chat.record import Record
 
-CONNECT_SECONDS = 5  # a stopped server still has its backlog, so nobody waits longer
+CONNECT_SECONDS = 5  # a suspended server still has its backlog, so nobody waits longer
 
 
 class Violation(AssertionError):
-    """The server did what the protocol rules out; the message says what."""
+    """The server violated the protocol; the message says how."""
 
 
 @dataclass(frozen=True)
@@ -33,23 +33,23 @@ class Line:
 
     @property
     def in_history(self) -> bool:
-        """Whether its answer is in the history, so that a replay can show it."""
+        """Whether its answer is a history record, which a replay can show."""
         return not self.kind.startswith("/")
 
     def answered_by(self, taken: Record) -> bool:
-        """Whether the record is the answer. What a `clear` says is the server's to choose."""
+        """Whether the record is the answer. The text of a `clear` is up to the server."""
         return taken.kind == self.kind and (taken.text == self.text or self.kind == "clear")
 
 
 class Client:
-    """One person's client. `step` is called again and again; `cut` is what a bad network does."""
+    """One person's client. `step` is called repeatedly; `cut` simulates a bad network."""
 
     def __init__(self, name: str, rng: random.Random) -> None:
         self.name = name
         self.segments: list[bytearray] = []
         self.stored: list[str] = []  # texts, in the order of the history
         self.refused: list[str] = []  # answered by /error
-        self.unknown: list[str] = []  # sent, and the history was cleared before the answer came
+        self.unknown: list[str] = []  # sent, but the history was cleared before the answer came
         self.lines: deque[Line] = deque()  # sent and not answered yet, or to be sent again
         self.joined = False
         self.reading = True  # False: stopped, like a suspended terminal
@@ -62,7 +62,7 @@ class Client:
         self.offset = 0
         self._time = ""
         self._end = 0
-        self._past_end = False  # of the replay that may show lines from before
+        self._past_end = False  # past the part of the replay that may show earlier lines
 
     @property
     def connected(self) -> bool:
@@ -72,11 +72,11 @@ class Client:
     # ----- the connection
 
     def connect(self, port: int) -> None:
-        """Connect and log in, anew or where the session was cut off."""
+        """Connect and log in, or resume the session."""
         try:
             self._socket = socket.create_connection(("127.0.0.1", port), CONNECT_SECONDS)
         except OSError:
-            return  # the server is away; later
+            return  # the server is down; later
         self._socket.setblocking(False)
         self._received.clear()
         self._unsent.clear()
@@ -85,7 +85,7 @@ class Client:
         self._unsent += f"/replay all\n/session{resume}\n{self.name}\n".encode()
 
     def cut(self, *, reset: bool = False) -> None:
-        """Lose the connection, with whatever was under way; with a RST instead of a FIN if `reset`."""
+        """Lose the connection, with whatever is in flight; with a RST instead of a FIN if `reset`."""
         if self._socket is None:
             return
         if reset:
@@ -101,12 +101,12 @@ class Client:
         self._unsent += line.typed.encode() + b"\n"
 
     def half_say(self, typed: str) -> None:
-        """Send the beginning of a line that will never have an end. To be followed by `cut`."""
+        """Send the beginning of a line that never ends. Must be followed by `cut`."""
         self._unsent += typed.encode()
         self._send()
 
     def step(self) -> None:
-        """Send and read what can be without waiting. Raises Violation."""
+        """Send and read what is possible without waiting. Raises Violation."""
         try:
             self._send()
             while self.reading and self._socket:
@@ -151,7 +151,7 @@ class Client:
             self.lines.popleft()
 
     def _begin(self, token: str, start: str, end: str) -> None:
-        """Take a /session answer. One in the middle says that lines which are no records were skipped."""
+        """Handle a /session record. A later one says that lines that are not records were skipped."""
         exact = bool(self._time) and int(start) == self.offset and token != ""
         if not exact:
             self.segments.append(bytearray())
@@ -177,7 +177,7 @@ class Client:
             self._strike(taken)
 
     def _answered_by(self, taken: Record) -> None:
-        """Lines are answered in their order."""
+        """Lines are answered in order."""
         if not self.lines or not self.lines[0].answered_by(taken):
             expected = self.lines[0] if self.lines else "nothing"
             raise Violation(f"{self.name} expected {str(expected)[:200]}, not {str(taken)[:200]}")
@@ -210,5 +210,5 @@ class Client:
 
     @property
     def place(self) -> tuple[int, int]:
-        """How many segments it has, and the bytes of history it has seen in the last one."""
+        """The number of segments, and the bytes of history seen in the last one."""
         return len(self.segments), len(self.segments[-1]) if self.segments else 0

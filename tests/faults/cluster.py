@@ -22,7 +22,7 @@ from tests.faults.client import Client, Line, Violation
 
 NAMES = ("a", "b", "c")
 QUIET_SECONDS = 120  # for everybody to have everything acknowledged, once the faults are over
-UNANSWERED = 50  # lines that a person has under way at most
+UNANSWERED = 50  # lines in flight for each person, at most
 STEP_SECONDS = 0.002
 DEFAULT = ("kill server",) * 8 + ("kill node",) * 2
 FAULTS = (
@@ -38,13 +38,13 @@ FAULTS = (
 
 
 class ClusterRun:
-    """People, three servers on three engine nodes, and what befalls them."""
+    """People, three servers on three engine nodes, and faults."""
 
     def __init__(self, seed: int, chat: Cluster, *, people: int, lines: int, faults: Sequence[str]) -> None:
         self.rng = random.Random(seed)
         self.people = [Client(f"p{number}", random.Random(seed + number)) for number in range(people)]
         self.faults: Counter[str] = Counter()
-        self.longest = 0.0  # seconds without a line acknowledged
+        self.longest = 0.0  # seconds without an acknowledged line
         self._chat = chat
         self._lines = lines
         self._said = 0
@@ -54,14 +54,14 @@ class ClusterRun:
         self._servers: dict[str, ClusterServer] = {name: chat.start(name) for name in NAMES}
         self._at = {person: index % len(NAMES) for index, person in enumerate(self.people)}
         self._back_at = dict.fromkeys(self.people, 0.0)
-        self._repairs: list[tuple[float, str, object]] = []  # when, and what to do, for whom
+        self._repairs: list[tuple[float, str, object]] = []  # when, what, for whom
         self._stored = 0
         self._stored_at = time.monotonic()
 
     # ----- the run
 
     def talk(self) -> None:
-        """Let them say all their lines while things fail."""
+        """Say all lines while things fail."""
         while self._said < self._lines or self._to_come:
             due = self._said >= self._lines - len(self._to_come) * self._every
             if self._to_come and due and not self._repairs:
@@ -72,7 +72,7 @@ class ClusterRun:
             self._step()
 
     def settle(self) -> None:
-        """Mend everything, and wait until nobody waits for anything. Raises Violation."""
+        """Repair everything, and wait until nothing is pending. Raises Violation."""
         until = time.monotonic() + QUIET_SECONDS
         while not self._is_quiet():
             if time.monotonic() > until:
@@ -83,7 +83,7 @@ class ClusterRun:
             self._step()
 
     def verify(self) -> str:
-        """Hold views against files, and files against each other; what was done. Raises Violation."""
+        """Compare views with files, and files with each other; a summary. Raises Violation."""
         histories = {name: _files(server.history.parent) for name, server in self._servers.items()}
         for name, files in histories.items():
             if files != histories["a"]:
@@ -126,7 +126,7 @@ class ClusterRun:
         time.sleep(STEP_SECONDS)
 
     def _connect(self, person: Client, now: float) -> None:
-        """To the next server; whoever is let in stays there."""
+        """Go to the next server, and stay at the first one that lets them in."""
         server = self._servers[NAMES[self._at[person] % len(NAMES)]]
         person.connect(server.port)
         if not person.connected:
@@ -206,14 +206,14 @@ class ClusterRun:
 
 
 def _files(folder: Path) -> dict[str, bytes]:
-    """The history, and what was cleared from it."""
+    """The history, and the cleared ones."""
     return {path.name: path.read_bytes() for path in folder.glob("history*.txt")}
 
 
 def run(
     seed: int, folder: Path, *, people: int = 12, lines: int = 9000, faults: Sequence[str] = DEFAULT
 ) -> str:
-    """One run; what was done. Raises Violation."""
+    """One run; a summary. Raises Violation."""
     with cluster(folder, nodes=3) as chat:
         running = ClusterRun(seed, chat, people=people, lines=lines, faults=faults)
         try:
@@ -225,7 +225,7 @@ def run(
 
 
 def main() -> int:
-    """The exit code: 0 where every promise was kept."""
+    """The exit code: 0 if every promise was kept."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.faults.cluster", description=__doc__)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--lines", type=int, default=9000, help="that are said in all (9000)")

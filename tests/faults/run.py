@@ -19,7 +19,7 @@ from tests.faults.server import Disk, FaultyServer, disk
 from tests.harness import ROOT
 
 PEOPLE = 8
-QUIET_SECONDS = 90  # for everybody to get and to have acknowledged everything, once the faults are over
+QUIET_SECONDS = 90  # for everything to be delivered and acknowledged, once the faults are over
 TALK_SECONDS = 0.05  # between two turns of a person, on average
 FAULT_SECONDS = 0.7  # between two faults, on average
 STORM_SECONDS = 3.0
@@ -36,7 +36,7 @@ STORMS = (
     ),
     *("takeover", "private-chain", "msg-marks", "stats", "bans", "endless-line", "long-login", "lines-reset"),
 )
-UNANSWERED = 300  # lines that a person has under way at the most
+UNANSWERED = 300  # lines in flight for each person, at most
 
 
 class Run:
@@ -68,7 +68,7 @@ class Run:
     # ----- the run
 
     def talk(self, seconds: float) -> None:
-        """Let them talk while things fail."""
+        """Talk while things fail."""
         until = time.monotonic() + seconds
         fault_at = time.monotonic() + 0.5
         while (now := time.monotonic()) < until:
@@ -83,7 +83,7 @@ class Run:
             self._step(now)
 
     def settle(self) -> None:
-        """Mend everything, and wait until nobody waits for anything. Raises Violation."""
+        """Repair everything, and wait until nothing is pending. Raises Violation."""
         self._repair(float("inf"))
         for person in self.people:
             person.reading = True
@@ -96,7 +96,7 @@ class Run:
         self._stop_in_order()
 
     def verify(self) -> str:
-        """Check everything; what was done, in one line. Raises Violation."""
+        """Check everything; a summary in one line. Raises Violation."""
         for log in self._server.logs:
             if (
                 "Traceback" in log
@@ -114,7 +114,7 @@ class Run:
         )
 
     def close(self) -> None:
-        """End all of it."""
+        """End the server and the clients."""
         for person in self.people:
             person.cut()
         self._server.close()
@@ -128,7 +128,7 @@ class Run:
             elif now >= self._back_at[person]:
                 person.connect(self._server.port)
                 self._back_at[person] = now + self.rng.uniform(0, 0.3)
-        time.sleep(0.002)  # the server has the other processor, and a crowd does not hurry
+        time.sleep(0.002)  # leave the other processor to the server
 
     def _is_quiet(self) -> bool:
         size = self._server.history.stat().st_size
@@ -136,7 +136,7 @@ class Run:
         return everybody_is_here and all(p.offset == size for p in self.people)
 
     def _stop_in_order(self) -> None:
-        """Stop the server; everybody hears of it."""
+        """Stop the server; everybody gets the notice."""
         self._server.stop()
         until = time.monotonic() + QUIET_SECONDS
         while any(person.connected for person in self.people):
@@ -208,7 +208,7 @@ class Run:
         self._start()
 
     def _start(self) -> None:
-        """A fault that lasts would keep it from starting, as it should; so the host looks after it first."""
+        """A lasting fault would prevent the start, as it should; so it is repaired first."""
         self._disk.free()
         self._server.fail()
         self._server.start()
@@ -284,7 +284,7 @@ class Run:
 
 
 def run(seed: int, seconds: float, folder: Path) -> str:
-    """One run; what was done. Raises Violation, and leaves the history in the folder then."""
+    """One run; a summary. Raises Violation, and then leaves the history in the folder."""
     with disk(folder) as small:
         running = Run(seed, small)
         try:

@@ -1,4 +1,4 @@
-"""A server whose surroundings can be made to fail while it runs, and its disk."""
+"""A server whose environment can be made to fail while it runs, and its disk."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from pathlib import Path
 
 from tests.harness import ROOT, Server
 
-DISK_BYTES = 8 * 1024 * 1024  # a minute's talk; a run that fills it has another reason to see it full
+DISK_BYTES = 8 * 1024 * 1024  # a minute's messages, so that long runs fill it as well
 SHIM = Path(__file__).with_name("shim")
 
 
 class Disk:
-    """A folder on a small disk of its own, in a mount namespace; an ordinary folder where that is forbidden.
+    """A folder on a small disk of its own, in a mount namespace; an ordinary folder if that is forbidden.
 
     The server sees it as `inside`, everybody else as `outside`.
     """
 
     def __init__(self, folder: Path) -> None:
         self.inside = self.outside = folder
-        self.prefix: tuple[str, ...] = ()  # of a command that is to see it
+        self.prefix: tuple[str, ...] = ()  # of a command that should see it
         mount = f"mount -t tmpfs -o size={DISK_BYTES} tmpfs '{folder}' && echo mounted && exec sleep infinity"
         self._holder = subprocess.Popen(
             ["unshare", "--mount", "sh", "-c", mount],
@@ -44,7 +44,7 @@ class Disk:
         return bool(self.prefix)
 
     def fill(self, leave: int) -> None:
-        """Let about so many bytes be free on it, to the page."""
+        """Leave about this many bytes free, to the page."""
         with contextlib.suppress(OSError), (self.outside / "ballast").open("wb", buffering=0) as ballast:
             while True:
                 ballast.write(bytes(4096))
@@ -52,11 +52,11 @@ class Disk:
         os.truncate(self.outside / "ballast", max(0, free))
 
     def free(self) -> None:
-        """Let there be room again."""
+        """Free the space."""
         (self.outside / "ballast").unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Let go of it."""
+        """Unmount it."""
         self._holder.kill()
         self._holder.wait()
         assert self._holder.stdout
@@ -65,7 +65,7 @@ class Disk:
 
 @contextmanager
 def disk(folder: Path) -> Iterator[Disk]:
-    """A disk for the length of a with statement."""
+    """A disk during the with statement."""
     made = Disk(folder)
     try:
         yield made
@@ -89,35 +89,35 @@ class FaultyServer:
 
     @property
     def pid(self) -> int:
-        """Of the process that runs now."""
+        """The id of the running process."""
         return self._server.process.pid
 
     @property
     def history(self) -> Path:
-        """The file, as it is seen from outside."""
+        """The history file, as seen from outside."""
         return self._disk.outside / "history.txt"
 
     # ----- its life
 
     def kill(self) -> None:
-        """As a crash would."""
+        """Kill it, like a crash."""
         self.go_on()
         self._server.process.kill()
         self._end()
 
     def stop(self) -> None:
-        """In order."""
+        """Stop it in order."""
         self.go_on()
         self._server.process.send_signal(signal.SIGTERM)
         code = self._end()
         assert code == 0, f"exit {code}: {self.logs[-1]}"
 
     def start(self) -> None:
-        """Again, after `kill` or `stop`. Faults in its surroundings last."""
+        """Start it again, after `kill` or `stop`. Faults persist."""
         self._server = self._start(self.port)
 
     def close(self) -> None:
-        """End it whatever its state."""
+        """End it, whatever its state."""
         self._server.close()
 
     def _start(self, port: int) -> Server:
@@ -146,26 +146,26 @@ class FaultyServer:
         self._server.process.send_signal(signal.SIGCONT)
 
     def step_clock(self, seconds: int) -> None:
-        """Let the wall clock be wrong by so many seconds, for this server and the ones after it."""
+        """Set the wall clock off by this many seconds, for this server and the next ones."""
         self._clock = seconds
         self._write_faults()
 
     def fail(self, *calls: str) -> None:
-        """Let calls to the system fail: "write", "sync", "thread"; none to let them work again."""
+        """Make system calls fail: "write", "sync", "thread"; no argument: none."""
         self._failing = set(calls)
         self._write_faults()
 
     def limit_files(self) -> None:
-        """No further file descriptors."""
+        """Allow no more file descriptors."""
         used = len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
         self._limit(resource.RLIMIT_NOFILE, used)
 
     def limit_history(self, more: int) -> None:
-        """No file may grow beyond the history's size and so many bytes."""
+        """Let no file grow beyond the history's size plus this many bytes."""
         self._limit(resource.RLIMIT_FSIZE, self.history.stat().st_size + more)
 
     def unlimit(self) -> None:
-        """All the limits away."""
+        """Remove all limits."""
         for which in (resource.RLIMIT_NOFILE, resource.RLIMIT_FSIZE):
             self._limit(which, resource.prlimit(self.pid, which)[1])
 

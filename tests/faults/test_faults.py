@@ -1,4 +1,4 @@
-"""The fault harness for a short time, and what it found, each by itself."""
+"""A short run of the fault harness, and each bug that it found, by itself."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.harness import DEADLINE, Client, Server, reset
 
 
 def wait_until(condition: Callable[[], object]) -> None:
-    """Return when it is so."""
+    """Wait until the condition holds."""
     until = time.monotonic() + DEADLINE
     while not condition():
         assert time.monotonic() < until, "it has not come about"
@@ -53,7 +53,7 @@ def test_a_leave_takes_effect_while_nothing_can_be_written(faulty: FaultyServer)
 def _users(client: Client) -> list[str]:
     """Who is here."""
     before = len(client.records)
-    client.send("/users", "/away")  # which is answered last
+    client.send("/users", "/away")  # answered last
     client.until("/away")
     return [found.text.split()[0] for found in client.records[before:] if found.kind == "/users"]
 
@@ -128,7 +128,7 @@ def test_a_stop_that_cannot_sync_says_so(faulty: FaultyServer) -> None:
 def test_a_clear_whose_end_fails_leaves_one_history(
     forget: bool, history_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The new file is in its place already; what follows must not take it away."""
+    """The new file is already in place; what follows must not remove it."""
     history = History(history_path, forget=forget)
     log = LocalLog(history)
     log.propose([Append(record.draft("-", "host", "notice", "before"))])
@@ -154,7 +154,7 @@ def _empty(path: Path) -> None:
 
 
 def _edit(path: Path) -> None:
-    """As most editors save: another file in its place."""
+    """Save like most editors: replace the file."""
     lines = path.read_bytes().splitlines(keepends=True)
     path.with_name("edited").write_bytes(b"".join(lines[1:]))
     path.with_name("edited").rename(path)
@@ -193,7 +193,7 @@ def test_the_chat_continues_in_a_changed_file(lay_hands_on: Callable[[Path], Non
 
 
 def test_a_reader_behind_in_an_emptied_file_is_disconnected(server: Server) -> None:
-    """What it had not got is nowhere any more; the server does not spin over it."""
+    """What it had not received no longer exists; the server must not spin."""
     stopped, alice = Client(server.port, "stopped"), Client(server.port, "alice")
     for number in range(40):  # 20 MB, more than sockets hold
         alice.send(*["x" * 4000] * 128, str(number))
@@ -210,7 +210,7 @@ def test_a_reader_behind_in_an_emptied_file_is_disconnected(server: Server) -> N
 
 
 def test_a_resumed_session_finds_what_was_pending_when_its_connection_ended(history_path: Path) -> None:
-    """The earlier connection has ended by itself, and its last line waits for the broadcaster."""
+    """The earlier connection has ended, and its last line is still waiting for the broadcaster."""
     history = History(history_path)
     room = Room(LocalLog(history))
     broadcaster = threading.Thread(target=room.run, daemon=True)
@@ -254,7 +254,7 @@ def test_a_resumed_session_finds_what_was_pending_when_its_connection_ended(hist
 def test_a_client_lost_while_answers_wait_for_it_leaves(faulty: FaultyServer) -> None:
     ghost, alice = Client(faulty.port, "ghost"), Client(faulty.port, "alice")
     ghost.socket.settimeout(0.5)
-    with pytest.raises(TimeoutError):  # its handler waits for it, and so it can't send any more
+    with pytest.raises(TimeoutError):  # its handler is waiting, so it can't send more
         ghost.send(*["/help"] * 3_000_000)
     reset(ghost)
     wait_until(lambda: "ghost" not in _users(alice))

@@ -1,4 +1,4 @@
-"""What deploy/ says, done: the unit as systemd reads it, its command and the image's as processes."""
+"""The files in deploy/: the unit as systemd reads it, and its command and the image's as processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.harness import ROOT, Client, Server
 
 DEPLOY = ROOT / "deploy"
 UNIT = DEPLOY / "tcp-chat.service"
-EXPOSURE = 3.0  # of 10, as systemd reckons it; what it calls "OK" ends at 5
+EXPOSURE = 3.0  # of 10, on systemd's scale; up to 5 it says "OK"
 
 systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 

@@ -1,4 +1,4 @@
-"""Clients and people who mean harm, or just do what nobody thought of."""
+"""Malicious clients, and unexpected ones."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def test_a_name_is_a_valid_field(text: str) -> None:
 
 @contextlib.contextmanager
 def logging_in(history_path: Path, there: socket.socket, here: socket.socket) -> Iterator[None]:
-    """The handler of a connection that has not sent a name. It is to be at its end when the statement is."""
+    """The handler of a connection that has not sent a name. It must end with the with statement."""
     with idle(history_path) as room:
         connection = lines.LineConnection(here, "10.0.0.1", service_of(room))
         handler = threading.Thread(target=connection.run, daemon=True)
@@ -142,7 +142,7 @@ def logging_in(history_path: Path, there: socket.socket, here: socket.socket) ->
 def test_the_login_times_out_however_much_arrives_at_once(
     monkeypatch: pytest.MonkeyPatch, history_path: Path
 ) -> None:
-    """A loris in a single packet: lines enough for two hours at the rate that they are taken."""
+    """A slow loris in a single packet: enough lines for two hours at the rate at which they are read."""
     monkeypatch.setattr(lines, "LOGIN_SECONDS", 0.2)
     here, there = socket.socketpair()
     there.sendall(b"/replay 1\n" * 6000)
@@ -153,28 +153,28 @@ def test_the_login_times_out_however_much_arrives_at_once(
 def test_a_slowly_dripping_login_times_out_as_well(
     monkeypatch: pytest.MonkeyPatch, history_path: Path
 ) -> None:
-    """A loris that sends one byte when its time is nearly over: what is left is that little, not all anew."""
+    """A slow loris that sends a byte when its time is nearly over: the time limit must not start again."""
     clock = [0.0]
     monkeypatch.setattr("chat.front.lines.time.monotonic", lambda: clock[0])
     monkeypatch.setattr(lines, "LOGIN_SECONDS", 3600)
     monkeypatch.setattr(lines, "HANG_UP_SECONDS", 0)
     here, there = socket.socketpair()
     with logging_in(history_path, there, here):
-        while here.gettimeout() is None:  # until it waits
+        while here.gettimeout() is None:  # until it is waiting
             threading.Event().wait(0.001)
         clock[0] = 3599.9
         there.sendall(b"x")
 
 
 class HalfFull(socket.socket):
-    """A socket that has room for half of what it is to send."""
+    """A socket with room for half of what is sent."""
 
     def send(self, data: Any, flags: int = 0) -> int:
         return super().send(data[: len(data) // 2], flags)
 
 
 def test_half_a_record_is_the_last_thing_that_a_login_sends(history_path: Path) -> None:
-    """To go on behind it would make one line of two records."""
+    """Continuing after it would merge two records into one line."""
     here, there = socket.socketpair()
     there.settimeout(DEADLINE)
     with logging_in(history_path, there, HalfFull(fileno=here.detach())):
@@ -202,7 +202,7 @@ def test_a_stopped_reader_costs_nobody_anything_and_loses_nothing(server: Server
 def test_a_reader_of_single_bytes_costs_nobody_anything_and_loses_nothing(
     buffer: int, server: Server
 ) -> None:
-    """One byte for each megabyte that goes by, into the usual receive buffer or the smallest there is."""
+    """It reads a byte for each megabyte sent, with the usual receive buffer or the smallest possible."""
     alice = Client(server.port, "alice", "/replay 0")
     _say_a_megabyte(alice, 20)  # warm
     offset = server.history.stat().st_size
@@ -217,7 +217,7 @@ def test_a_reader_of_single_bytes_costs_nobody_anything_and_loses_nothing(
     before = memory(server)
     read = bytearray()
     for _ in range(20):
-        _say_a_megabyte(alice)  # alice has her echoes while slow has hardly begun
+        _say_a_megabyte(alice)  # alice gets her echoes while slow has hardly begun
         read += slow.recv(1)
     assert memory(server) - before < 4
     assert hello.endswith(b"on the host's computer.\n")
@@ -283,7 +283,7 @@ def test_a_flood_on_a_full_disk_is_bounded(faulty: FaultyServer) -> None:
     told = alice.records[-1].encode()
     said = record.draft("127.0.0.1", "stopped", "message", "x")
     lines = PENDING_BYTES // len(said) + MANY_BYTES // len("x\n")
-    most = 2 * lines * len(told)  # for those that are being refused, and those that came meanwhile
+    most = 2 * lines * len(told)  # for lines being refused, and lines that arrived meanwhile
     assert memory(faulty) - before < 3 * most / MIB  # drafts become records in copies
     alice.close()
     stopped.close()

@@ -1,4 +1,4 @@
-"""The project as an installed one: the wheel into a bare environment, and the commands that it brings."""
+"""The installed project: the wheel in a bare environment, and its commands."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PRIVATE = b"what nobody else is to have"
 
 
 def tracked_files() -> list[str]:
-    """What belongs to the project, as git has it; without git (an sdist), what lies there."""
+    """The project's files according to git; without git (an sdist), all files."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     if (ROOT / ".git").exists():
         listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True, text=True).stdout
@@ -45,7 +45,7 @@ def tracked_files() -> list[str]:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheel and the sdist, made from a copy in which a chat has been running."""
+    """A folder with the wheel and the sdist, built from a copy in which a chat has been running."""
     source = tmp_path_factory.mktemp("source")
     for name in tracked_files():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +61,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def commands(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the commands in an environment that has the wheel and nothing else."""
+    """The folder of commands in an environment that has only the wheel."""
     environment = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
     (wheel,) = built.glob("*.whl")
@@ -73,7 +73,7 @@ def commands(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Somebody's home folder, in which nothing has been done yet."""
+    """A fresh home folder."""
     for variable in ("XDG_DATA_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "PYTHONPATH"):
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))

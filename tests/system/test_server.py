@@ -26,7 +26,7 @@ Join = Callable[..., Client]
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the server with arguments with which it ends by itself."""
+    """Run the server with arguments that make it end."""
     command = [sys.executable, str(ROOT / "TCP_server.py"), "--no-discovery", *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, check=False)
 
@@ -134,7 +134,7 @@ def test_what_prevents_the_start_gets_a_sentence(tmp_path: Path) -> None:
 
 def test_a_folder_without_write_permission(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
-    folder = tmp_path if os.geteuid() else Path("/sys")  # root may write nearly anywhere
+    folder = tmp_path if os.geteuid() else Path("/sys")  # root can write nearly anywhere
     ended = run("--history", str(folder / "history.txt"))
     assert ended.returncode == 1
     assert "Permission denied" in ended.stderr

@@ -1,4 +1,4 @@
-"""A server whose terminal, keyboard or log is gone: it goes on, and it stops in order."""
+"""A server whose terminal, keyboard or log is gone continues, and stops in order."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def running(
 
 
 def joined(port: int, name: str) -> Client:
-    """A client, once there is a server."""
+    """A client, once the server is up."""
     until = time.monotonic() + DEADLINE
     while True:
         try:

@@ -1,4 +1,4 @@
-"""TLS as the people at its ends meet it, and as somebody sees it who reads what passes between them."""
+"""TLS as seen from both ends, and by an eavesdropper in between."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def arguments(files: tuple[Path, Path]) -> list[str]:
 
 @pytest.fixture
 def secure(history_path: Path, arguments: list[str]) -> Iterator[Server]:
-    """A server that takes TLS connections, and plain ones."""
+    """A server that accepts TLS connections and plain ones."""
     with serving(history_path, *arguments) as server:
         yield server
 
 
 class Eavesdropper:
-    """A proxy in front of a server that remembers what the server sent through it."""
+    """A proxy in front of a server, which records what the server sends."""
 
     def __init__(self, port: int) -> None:
         self._server_port = port
@@ -150,10 +150,10 @@ def test_nothing_is_sent_in_plain_text_however_the_connection_ends(
         alice.until("message")
         assert callable(end)
         end(alice, secure)
-        alice.rest()  # raises SSLEOFError where there is no close_notify
+        alice.rest()  # raises SSLEOFError without a close_notify
         alice.close()
         heard = eavesdropper.all_heard()
-    assert certificates.records(heard)  # raises ValueError for what is no record of TLS
+    assert certificates.records(heard)  # raises ValueError for anything but TLS records
     assert b"alice" not in heard
 
 
@@ -262,7 +262,7 @@ def test_the_first_start_generates_a_certificate_and_the_next_uses_it(tmp_path: 
 
 
 def why_not(tmp_path: Path, *arguments: str) -> str:
-    """What a server says that can't start."""
+    """The error of a server that can't start."""
     ended = subprocess.run(
         [
             *(sys.executable, str(ROOT / "TCP_server.py"), "--host", "127.0.0.1", "--port", "0"),

@@ -34,7 +34,7 @@ def relay() -> Iterator[Relay]:
 
 
 class Handler(threading.Thread):
-    """Takes one TLS connection, and does with the plain socket what it is told to."""
+    """Accepts one TLS connection, and runs the given handler with the plain socket."""
 
     def __init__(
         self, relay: Relay, certificate: Certificate, handle: Callable[[socket.socket], None]
@@ -68,7 +68,7 @@ def echo(inside: socket.socket) -> None:
 
 
 def read_all(client: ssl.SSLSocket) -> bytes:
-    """Up to the close_notify. Raises ssl.SSLEOFError where there is none."""
+    """Read up to the close_notify. Raises ssl.SSLEOFError if there is none."""
     pieces = []
     while piece := client.recv(65536):
         pieces.append(piece)
@@ -123,7 +123,7 @@ def test_a_client_that_does_not_read_costs_its_buffers_and_holds_up_nobody(
     stopped = Handler(relay, certificate, fill)
     with stopped.connect() as client:
         assert filled.wait(DEADLINE)
-        assert taken < 16 * len(MEGABYTE)  # what the system's own buffers hold
+        assert taken < 16 * len(MEGABYTE)  # the capacity of the system's buffers
         other = Handler(relay, certificate, echo)
         with other.connect() as reading:
             reading.sendall(b"still quick\n")
@@ -251,7 +251,7 @@ def test_a_client_that_never_reads_the_rest_is_dropped(
 
 
 def handshake_of(sent: bytes, certificate: Certificate, seconds: float) -> tuple[BaseException, bytes]:
-    """What a handshake ends with, and what it answers, where the client sends this and then nothing."""
+    """How a handshake ends, and what is answered, if the client sends this and then nothing."""
     here, there = socket.socketpair()
     with here, there:
         there.sendall(sent)

@@ -11,7 +11,7 @@ from chat.service.requests import Command, Request, Speak, TooLong
 
 
 def _all(lines: Lines) -> list[bytes | None]:
-    """The lines that are there; None for one that was too long."""
+    """The complete lines; None for one that was too long."""
     taken: list[bytes | None] = []
     while True:
         try:

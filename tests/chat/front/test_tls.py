@@ -34,7 +34,7 @@ def made_by_openssl(folder: Path, name: str, *options: str) -> tuple[Path, Path]
 
 
 def presented(certificate: Certificate) -> str:
-    """The fingerprint of what a client is shown."""
+    """The fingerprint of the certificate that a client gets."""
     here, there = socket.socketpair()
     with here, there:
         server = threading.Thread(

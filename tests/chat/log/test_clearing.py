@@ -75,7 +75,7 @@ def test_a_clear_that_fails_changes_nothing(
 
 
 def test_a_crash_in_the_middle_of_a_clear_is_finished(history_path: Path) -> None:
-    """What there is between the two renames: the old file is kept, the new one not yet in place."""
+    """Between the two renames: the old file is kept, the new one not in place yet."""
     cleared = record.Record(OLD, "-", "host", "clear", "").encode()
     history_path.with_name("history.txt.new").write_bytes(cleared)
     History(history_path).close()
@@ -93,7 +93,7 @@ def test_a_crash_before_a_clear_is_forgotten(history_path: Path) -> None:
 
 @pytest.fixture
 def windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without pread, and with files that are to be closed before they are renamed or deleted."""
+    """Without pread, and with files that must be closed before they are renamed or deleted."""
     monkeypatch.setattr(file_module, "HAS_PREAD", False)
     monkeypatch.setattr(history_module, "MOVES_OPEN_FILES", False)
     monkeypatch.setattr(file_module, "MOVES_OPEN_FILES", False)
@@ -161,7 +161,7 @@ def test_a_forgotten_history_on_windows_is_deleted_when_its_last_reader_leaves(h
 def test_a_file_that_is_emptied_from_outside_sends_nothing_twice(
     opened: Callable[..., History], history_path: Path
 ) -> None:
-    """`> history.txt` while people talk: whoever has the last append has it, and goes on in what comes."""
+    """`> history.txt` while people talk: a reader that has the last append continues with what comes next."""
     history = opened()
     append(history, said("one"))
     reader, offset = history.file, history.file.end

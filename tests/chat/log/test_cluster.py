@@ -1,4 +1,4 @@
-"""The cluster: what a log comes to. Everything is a list of batches here, and no server runs."""
+"""The cluster as a function of the log: lists of batches, without any server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ START = 1_795_000_000_000
 
 
 class Servers:
-    """A log that servers append to, and the state that it comes to."""
+    """A log that servers append to, and the resulting state."""
 
     def __init__(self, *lives: str) -> None:
         self.cluster = Cluster(Roster())
@@ -50,7 +50,7 @@ class Servers:
         return self.refused
 
     def again(self, batch: Batch) -> None:
-        """The engine delivers it once more."""
+        """The engine delivers it again."""
         self._apply(batch, [])
 
     def _commit(self, life: str, operations: list[Operation], own: Sequence[Entry | None]) -> None:
@@ -233,7 +233,7 @@ def test_two_clears_at_one_moment_keep_two_files() -> None:
 
 
 def test_a_state_can_be_dumped_and_loaded_anywhere() -> None:
-    """Any cut through a log: what was dumped there, and then applies the rest, comes to the same."""
+    """Wherever a log is cut: a state dumped there and loaded again ends up the same."""
     rng = random.Random(7)
     servers = Servers("a", "b", "c")
     people = [presence(f"p{number}", f"name{number}", f"s{number}") for number in range(6)]

@@ -1,4 +1,4 @@
-"""The file: read from anywhere, also where somebody has edited it."""
+"""The file: readable from anywhere, even if somebody has edited it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_what_is_not_a_record_is_skipped(opened: Callable[..., History], history
 def test_checked_records_are_not_checked_again(
     opened: Callable[..., History], history_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From wherever it is read, and however often: everybody gets the same, and the grammar is asked once."""
+    """From wherever and however often it is read, the result is the same, and each record is checked once."""
     monkeypatch.setattr(file_module, "CHECK_BYTES", 10_000)
     monkeypatch.setattr(file_module, "RUNS", 5)
     lines = [line(f"{number} " + "x" * 100) if number % 50 else b"a note\n" for number in range(1000)]
@@ -100,7 +100,7 @@ def test_the_record_before_an_offset(opened: Callable[..., History], history_pat
 def test_reads_without_pread_are_not_disturbed_by_appends(
     opened: Callable[..., History], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There an append moves the position that a read has set."""
+    """On Windows an append moves the position that a read has set."""
     monkeypatch.setattr(file_module, "HAS_PREAD", False)
     history = opened()
     append(history, said("first"))

@@ -126,7 +126,7 @@ def test_one_server_for_a_history(opened: Callable[..., History], history_path: 
 
 
 def test_opening_costs_the_same_in_a_file_of_any_size(history_path: Path) -> None:
-    """Ten gigabytes, sparse: if it were read, this would take minutes and the memory."""
+    """Ten gigabytes, sparse: reading them would take minutes and all the memory."""
     with history_path.open("wb") as file:
         file.write(line("first"))
         file.seek(10 * 1024**3)
@@ -209,7 +209,7 @@ def test_a_partial_append_is_removed_before_the_next_one(
 
 
 def _failing_after(size: int) -> Callable[[int, memoryview], int]:
-    """A write that takes so many bytes and then none."""
+    """A write that accepts this many bytes and then fails."""
     write, taken = os.write, [0]
 
     def failing(fd: int, data: memoryview) -> int:

@@ -1,4 +1,4 @@
-"""The word index: it finds what the history has, and is never more than a help."""
+"""The word index: it finds what is in the history, and can always be rebuilt."""
 
 from __future__ import annotations
 

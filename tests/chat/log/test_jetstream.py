@@ -22,7 +22,7 @@ from tests.harness import DEADLINE
 
 
 class Server:
-    """A server without clients: its log, and a thread's worth of settling, done in the test's own."""
+    """A server without clients: its log, settled in the test's own thread."""
 
     def __init__(self, nodes: Nodes, chat: str, folder: Path, *, forget: bool = False) -> None:
         folder.mkdir(exist_ok=True)
@@ -42,7 +42,7 @@ class Server:
         return self
 
     def until(self, done: Callable[[], bool]) -> None:
-        """Settle until that is so."""
+        """Settle until the condition holds."""
         until = time.monotonic() + DEADLINE
         while True:
             self.results += self.log.settled()
@@ -53,7 +53,7 @@ class Server:
             self.arrived.clear()
 
     def propose(self, *proposed: Entry) -> list[str]:
-        """Why each was not committed, once that is known."""
+        """Why each was refused, once that is known."""
         self.until(lambda: self.log.ready)
         self.results.clear()
         self.log.propose(proposed)
@@ -66,12 +66,12 @@ class Server:
         return self.path.read_bytes()
 
     def stop(self) -> None:
-        """Leave in order."""
+        """Stop in order."""
         self.propose(Stop(b"", retry=True))
         self.log.close()
 
     def crash(self) -> None:
-        """End without a word."""
+        """Die without a word."""
         self.log._engine.close()
         self.log.history.close()
 
@@ -169,7 +169,7 @@ def test_a_server_that_was_cut_off_comes_back_under_a_new_life(server: Make) -> 
     b.until(lambda: b.log.ready)
     late = said(who, "late")
     rival = server("b2")
-    rival.log.open("b:9999")  # to the log it is as if b had started again
+    rival.log.open("b:9999")  # to the log, b has restarted
     b.log.propose([late])
     b.results.clear()
     b.until(lambda: b.log.ready)

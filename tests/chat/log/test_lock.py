@@ -1,4 +1,4 @@
-"""The lock: one holder, whose word others read, and which does not outlive it."""
+"""The lock: it has one holder, who is named to others, and doesn't outlive it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def path(tmp_path: Path) -> Path:
 
 def test_others_are_told_who_holds_the_lock(path: Path) -> None:
     held = FileLock(path, "process 42, port 9999")
-    for _ in range(2):  # asking takes nothing away
+    for _ in range(2):  # a failed attempt changes nothing
         with pytest.raises(Locked, match=r"^process 42, port 9999$"):
             FileLock(path, "another")
     held.release()
@@ -47,7 +47,7 @@ def test_the_lock_ends_with_its_holder(path: Path) -> None:
 
 
 def test_a_lock_file_that_was_just_removed_is_not_used(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or two would hold the lock: one of a file that nobody finds any more."""
+    """Otherwise two could hold the lock, one of them on an unlinked file."""
     holders = [FileLock(path, "first")]
     really_lock = lock._lock
 

@@ -1,4 +1,4 @@
-"""The local log: what is proposed is committed in order or rejected; once settled it is in the file."""
+"""The local log: proposals are committed in order or rejected; what is settled is in the file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The replica: what a crash, a clear and somebody's editor do to the history and the note beside it."""
+"""The replica: the effects of a crash, a clear and an editor on the history and its note."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def opened(path: Path, chat: str = "chat") -> tuple[Replica, Any]:
 
 
 def crash(replica: Replica) -> None:
-    """Let go of everything without writing a note."""
+    """Close everything without writing a note."""
     replica.history.close()
 
 

@@ -1,4 +1,4 @@
-"""The roster: names are decided by the order of what is committed, and by nothing else."""
+"""The roster: names are decided by the order of commits, and by nothing else."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def presence(name: str, id_: str = "") -> Presence:
 
 
 def commit(roster: Roster, *entries: Entry) -> list[bool]:
-    """Which of the entries were taken in."""
+    """Whether each entry was applied."""
     refused = roster.refused(entries)
     for entry in entries:
         if entry not in refused:

@@ -1,4 +1,4 @@
-"""The broadcaster: one order for everybody, what can not be stored is not so, a flood waits."""
+"""The broadcaster: one order for everybody, nothing is sent that can't be stored, floods wait."""
 
 from __future__ import annotations
 

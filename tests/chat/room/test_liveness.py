@@ -61,12 +61,12 @@ def test_a_system_that_lacks_an_option_gets_the_others() -> None:
 @pytest.mark.parametrize(
     ("retransmits", "probes", "unacknowledged", "since_ack", "state"),
     [
-        (0, 0, 0, 10_000_000, (False, False)),  # nothing was said for hours
+        (0, 0, 0, 10_000_000, (False, False)),  # silent for hours
         (0, 0, 3, 5, (True, False)),
         (4, 0, 3, 59_000, (True, False)),
         (4, 0, 3, 60_000, (True, True)),
-        (0, 1, 0, 110_000, (True, False)),  # it doesn't read, and is asked every two minutes
-        (0, 5, 0, 110_000, (True, True)),  # and does not answer any more
+        (0, 1, 0, 110_000, (True, False)),  # it doesn't read, and is probed every two minutes
+        (0, 5, 0, 110_000, (True, True)),  # and no longer answers
     ],
 )
 def test_states(

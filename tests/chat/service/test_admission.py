@@ -1,4 +1,4 @@
-"""The way into the room: sessions that are resumed, exactly, over real connections."""
+"""Joining, and resuming sessions exactly, over real connections."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Join = Callable[..., Client]
 
 
 def _place(client: Client) -> tuple[str, int, str]:
-    """Where a session is, by the client's own count: token, offset, time of the last history record."""
+    """A session's state by the client's own count: token, offset, time of the last history record."""
     offset = token = None
     for said in client.records:
         if said.kind == "/session":
@@ -73,7 +73,7 @@ def test_a_session_takes_over_from_its_earlier_connection(join: Join) -> None:  
     assert [said.kind for said in up_to_end][-1] == "leave"
     again.send("here")
     alice.until("message", "here")
-    assert {found.kind for found in bob.rest()} <= {"message"}  # nothing of what came after its end
+    assert {found.kind for found in bob.rest()} <= {"message"}  # nothing from after its end
 
 
 def test_one_connection_has_a_session_however_many_take_it_over(join: Join, server: Server) -> None:
@@ -96,7 +96,7 @@ def test_one_connection_has_a_session_however_many_take_it_over(join: Join, serv
 
 
 def test_a_session_takes_over_despite_the_rate(history_path: Path) -> None:
-    """Its lines would go on for days; now they are dropped, for the client to send again."""
+    """At this rate its lines would take days; they are dropped, for the client to send again."""
     with serving(history_path, "--rate", "0.001") as server:
         bob = Client(server.port, "bob", "/session")
         token, offset, at = _place(bob)

@@ -1,4 +1,4 @@
-"""The budget: who has used up their share waits, alone."""
+"""The budget: only those who have used up their share wait."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from chat.service.budget import (
 
 
 class Clock:
-    """A clock that goes on when it is told to."""
+    """A clock that the test advances."""
 
     def __init__(self) -> None:
         self.now = 1000.0

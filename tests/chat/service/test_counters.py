@@ -1,4 +1,4 @@
-"""What `/stats` says, held against analytics, which counts the same history in quite another way."""
+"""The counters of `/stats`, compared with analytics, which counts the same history in another way."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def history(seed: int, now: float, seconds: float) -> bytes:
 
 
 def fed(lines: bytes, now: float) -> Counters:
-    """Counted in pieces of whatever size."""
+    """Counted in pieces of any size."""
     counters = Counters()
     pieces = lines.splitlines(keepends=True)
     for start in range(0, len(pieces), 97):
@@ -73,7 +73,7 @@ def test_it_counts_as_analytics_does(tmp_path: Path) -> None:
         since = record.format_time(now - (minutes - 1) * 60)[:17] + "00.000+00:00"
         ours, theirs = counters.last(minutes, now), analytics(path, "--since", since)
         assert ours.messages > 10
-        assert ours.minutes == minutes  # an hour has sixty, however many had messages
+        assert ours.minutes == minutes  # an hour has sixty, however many have messages
         assert (ours.messages, ours.names, ours.most, ours.busiest) == (
             *(theirs.messages, theirs.names, theirs.most, theirs.busiest),
         )

@@ -1,4 +1,4 @@
-"""Limits: how often a password may be guessed, and what it puts on record."""
+"""Limits on guessing passwords."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PASSWORD = "sésame"
 
 @pytest.fixture
 def ended() -> threading.Event:
-    """Set, so that no wrong password takes its second."""
+    """Set, so that a wrong password doesn't take a second."""
     ended = threading.Event()
     ended.set()
     return ended
@@ -100,8 +100,8 @@ def test_guesses_from_many_addresses_are_limited_and_hinder_nobody_who_knows_the
         return tried
 
     assert guesses(400) <= 400 + limits.ALL_TRIES
-    throttle.check("10.0.0.1", "secret", "secret", ended)  # whoever knows it needs one try
-    for _ in range(limits.WRONG_TRIES - 1):  # and whoever has known it may mistype it
+    throttle.check("10.0.0.1", "secret", "secret", ended)  # those who know it need one try
+    for _ in range(limits.WRONG_TRIES - 1):  # and those who have known it may mistype it
         with pytest.raises(CommandError):
             throttle.check("10.9.9.9", "secert", "secret", ended)
     throttle.check("10.9.9.9", "secret", "secret", ended)

@@ -1,4 +1,4 @@
-"""What can be looked up, over real connections."""
+"""Commands that look things up, over real connections."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ TIME = "2026-11-21T10:15:42.123Z"
 
 
 def write(path: Path, records: int, kinds: tuple[str, ...] = ("message",)) -> None:
-    """Every record has its number, and every seventh line is none."""
+    """Every record contains its number, and every seventh line is not a record."""
     with path.open("wb") as file:
         for number in range(records):
             kind = kinds[number % len(kinds)]
@@ -118,7 +118,7 @@ def write(path: Path, records: int, kinds: tuple[str, ...] = ("message",)) -> No
 
 @pytest.fixture
 def without_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody answers questions about the history."""
+    """Without the process that answers questions about the history."""
 
     def ask(self: Queries, question: dict[str, object]) -> dict[str, object]:
         raise Unavailable
@@ -127,7 +127,7 @@ def without_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def numbers(answers: Iterator[bytes]) -> list[int]:
-    """The numbers in the records that were shown."""
+    """The numbers in the answers."""
     shown = b"".join(answers)
     return [int(number) for number in re.findall(rb" old: number(\d+) ", shown)]
 
@@ -168,7 +168,7 @@ def test_a_long_history_can_be_searched(
 
 
 def test_answers_are_made_as_they_are_taken(history_path: Path) -> None:
-    """Whoever asks for a thousand records and reads none of them has the server hold a few."""
+    """For a client that asks for a thousand records and reads none, the server holds only a few."""
     write(history_path, 3000)
     with opened(history_path) as room:
         service, alice = service_of(room), Peer(room, "alice")

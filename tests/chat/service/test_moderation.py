@@ -1,4 +1,4 @@
-"""The host's word over real connections: each command by an admin, and refused to everybody else."""
+"""Moderation over real connections: each command, by an admin, and refused to everybody else."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def test_a_wrong_password_takes_a_second_over_a_connection() -> None:
 
 
 def test_guessing_slows_nobody_else_down(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While a try costs longer than any test takes."""
+    """With a try that costs more time than the test takes."""
     tried = threading.Event()
     monkeypatch.setattr("chat.service.limits.WRONG_TRY_SECONDS", 100 * DEADLINE)
     monkeypatch.setattr("chat.service.limits.log.warning", lambda *_: tried.set())

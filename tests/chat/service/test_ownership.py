@@ -1,4 +1,4 @@
-"""Names that are owned and messages that wait for their owners, as their owners and others meet them."""
+"""Owned names and kept messages, as seen by owners and others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def alice(join: Join) -> Client:
 
 
 def refused(server: Server, *lines: str) -> str:
-    """What somebody is told who wants to come in like this."""
+    """The error for somebody who tries to join like this."""
     client = Client(server.port)
     client.send(*lines)
     sentence = client.until("/error").text
@@ -36,7 +36,7 @@ def refused(server: Server, *lines: str) -> str:
 
 
 def leave(client: Client, witness: Client) -> None:
-    """So that others know it."""
+    """Leave, and wait until others see it."""
     client.send("/exit")
     client.rest()
     client.close()
@@ -63,7 +63,7 @@ def test_the_owner_joins_with_the_secret(server: Server, join: Join, alice: Clie
     leave(alice, bob)
     join("alice", f"/identify {SECRET}").close()
     bob.until("leave", name="alice")
-    join("ALICE", f"/identify {SECRET}").close()  # whoever owns a name may write it as they like
+    join("ALICE", f"/identify {SECRET}").close()  # the owner may write the name in any case
 
 
 def test_the_owner_takes_the_name_in_the_room(join: Join, alice: Client) -> None:  # R76
@@ -153,12 +153,12 @@ def test_registrations_from_one_address_are_limited(join: Join) -> None:
 
 
 def sent_while_out(bob: Client, *texts: str) -> list[Record]:
-    """Messages for alice, who is out; the records with which bob is told that they are kept."""
+    """Messages for alice, who is away; bob's copies, which say that they are kept."""
     return [bob.ask(f"/msg alice {text}", "/msg") for text in texts]
 
 
 def handed_over(alice: Client) -> list[Record]:
-    """What alice got on coming in: what introduces the messages, and they."""
+    """What alice gets on joining: the introduction and the messages."""
     return [found for found in alice.records if found.kind in ("/kept", "/msg")]
 
 
@@ -172,7 +172,7 @@ def test_kept_messages_are_handed_over_once(join: Join, alice: Client) -> None: 
     assert introduction.text == "Sent to you while you were away: 2 private messages."
     assert [(sent.name, sent.text) for sent in (first, second)] == [("bob", "one"), ("bob", "two")]
     assert abs(int(first.time[20:23]) - int(one.time[20:23])) <= 1000
-    assert first.time <= one.time  # its own time, not that of the handing over
+    assert first.time <= one.time  # its own time, not that of the handover
     again.ask("/users", "/users")
     leave(again, bob)
     assert handed_over(join("alice", f"/identify {SECRET}")) == []
@@ -200,7 +200,7 @@ def test_unconfirmed_messages_are_handed_over_again_and_marked(
 def test_messages_are_only_kept_for_owners(join: Join, alice: Client) -> None:  # R78
     bob = join("bob")
     leave(alice, bob)
-    for name in ("carol", "аlice"):  # the second only looks like her
+    for name in ("carol", "аlice"):  # the second only looks like hers
         bob.send(f"/msg {name} hello")
         assert "Nobody here is called" in bob.until("/error").text
 

@@ -1,4 +1,4 @@
-"""The process that answers questions about a long history: it keeps up, it may die, it ends."""
+"""The process that answers questions about a long history: it keeps up, can die, and ends."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The reader of a long history: its answers, held against a slow look at the whole file."""
+"""The reader of a long history: its answers, compared with a slow search of the whole file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def write(path: Path, records: int, seed: int = 1, kinds: tuple[str, ...] = KIND
 
 
 def slowly(path: Path) -> list[tuple[int, Record]]:
-    """Every record and where it stands, newest first."""
+    """Every record and its offset, newest first."""
     found, offset = [], 0
     for line in path.read_bytes().splitlines(keepends=True):
         if record.HISTORY_RECORD.fullmatch(line):
@@ -94,7 +94,7 @@ def test_the_last_messages_and_where_the_last_records_begin(path: Path) -> None:
 
 
 def test_an_earlier_end_is_respected(path: Path) -> None:
-    """Somebody asks, and more is said before the answer: it begins where the asker is."""
+    """If more is said between question and answer, the answer still refers to the asker's end."""
     write(path, 500)
     asked = question(path, ask="said", most=5)
     last = question(path, ask="last", count=5)

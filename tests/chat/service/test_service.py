@@ -1,4 +1,4 @@
-"""The service: the one way of what is said, and what it puts on record."""
+"""The service: everything that is said goes through it."""
 
 from __future__ import annotations
 

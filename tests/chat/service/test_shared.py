@@ -1,4 +1,4 @@
-"""What other servers share, taken in by a service whose room has no other servers."""
+"""State shared by other servers, applied by a service on its own."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_mute_applies_to_those_here_and_to_newcomers(service: Service, peer: C
 def test_a_ban_is_written_and_disconnects_whom_it_covers(service: Service, peer: Callable[..., Peer]) -> None:
     alice = peer("alice").member
     ban = ban_of("alice", comment="admin")
-    for _ in range(2):  # a server that starts again gets it again
+    for _ in range(2):  # a server that restarts gets it again
         shared.take(service, change("bans", str(ban.key), ban.line.strip()))
     assert alice.ended.is_set()
     assert service.bans.active() == [ban]

@@ -64,7 +64,7 @@ def test_analytics_finds_what_it_needs_whatever_python_runs_the_server(
 
 @pytest.fixture
 def endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A Python that never comes to an end."""
+    """A Python that never ends."""
     python = tmp_path / "python"
     python.write_text("#!/bin/sh\nexec sleep 1000\n")
     python.chmod(0o700)
@@ -75,7 +75,7 @@ def endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_analytics_is_killed_when_it_takes_too_long(
     history_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All its lines together."""
+    """All lines of the answer."""
     monkeypatch.setattr("chat.service.statistics.SECONDS", 0.2)
     with pytest.raises(NoStatistics, match="more than 0"):
         Statistics(history_path).summary()

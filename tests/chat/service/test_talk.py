@@ -1,4 +1,4 @@
-"""What members say and are called, over real connections."""
+"""Commands for talking, over real connections."""
 
 from __future__ import annotations
 
