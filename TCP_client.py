@@ -40,6 +40,7 @@ import codecs
 import contextlib
 import difflib
 import enum
+import errno
 import getpass
 import hashlib
 import json
@@ -2365,12 +2366,13 @@ class PlainScreen(LinkObserver):
         try:
             sys.stdout.write("".join(lines))
             sys.stdout.flush()
-        except BrokenPipeError:  # whoever read it has gone, like head does
+        except OSError as error:
+            if error.errno != (errno.EINVAL if os.name == "nt" else errno.EPIPE):
+                self.on_note(link, f"can't write what comes: {reason(error)}.")
+                os._exit(1)
+            # whoever read it has gone, like head does
             sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
             link.leave()
-        except OSError as error:
-            self.on_note(link, f"can't write what comes: {reason(error)}.")
-            os._exit(1)
 
     def on_note(self, link: Link, sentence: str) -> None:
         with contextlib.suppress(OSError):  # nobody reads it any more
