@@ -318,7 +318,7 @@ def _open(options: argparse.Namespace, server: ChatServer, console: Console | No
 
 
 def _tls(options: argparse.Namespace, folder: Path) -> TlsAcceptor | None:
-    """What takes TLS connections, where the host wants it. Raises BadCertificate."""
+    """The acceptor of TLS connections, if the host wants it. Raises BadCertificate."""
     if bool(options.tls_cert) != bool(options.tls_key):
         raise BadCertificate("--tls-cert and --tls-key belong together: name both files.")
     if options.tls_cert:

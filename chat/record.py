@@ -4,7 +4,7 @@
     time    = 2026-11-21T10:15:42.123Z      UTC, milliseconds
     address = an IP address; "-" for the host
     name    = 1 to 24 characters, no white space, no control or format characters, NFC, no "/" in front
-    kind    = lower-case letters; after a slash where it is direct: for one client, never in history
+    kind    = lower-case letters; after a slash if it is direct: for one client, never in history
     text    = no TAB, no control characters, at most 4,096 bytes; may be empty
 
 Writing is strict: what people type goes through `clean` and `clean_name`, once. Reading is lenient where that

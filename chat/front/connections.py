@@ -20,7 +20,7 @@ from chat.service.moderation import refusal
 from chat.service.policy import error
 from chat.service.service import Service
 
-REFUSING = 64  # connections that can be told at the same time why they are refused
+REFUSING = 64  # connections that can be refused with a sentence at the same time
 NO_FILES_SECONDS = 0.2  # between attempts to accept while the system has no files left
 
 log = logging.getLogger("chat.front.connections")

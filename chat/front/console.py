@@ -103,7 +103,7 @@ class Console(TCP_client.LineOwner):
         self._stop()
 
     def enter(self, text: str, *, literal: bool = False) -> None:
-        """Perform what the host typed; pasted text is said as it stands."""
+        """Perform what the host typed; pasted text is said literally."""
         typed = record.clean(text.encode(errors="replace")).strip(" ")
         if not typed:
             return

@@ -31,7 +31,9 @@ from chat.service.service import Service
 # library's, whose heaps fragment; much if that was filled. More than this is no faster.
 FEW_BYTES = 448
 MANY_BYTES = 16 * 1024
-HANG_UP_BYTES = 1024 * 1024  # of what it still sends; whoever goes on sending does not wait for an answer
+HANG_UP_BYTES = (
+    1024 * 1024
+)  # of input to discard meanwhile; a client that sends more is not waiting for an answer
 LOOK_UP_SECONDS = 0.2  # on Windows, where ending the reading of a socket does not end a wait for it
 HANG_UP_SECONDS = 2  # for a client to read the last records before the connection is closed
 

@@ -49,7 +49,7 @@ class Login:
         return (
             f"Welcome. {password}Send your name, then every line is a message; "
             "/help lists the commands, exit leaves. "
-            f"What is said is kept in {kept_in} on the host's computer."
+            f"Messages are kept in {kept_in} on the host's computer."
         )
 
     def _option(self, text: str) -> LoginRequest:

@@ -55,7 +55,7 @@ class HistoryFile:
         self._open(os.O_EXCL if new else 0)
         self.end = self.opened_end = os.fstat(self._fd).st_size
         self._recent = b""  # the last append, which most readers want next
-        self.recent_start = self.end  # where that begins: whoever lacks no more than that is up to date
+        self.recent_start = self.end  # its offset: a reader that lacks no more is up to date
         self._lost_before = 0  # bytes before this offset were removed from outside
         self._may_have_partial = False  # a failed append may have left bytes past the end
         # Runs of records that were checked, by their starts and their ends. The broadcaster's own.
@@ -236,7 +236,7 @@ class HistoryFile:
         self._closing = weakref.finalize(self, _close_and_delete, self._fd, self.path)
 
     def close(self) -> None:
-        """Close the descriptor. This happens by itself once nothing refers to the file."""
+        """Close the descriptor, which also happens once nothing refers to the file."""
         self._closing()
 
     def _open(self, flags: int = 0) -> None:

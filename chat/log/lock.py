@@ -64,7 +64,7 @@ class FileLock:
             file.close()
 
     def _open(self) -> IO[str]:
-        """The file, its owner's only: whoever can open it can lock it. A link in its place isn't followed."""
+        """Open the file, for its owner only: whoever can open it can lock it. Doesn't follow links."""
         if self._path.is_symlink():
             self._path.unlink()
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)

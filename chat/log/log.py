@@ -59,11 +59,11 @@ class Log(Protocol):
 
     @property
     def trouble(self) -> str:
-        """Why proposals wait for longer than they should, a sentence; "" where they don't."""
+        """Why proposals wait unusually long, a sentence; "" if they don't."""
 
     @property
     def servers(self) -> tuple[str, ...]:
-        """Where clients find the servers of this log, this one first; empty where it is the only one."""
+        """Where clients reach the servers of this log, this one first; empty if it is the only one."""
 
     def report(self) -> list[str]:
         """Lines for the host: each server, and the state of what they share. May take seconds."""

@@ -127,7 +127,7 @@ class Broadcaster:
             self._post(Subscribe(listener))
 
     def flush(self, at_most: float | None = None) -> None:
-        """Return once everything that was pending is done, or after so many seconds. Raises Closed."""
+        """Return once everything that was pending is done, at most after `seconds`. Raises Closed."""
         barrier = Barrier(threading.Event())
         with self._lock:
             self._post(barrier)

@@ -101,7 +101,7 @@ class Listener:
 
         self.file: HistoryFile  # the cursor: the next byte of history to send
         self.offset = 0
-        self.replay_end: Position = (0, 0)  # where the history ended when it came: before its own join
+        self.replay_end: Position = (0, 0)  # the end of the history when it joined: before its own join
         self.skipped = False  # the cursor has skipped what is not a record
         self.directs: collections.deque[_Direct] = collections.deque()  # in the order of their positions
         self.direct_bytes = 0  # drafts of direct records that wait; guarded by the broadcaster's lock
@@ -337,7 +337,7 @@ class Delivery:
             self._selector.unregister(listener.connection)
         with contextlib.suppress(OSError):  # it has ended already
             listener.connection.shutdown(socket.SHUT_WR)
-        listener.directs.clear()  # whoever still refers to it keeps nothing more than that alive
+        listener.directs.clear()  # so that lingering references don't keep them in memory
         self._behind.pop(listener, None)
         if listener.detach_at:
             listener.gone.set()

@@ -48,7 +48,7 @@ class Member(Listener):
         self.correspondent: tuple[str, Presence | None, str] = ("", None, "")
         self.admin = False
         self.muted = False
-        self.account: object = None  # of the name, where they have proved that it is theirs
+        self.account: object = None  # of the name, if they have proved ownership
         self.secret = ""  # what they said to prove the next name
         self.handed_over = False  # they were sent what was kept for them, and have not answered yet
 
@@ -132,7 +132,7 @@ class Room:
         return Presence(secrets.token_urlsafe(9), name, address, session=_session(token))
 
     def start(self, resume: Resume | None, replay: Callable[[HistoryFile], int]) -> Start:
-        """R41: where to start: exactly where the session was cut off, else where `replay` says."""
+        """R41: where to start: exactly where the session was cut off, or as `replay` says."""
         file = self.log.history.file
         if resume and _was_at(file, resume):
             return Start(file, resume.offset)
@@ -238,7 +238,7 @@ class Room:
         self._broadcaster.propose(entries.clear(address, name), author)
 
     def elsewhere(self, name: str) -> Presence | None:
-        """Whoever has this name at another server, in whatever case."""
+        """Whoever has this name at another server, whatever the case."""
         presence = self.log.roster.find(name)
         with self._lock:
             return presence if presence and presence.id not in self._members else None

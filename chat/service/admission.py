@@ -40,7 +40,7 @@ def admit(
 ) -> Member:
     """Let somebody into the room. `make_member` makes a member from a presence and a session's token.
 
-    What it takes to find where the replay starts is charged to `charged`.
+    The work of finding the start of the replay is charged to `charged`.
 
     Raises CommandError, Closed.
     """
@@ -60,10 +60,12 @@ def _join(
     charged: Account,
     make_member: Callable[[Presence, str], Member],
 ) -> Member:
-    """`admit`, for whoever is not banned. Raises TimeoutError, too."""
+    """`admit`, after the check for bans. Also raises TimeoutError."""
     room = service.room
     token = _token(service, request)
-    if room.log.roster.find(request.name):  # the log decides on names; but where it would refuse, say so now
+    if room.log.roster.find(
+        request.name
+    ):  # the log decides on names, but a name that is taken can be refused now
         raise CommandError(_taken(request.name))
     account = ownership.prove(service, request.name, request.secret, address, threading.Event())
     member = make_member(room.presence(request.name, address, token), token)

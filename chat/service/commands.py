@@ -59,7 +59,7 @@ def perform(service: Service, caller: Caller, request: Request) -> Iterator[byte
     Raises Disconnect, Closed.
     """
     if caller.member and caller.member.handed_over:
-        ownership.received(service, caller.member)  # whoever speaks has read what came before
+        ownership.received(service, caller.member)  # who speaks has read what came before
     try:
         if isinstance(request, Speak):
             require_unmuted(caller)

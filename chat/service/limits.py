@@ -82,7 +82,7 @@ class LoginThrottle:
         self._by_address = Tries(WRONG_TRIES, MINUTE)
         self._by_name = Tries(NAME_TRIES, MINUTE)
         self._by_all = Tries(ALL_TRIES, MINUTE)
-        # Who was right before: (name, network), oldest first; "" for the name where it is the password.
+        # Those who succeeded before: (name, network), oldest first; the name is "" for the password.
         self._owners: dict[tuple[str, str], None] = {}
 
     def check(self, address: str, said: str, password: str, ended: threading.Event) -> None:

@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import IO, Any
 
-READY_SECONDS = 0.05  # for a process that has just been started: the asker does with less meanwhile
+READY_SECONDS = 0.05  # for a process that has just started; until it answers, callers make do without
 ANSWER_SECONDS = 5.0  # an answer takes milliseconds; a process that has not answered by then is killed
 AGAIN_SECONDS = 10.0  # between two starts of a process that dies
 

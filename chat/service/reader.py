@@ -7,9 +7,9 @@ The first line on standard output says that it is ready. Then a question is a li
 its answer one on standard output. It names the `file` (see
 `identity`) and its `end` as the asker sees them:
 
-    {"ask": "search", "words", "most"}    {"offsets": newest first, "complete": whether all was looked at}
+    {"ask": "search", "words", "most"}    {"offsets": newest first, "complete": whether all was searched}
     {"ask": "said", "most"}               {"offsets": newest first, of the kinds in SAID}
-    {"ask": "last", "count"}              {"offset": where the last so many records begin}
+    {"ask": "last", "count"}              {"offset": where the last `count` records begin}
     {"ask": "stats"}                      {"lines": the sentences}
 
 Each answer also has the `seconds` that it took; {"failed": why} is an answer, too.
@@ -59,7 +59,7 @@ class Reader:
         self._file = path.open("rb", buffering=0)
         self.identity = identity(self._file.fileno())
         self._counters = Counters()
-        # For each block of whole lines: where it begins, and how many records and how many of SAID it has.
+        # For each block of whole lines: its offset, its number of records, and of those the number of SAID.
         self._starts = array("Q")
         self._records = array("Q")
         self._said = array("Q")
@@ -70,7 +70,7 @@ class Reader:
             self._index = Index(path.with_name(path.name + ".index"), path)
 
     def close(self) -> None:
-        """Let go of the files."""
+        """Close the files."""
         self._file.close()
         if self._index:
             self._index.close()

@@ -52,7 +52,7 @@ class Join:
     replay: int | None
     wants_session: bool
     resume: Resume | None
-    secret: str = ""  # that proves that the name is theirs, where it is registered
+    secret: str = ""  # proves ownership of the name, if it is registered
 
 
 @dataclass(frozen=True, slots=True)

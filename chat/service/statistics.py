@@ -30,7 +30,7 @@ _PROJECT = Path(__file__).parent.parent.parent
 class NoStatistics(Exception):
     """There are no statistics now; the message says why and what to do, in one sentence.
 
-    `for_guests`: it is for whoever asked, not only for the host.
+    `for_guests`: it may be shown to whoever asked, not only to the host.
     """
 
     def __init__(self, why: str, *, for_guests: bool = True) -> None:
@@ -133,7 +133,7 @@ class Statistics:
 
 
 def _limit(pid: int) -> None:
-    """Whoever chats comes first, and memory is for them. Where the system has such limits."""
+    """Yield to those who chat, and leave them the memory, if the system has such limits."""
     if sys.platform == "win32":
         return
     import resource
