@@ -38,7 +38,7 @@ class Login:
             return Refuse("That line is too long for a name; send a name.")
         if line is None:
             return None
-        if line.startswith(TLS_HANDSHAKE):  # at a server without TLS: a client comes back without it
+        if line.startswith(TLS_HANDSHAKE):  # a server without TLS: the client retries without it
             return Quit()
         text = record.clean(line)
         return self._option(text) if text.startswith("/") else self._name(text)

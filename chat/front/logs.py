@@ -39,7 +39,7 @@ def _write(lines: queue.Queue[logging.LogRecord | None], output: logging.Handler
 
 
 def _finish(lines: queue.Queue[logging.LogRecord | None], writer: threading.Thread) -> None:
-    """Write what is left, if somebody reads it: the server ends also where nobody does."""
+    """Write what is left, if somebody reads it: the server ends even if nobody does."""
     with contextlib.suppress(queue.Full):
         lines.put_nowait(None)
     writer.join(FINISH_SECONDS)

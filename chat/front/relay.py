@@ -285,7 +285,7 @@ class Relay:
                 carried.tls.tcp.shutdown(socket.SHUT_WR)
                 self._close_within(carried, FAREWELL_SECONDS)
             if size < PIECE_BYTES:
-                break  # that was all of it; and if not, the selector says so
+                break  # that was all; if not, the selector reports more
         self._watch(carried)
 
     def _encrypt(self, carried: _Carried) -> int:

@@ -25,7 +25,7 @@ from chat.record import RECORD_BYTES
 
 Sync = Literal["always", "everysec", "no"]
 
-KEPT_FILES = 1000  # cleared histories: nobody fills a folder by clearing, and none is deleted unasked
+KEPT_FILES = 1000  # cleared histories: nobody can fill a folder by clearing, and none is deleted unasked
 SYNC_SECONDS = 1.0  # "everysec": what a power cut may cost
 
 log = logging.getLogger("chat.log.history")
@@ -92,7 +92,10 @@ class History:
         """
         self._pending_notice += self._take_up_changes()
         if not self._forget and self._kept() >= KEPT_FILES:
-            raise OSError(errno.EDQUOT, f"{KEPT_FILES} cleared ones are kept; the host has to move some away")
+            raise OSError(
+                errno.EDQUOT,
+                f"there are already {KEPT_FILES} cleared histories; the host must move some away",
+            )
         kept = self._kept_path(now)
         fate = "was deleted" if self._forget else f"is kept as {kept.name}"
         self.start_anew(record.draft(address, name, "clear", f"The earlier history {fate}."), now, kept)

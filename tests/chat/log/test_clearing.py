@@ -191,7 +191,7 @@ def test_cleared_histories_are_kept_up_to_a_number(
     for _ in range(2):
         clear(history, "10.0.0.1", "alice")
     append(history, said("one"))
-    with pytest.raises(OSError, match="has to move some away"):
+    with pytest.raises(OSError, match="must move some away"):
         clear(history, "10.0.0.1", "alice")
     assert texts(history_path.read_bytes())[-1] == "one"
     next(history_path.parent.glob("history.cleared-*")).unlink()
