@@ -30,6 +30,7 @@ BETTER_WITH = {
     "chat.log.consumer": {"nats"},
     "chat.log.engine": {"nats"},
     "chat.log.jetstream": {"nats"},
+    "chat.log.publisher": {"nats"},
     "chat.log.snapshot": {"nats"},
 }
 PURE = ["chat.record", "chat.service.requests", "chat.front.session", "chat.front.login", "chat.log.entries"]

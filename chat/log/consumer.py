@@ -6,8 +6,10 @@ stops, following ends, and is to be started again from there.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 import nats.errors
@@ -31,15 +33,20 @@ class Committed:
     message_id: str = ""
 
 
-async def consume(
-    client: Client, jetstream: JetStreamContext, stream: str, sequence: int
-) -> AsyncIterator[Committed]:
-    """The stream's messages from this sequence on. Ends, or raises, if one may have been missed.
+async def follow(
+    client: Client,
+    jetstream: JetStreamContext,
+    stream: str,
+    sequence: int,
+    take: Callable[[Committed], Awaitable[None]],
+) -> None:
+    """Give `take` the stream's messages from this sequence on. Returns if one may have been missed.
 
     Raises nats.errors.Error, TimeoutError, OSError.
     """
+    consumer = _Consumer(take)
     inbox = client.new_inbox()
-    subscription = await client.subscribe(inbox)
+    subscription = await client.subscribe(inbox, cb=consumer.on_message)
     try:
         await jetstream.add_consumer(
             stream,
@@ -56,27 +63,56 @@ async def consume(
                 num_replicas=1,
             ),
         )
-        delivered = 0
-        while True:
-            message = await subscription.next_msg(timeout=3 * HEARTBEAT_SECONDS)
-            status = message.headers and message.headers.get(Header.STATUS.value)
-            if status == CONTROL:
-                if message.reply:
-                    await message.respond(b"")
-                last = message.headers.get(Header.LAST_CONSUMER.value) if message.headers else None
-                if last and int(last) != delivered:
-                    return
-                continue
-            if status:
-                return
-            committed, number = parsed(message)
-            if number != delivered + 1:
-                return
-            delivered = number
-            yield committed
+        await consumer.wait_until_missed()
     finally:
+        consumer.missed.set()
         with contextlib.suppress(nats.errors.Error, OSError):
             await subscription.unsubscribe()
+
+
+class _Consumer:
+    """Counts what the engine delivers."""
+
+    def __init__(self, take: Callable[[Committed], Awaitable[None]]) -> None:
+        self.missed = asyncio.Event()  # something, or it is over
+        self._take = take
+        self._delivered = 0
+        self._heard_at = time.monotonic()
+        self._taking = False
+
+    async def on_message(self, message: Msg) -> None:
+        """A message of the stream, or one that controls the flow."""
+        if self.missed.is_set():
+            return
+        self._heard_at = time.monotonic()
+        status = message.headers and message.headers.get(Header.STATUS.value)
+        if status:
+            await self._on_control(message, status)
+            return
+        committed, number = parsed(message)
+        if number != self._delivered + 1:
+            self.missed.set()
+            return
+        self._delivered = number
+        self._taking = True
+        await self._take(committed)
+        self._taking = False
+        self._heard_at = time.monotonic()
+
+    async def _on_control(self, message: Msg, status: str) -> None:
+        if message.reply:
+            with contextlib.suppress(nats.errors.Error, OSError):
+                await message.respond(b"")
+        last = message.headers.get(Header.LAST_CONSUMER.value) if message.headers else None
+        if status != CONTROL or (last and int(last) != self._delivered):
+            self.missed.set()
+
+    async def wait_until_missed(self) -> None:
+        """Until a number is missing, or no heartbeat has come for a while."""
+        while self._taking or time.monotonic() - self._heard_at < 3 * HEARTBEAT_SECONDS:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.missed.wait(), HEARTBEAT_SECONDS)
+                return
 
 
 def parsed(message: Msg) -> tuple[Committed, int]:

@@ -13,10 +13,9 @@ import collections
 import contextlib
 import logging
 import threading
-import time
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,14 +24,13 @@ import nats.errors
 import nats.js.errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, Header, StreamInfo
+from nats.js.api import DiscardPolicy, StreamInfo
 
-from chat.log.consumer import Committed, consume
+from chat.log.consumer import Committed, follow
+from chat.log.publisher import RETRY_SECONDS, Publisher
 
 REPLICAS = 3  # survive the loss of one node; five would survive two, but slow down every line
 CONNECT_SECONDS = 2
-PUBLISH_SECONDS = 2.0  # for an acknowledgement, before a retry
-RETRY_SECONDS = 0.1  # between two attempts while the engine has no leader
 PING_SECONDS = 1  # after two unanswered pings a node is abandoned: it may be frozen
 ANSWER_SECONDS = 5.0  # for any other request to the engine
 UNAPPLIED_BYTES = 4 * 1024 * 1024  # committed and not fetched yet; beyond it the engine holds back the rest
@@ -67,17 +65,6 @@ class Address:
         return f"chat.{self.chat}.log"
 
 
-@dataclass(slots=True)
-class _Flight:
-    """A message on its way into the stream. `stored` is set when its fate is known."""
-
-    message_id: str
-    data: bytes
-    headers: dict[str, str]
-    since: float = field(default_factory=time.monotonic)
-    stored: asyncio.Event = field(default_factory=asyncio.Event)
-
-
 class Engine:
     """A connection to the engine, and its thread. Raises EngineError.
 
@@ -100,8 +87,7 @@ class Engine:
         self._jetstream: JetStreamContext
         self._error = ""  # the last one of the connection
         self._tasks: set[asyncio.Task[None]] = set()
-        self._outbox: asyncio.Queue[_Flight] = asyncio.Queue()
-        self._flight: _Flight | None = None
+        self._publisher: Publisher
         self._room = asyncio.Event()  # there is room for more committed messages
         self._room.set()
 
@@ -114,22 +100,20 @@ class Engine:
     def follow(self, sequence: int) -> None:
         """Start following the stream, from this sequence on."""
         self._start(self._follow(sequence))
-        self._start(self._publish_all())
 
     def publish(self, message_id: str, data: bytes, *, first: bool = False) -> None:
         """Have the message stored once. `first`: only if the stream is still empty."""
-        headers = {Header.MSG_ID.value: message_id, Header.EXPECTED_STREAM.value: self.address.stream}
-        if first:
-            headers[Header.EXPECTED_LAST_SEQUENCE.value] = "0"
-        self._loop.call_soon_threadsafe(self._outbox.put_nowait, _Flight(message_id, data, headers))
+        publisher = self._publisher
+        self._loop.call_soon_threadsafe(lambda: publisher.publish(message_id, data, first=first))
 
     def committed(self) -> list[Committed]:
         """The messages committed since the last call, in order."""
         with self._lock:
             taken = list(self._committed)
             self._committed.clear()
+            was_full = self._committed_bytes > UNAPPLIED_BYTES
             self._committed_bytes = 0
-        if taken:
+        if was_full:
             self._loop.call_soon_threadsafe(self._room.set)
         return taken
 
@@ -146,13 +130,12 @@ class Engine:
     @property
     def waits_since(self) -> float:
         """The time.monotonic() since which a message has been waiting to be stored; infinity if none is."""
-        flight = self._flight
-        return flight.since if flight else float("inf")
+        return self._publisher.waits_since
 
     @property
     def idle(self) -> bool:
         """Whether everything published is stored."""
-        return self._flight is None and self._outbox.empty()
+        return self._publisher.idle
 
     @property
     def connected(self) -> bool:
@@ -206,6 +189,8 @@ class Engine:
     async def _open(self) -> StreamInfo:
         await self._connect()
         told = ""
+        self._publisher = Publisher(self._client, self.address.stream, self.address.subject)
+        await self._publisher.open()
         self._jetstream = self._client.jetstream(timeout=ANSWER_SECONDS)
         while True:
             try:
@@ -286,68 +271,34 @@ class Engine:
         return sentence
 
     async def _close(self) -> None:
+        if publisher := getattr(self, "_publisher", None):
+            publisher.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._client.is_connected or self._client.is_reconnecting:
             await self._client.close()
 
-    # ----- publishing
-
-    async def _publish_all(self) -> None:
-        while True:
-            flight = await self._outbox.get()
-            flight.since = time.monotonic()
-            self._flight = flight
-            await self._publish(flight)
-            self._flight = None
-
-    async def _publish(self, flight: _Flight) -> None:
-        """Return when the message is stored: acknowledged, or seen in the stream."""
-        while not flight.stored.is_set():
-            if not self._client.is_connected:
-                await asyncio.sleep(RETRY_SECONDS)
-                continue
-            ack = asyncio.ensure_future(
-                self._jetstream.publish(
-                    self.address.subject, flight.data, timeout=PUBLISH_SECONDS, headers=dict(flight.headers)
-                )
-            )
-            seen = asyncio.ensure_future(flight.stored.wait())
-            try:
-                await asyncio.wait((ack, seen), return_when=asyncio.FIRST_COMPLETED)
-                if ack.done():
-                    ack.result()
-                    return
-            except nats.js.errors.APIError as error:
-                if Header.EXPECTED_LAST_SEQUENCE.value in flight.headers and error.err_code == 10071:
-                    return  # it must not be stored
-                log.warning("the engine doesn't store messages: %s; trying again", _why(error))
-                await asyncio.sleep(RETRY_SECONDS * 5)
-            except ENGINE_ERRORS:
-                await asyncio.sleep(RETRY_SECONDS)
-            finally:
-                for task in (ack, seen):
-                    task.cancel()
-                await asyncio.gather(ack, seen, return_exceptions=True)
-
     # ----- following
 
     async def _follow(self, sequence: int) -> None:
         """Take the stream's messages in order; recreate the consumer if any is missed."""
+
+        async def take(message: Committed) -> None:
+            nonlocal sequence
+            sequence = message.sequence + 1
+            await self._take(message)
+
         while True:
             try:
-                async for message in consume(self._client, self._jetstream, self.address.stream, sequence):
-                    await self._take(message)
-                    sequence = message.sequence + 1
+                await follow(self._client, self._jetstream, self.address.stream, sequence, take)
             except ENGINE_ERRORS as error:
                 log.debug("the consumer is recreated: %s", _why(error))
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _take(self, message: Committed) -> None:
         """Add it to what is committed; wait while too much has not been fetched."""
-        if self._flight and self._flight.message_id == message.message_id:
-            self._flight.stored.set()
+        self._publisher.seen(message.message_id)
         await self._room.wait()
         with self._lock:
             self._committed.append(message)
