@@ -16,6 +16,7 @@ if sys.platform == "win32":
     def _lock(file: IO[str]) -> None:
         os.lseek(file.fileno(), _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        os.lseek(file.fileno(), 0, os.SEEK_SET)
 
 else:
     import fcntl
