@@ -1,13 +1,13 @@
 """One person chats while others do their worst: what it costs the one, and the server.
 
-    python3 -m tests.measure.fairness [--seconds 10] [--all] [STORM ...]
+    python3 -m tests.measure.fairness [--seconds 10] [STORM ...]
 
 Each storm (tests/measure/storms.py) is a process of its own and goes against a server of its own with the
-default limits. Beside it one honest person, from another address, says a word every 90 ms and waits for its
-echo, and asks `/history` once a second. Printed are the echo's p50, p99 and longest in milliseconds, the same
-for the answer, and of the server: the most memory (its own and its children's, without mapped files) above
-what it had before, the most descriptors above that, files and megabytes written beside and into the history,
-the share of a processor that it took, and the share in the three seconds after the storm had gone.
+default limits, which has read its history. Beside it one honest person, from another address, says a word
+every 90 ms and waits for its echo, and asks `/history` once a second. Printed are p50, p99 and the longest of
+the echo and of the answer, in milliseconds, and of the server: the most memory (its own and its children's,
+without mapped files) and the most descriptors above what it had before; files and megabytes written; the
+share of a processor that it took, and the share in the three seconds after the storm had gone.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ WORD_SECONDS = 0.09  # 11 words a second: burst and rate allow 15 in ten seconds
 ASK_SECONDS = 1.0
 SAMPLE_SECONDS = 0.05
 AFTER_SECONDS = 3.0
+IDLE_WITHIN_SECONDS = 120.0
 LATE_SECONDS = 30.0  # for the last echo to come
 BLOCK_BYTES = 4_000_000
 MB = 1_000_000
@@ -260,6 +261,27 @@ STAGES = {
 
 
 @dataclass(frozen=True)
+class Bound:
+    """What the honest one and the server may feel of it: milliseconds, and megabytes."""
+
+    p50: float = 10
+    most: float = 300
+    memory: float = 50
+
+    def holds(self, row: Row) -> bool:
+        """Whether it did."""
+        p50, _, most = _three(row.honest.echoes)
+        return p50 <= self.p50 and most <= self.most and row.cost.memory <= self.memory * MB
+
+
+BOUNDS = {
+    "takeover": Bound(memory=20),
+    "history-reset": Bound(memory=20),
+    "history-128": Bound(p50=5, most=100),
+}
+
+
+@dataclass(frozen=True)
 class Row:
     """What came out. Milliseconds, bytes, shares of a processor."""
 
@@ -289,7 +311,16 @@ def run(name: str, seconds: float) -> Row:
             server.close()
 
 
+def _wait_until_idle(pid: int) -> None:
+    """Until the server has read its history, and made the index of its words."""
+    until = time.monotonic() + IDLE_WITHIN_SECONDS
+    used = -1.0
+    while used != (used := _processor(pid)) and time.monotonic() < until:
+        time.sleep(1)
+
+
 def _beside(name: str, server: Server, seconds: float, options: list[str]) -> Row:
+    _wait_until_idle(server.pid)
     honest = Honest(server.port, *options)
     Honest.talk(honest, 0.5)
     honest.echoes, honest.answers, honest.heard = [], [], 0
@@ -306,26 +337,30 @@ def _beside(name: str, server: Server, seconds: float, options: list[str]) -> Ro
     time.sleep(AFTER_SECONDS)
     after = (_processor(server.pid) - used) / (time.monotonic() - began)
     honest.close()
-    return Row(name or "(nobody)", honest, cost, after, f"{note}; heard {honest.heard}")
+    return Row(name or "nobody", honest, cost, after, f"{note}; heard {honest.heard}".removeprefix("; "))
 
 
 def _print(row: Row) -> None:
-    cost = row.cost
+    cost, storm = row.cost, STORMS.get(row.name)
+    what = f"{storm.count} x {(storm.run.__doc__ or '').splitlines()[0]}" if storm else "Nothing."
+    bound = BOUNDS.get(row.name, Bound())
+    held = "" if bound.holds(row) else " **not held**"
+    milliseconds = [f"{number:.1f}" for number in (*_three(row.honest.echoes), *_three(row.honest.answers))]
     print(
-        f"| {row.name} | {_three(row.honest.echoes)} | {_three(row.honest.answers)} "
+        f"| {row.name} | {what} | {bound.p50:g}, {bound.most:g}, {bound.memory:g}{held} "
+        f"| {' | '.join(milliseconds)} "
         f"| {cost.memory / MB:.0f} | {cost.descriptors} | {cost.files} | {cost.written / MB:.1f} "
         f"| {cost.cpu:.2f} | {row.after:.2f} | {row.note} |",
         flush=True,
     )
 
 
-def _three(seconds: list[float]) -> str:
+def _three(seconds: list[float]) -> tuple[float, float, float]:
     """p50, p99 and the longest, in milliseconds."""
     if not seconds:
-        return "- | - | -"
-    ordered = sorted(seconds)
-    p99 = ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)]
-    return " | ".join(f"{1000 * each:.1f}" for each in (statistics.median(ordered), p99, ordered[-1]))
+        return 0, 0, 0
+    ordered = sorted(1000 * each for each in seconds)
+    return statistics.median(ordered), ordered[min(len(ordered) - 1, len(ordered) * 99 // 100)], ordered[-1]
 
 
 def main() -> None:
@@ -335,10 +370,11 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10.0, help="how long each lasts (10)")
     options = parser.parse_args()
     print(
-        "| storm | echo p50, ms | p99 | most | answer p50, ms | p99 | most "
-        "| memory, MB | descriptors | files | written, MB | processor | after | what it did |"
+        "| storm | what they do | bound: p50, most, MB | echo p50, ms | p99 | most "
+        "| answer p50, ms | p99 | most | memory, MB | descriptors | files | written, MB "
+        "| processor | after | it did |"
     )
-    print("|---|" + "--:|" * 12 + "---|")
+    print("|---|---|---|" + "--:|" * 12 + "---|")
     for name in options.storms or ["", *STORMS]:
         try:
             _print(run("" if name == "nobody" else name, options.seconds))
