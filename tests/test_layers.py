@@ -33,7 +33,14 @@ BETTER_WITH = {
     "chat.log.publisher": {"nats"},
     "chat.log.snapshot": {"nats"},
 }
-PURE = ["chat.record", "chat.service.requests", "chat.front.session", "chat.front.login", "chat.log.entries"]
+PURE = [
+    "chat.record",
+    "chat.service.requests",
+    "chat.front.session",
+    "chat.front.login",
+    "chat.log.entries",
+    "chat.log.search",
+]
 # Definitions of data, which the tests of those who use them cover.
 ONLY_DATA = {"entries", "requests", "ending", "items", "policy"}
 OURS = {"chat", "analytics", "tests", "TCP_server", "TCP_client"}

@@ -3,9 +3,8 @@
     history.txt        |rec|rec|rec|rec|rec|rec|        the truth
     history.txt.index   words -> offsets, up to `end`   SQLite FTS5; may be deleted at any time
 
-`Search` defines what matches: each of its words must begin a word of the name or the text (a word of one or
-two letters must be a whole word; in scripts without spaces it may be anywhere). `Index.candidates` gives the
-offsets of possible matches, newest first; the caller reads the records there and checks them.
+`Index.candidates` gives the offsets of possible matches of a search (search.py), newest first; the caller
+reads the records there and checks them.
 
 Measured with 1 GB (14 million records), see docs/limits.md: a search takes less than a millisecond, whereas
 `mmap.find` takes half a second for each and is case-sensitive. The index is half the size of the history, and
@@ -21,64 +20,12 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+from chat.log.search import PREFIX, Search, indexed
+
 VERSION = 1  # of the file's content; another version is rebuilt
-PREFIX = 3  # letters; a shorter prefix begins too many words
-MOST_WORDS = 32  # of one search
 HEAD_BYTES = 4096  # at both ends of what is indexed, to recognize the history
 
-# Scripts without spaces between words: Thai, Lao, Myanmar, Khmer, kana, Han. Each character is a word.
-_UNSPACED = (
-    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"
-    "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
-)
-_TOKEN = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
-_SPACED = rf"[^\W_{_UNSPACED}]"
 _SAID = re.compile(rb"^[^\t\n]*\t[^\t\n]*\t([^\t\n]*)\t(?:message|action|notice)\t([^\t\n]*)\n", re.MULTILINE)
-
-
-class Search:
-    """What to look for: words that must all be there, in any case and order."""
-
-    def __init__(self, words: str) -> None:
-        self.words = words.casefold().split()
-        self._patterns = [re.compile(_pattern(word)) for word in self.words]
-
-    def matches(self, name: str, text: str) -> bool:
-        """Whether a record with this name and text matches."""
-        whole = f"{name} {text}".casefold()
-        return all(pattern.search(whole) for pattern in self._patterns)
-
-    @property
-    def expression(self) -> str:
-        """The same in FTS5's syntax; "" if the index can't help."""
-        parts = dict.fromkeys(part for word in self.words for part in _parts(word))
-        return " AND ".join(parts)
-
-
-def _pattern(word: str) -> str:
-    before = rf"(?<!{_SPACED})" if re.match(_SPACED, word) else ""
-    behind = rf"(?!{_SPACED})" if re.search(rf"(?<!{_SPACED}){_SPACED}{{1,{PREFIX - 1}}}\Z", word) else ""
-    return before + re.escape(word) + behind
-
-
-def _parts(word: str) -> Iterator[str]:
-    tokens = _TOKEN.findall(word)
-    for token in tokens[:-1]:
-        yield f'"{_written(token)}"'
-    if tokens:
-        last = tokens[-1]
-        open_ended = len(last) >= PREFIX and word.endswith(last)
-        yield f'"{_written(last)}"' + "*" * open_ended
-
-
-def _written(token: str) -> str:
-    """A token as stored in the index, in ASCII: SQLite's version of Unicode is not Python's."""
-    return token if token.isascii() else "u" + token.encode().hex()
-
-
-def _row(name: bytes, text: bytes) -> str:
-    said = (name + b" " + text).decode(errors="replace")
-    return said if said.isascii() else " ".join(map(_written, _TOKEN.findall(said.casefold())))
 
 
 class Index:
@@ -99,7 +46,13 @@ class Index:
 
     def add(self, lines: bytes) -> None:
         """Index whole lines, which begin at `end` in the history."""
-        rows = ((self.end + match.start() + 1, _row(*match.groups())) for match in _SAID.finditer(lines))
+        rows = (
+            (
+                self.end + match.start() + 1,
+                indexed(*(field.decode(errors="replace") for field in match.groups())),
+            )
+            for match in _SAID.finditer(lines)
+        )
         self._database.execute("BEGIN")
         try:
             self._database.executemany("INSERT INTO said (rowid, words) VALUES (?, ?)", rows)

@@ -16,7 +16,7 @@ from typing import Any
 
 from chat import record
 from chat.log.file import SHORTEST_RECORD, HistoryFile
-from chat.log.index import MOST_WORDS, Search
+from chat.log.search import MOST_WORDS, Search
 from chat.record import RECORD_BYTES, NotARecord, Record
 from chat.room.broadcaster import Closed, Full
 from chat.service.budget import Account

@@ -32,7 +32,8 @@ from pathlib import Path
 from typing import Any
 
 from chat import record
-from chat.log.index import Index, Search
+from chat.log.index import Index
+from chat.log.search import Search
 from chat.service.counters import Counters
 
 BLOCK_BYTES = 64 * 1024
