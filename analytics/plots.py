@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache, wraps
 from typing import ParamSpec
+from unicodedata import east_asian_width
 
 import matplotlib as mpl
 import numpy as np
@@ -21,13 +22,15 @@ from matplotlib import dates, font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from analytics.tables import MILLISECONDS, Per
 from analytics.wording import MONTHS, WEEKDAYS
 
-INK, MUTED, GRID, ACCENT, PALE, SECOND = "#1f2933", "#66727f", "#dfe4ea", "#2563c9", "#9dbaf0", "#d9601a"
+# Text against white at least 4.5:1, bars and lines 3:1.
+INK, MUTED, GRID, ACCENT, PALE, SECOND = "#1f2933", "#56626e", "#dfe4ea", "#2563c9", "#6b93dc", "#b84a0c"
 COLOURS = {"ink": INK, "muted": MUTED, "grid": GRID, "accent": ACCENT, "pale": PALE, "second": SECOND}
 
 WIDTH = 8.0  # inches: what a page's column holds
@@ -44,18 +47,40 @@ CALENDAR_YEARS = 3  # the last ones; older days are in the picture of all days
 
 # For what the first one lacks, the next ones are asked, where they are installed.
 FONTS = (
-    *("DejaVu Sans", "Noto Sans CJK SC", "Noto Sans", "Noto Emoji", "Symbola", "Segoe UI", "Segoe UI Emoji"),
-    *("Microsoft YaHei", "Malgun Gothic", "PingFang SC", "Hiragino Sans", "Arial Unicode MS"),
+    *(
+        "DejaVu Sans",
+        "Noto Sans CJK SC",
+        "Noto Sans CJK JP",
+        "Noto Sans",
+        "Noto Emoji",
+        "Symbola",
+        "Segoe UI",
+    ),
+    *(
+        "Segoe UI Emoji",
+        "Microsoft YaHei",
+        "Malgun Gothic",
+        "PingFang SC",
+        "Hiragino Sans",
+        "Arial Unicode MS",
+    ),
+    *("WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "AR PL UMing CN", "Unifont"),
 )
+LABEL = 24  # columns of a terminal: as much of a name or a word as leaves room for the picture
 
 P = ParamSpec("P")
 
 
 @cache
-def _style() -> dict[str, object]:
+def _families() -> list[str]:
     installed = set(font_manager.get_font_names())
+    return [font for font in FONTS if font in installed]
+
+
+@cache
+def _style() -> dict[str, object]:
     return {
-        "font.family": [font for font in FONTS if font in installed],
+        "font.family": _families(),
         "font.size": 10,
         "text.parse_math": False,  # a name may be a$\frac$
         "text.color": INK,
@@ -90,6 +115,46 @@ def style() -> Iterator[None]:
     with mpl.rc_context(_style()), warnings.catch_warnings():  # type: ignore[arg-type]
         warnings.filterwarnings("ignore", "Glyph")  # no font has it; it is drawn as a box
         yield
+
+
+def shortened(text: str, columns: int = LABEL) -> str:
+    """As much of the text as fits so many columns, a wide character taking two, with "…" for the rest."""
+    used = 0
+    for place, character in enumerate(text):
+        used += 2 if east_asian_width(character) in "WF" else 1
+        if used > columns or place >= 2 * columns:  # marks that combine take no column
+            return text[: max(place - 1, 1)] + "…"
+    return text
+
+
+@cache
+def _drawn_characters() -> frozenset[int]:
+    """What there is in any of the fonts."""
+    paths = [font_manager.findfont(family) for family in _families()]
+    return frozenset(code for path in paths for code in font_manager.get_font(path).get_charmap())
+
+
+NO_FONT = "□ is a character that no font of this computer has; on the page it is shown."
+
+
+@contextmanager
+def drawable(figure: Figure) -> Iterator[None]:
+    """For as long as it is saved as pixels: what no font has is □, and a note says so."""
+    changed = []
+    for text in figure.findobj(Text):
+        written = text.get_text()
+        shown = "".join(
+            each if ord(each) in _drawn_characters() or each.isspace() else "□" for each in written
+        )
+        if shown != written:
+            changed.append((text, written))
+            text.set_text(shown)
+    note = figure.text(0.99, 0.0, NO_FONT, fontsize=7, color=MUTED, ha="right") if changed else None
+    yield
+    for text, written in changed:
+        text.set_text(written)
+    if note:
+        note.remove()
 
 
 def _styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
@@ -202,6 +267,22 @@ def online(curve: pd.Series[int], axes: Axes | None = None) -> Axes:
     return axes
 
 
+@_styled
+def active(people: pd.Series[int], axes: Axes | None = None) -> Axes:
+    """How many people said something in each day, week or month (as `habits.active_people` gives it)."""
+    axes = axes or _new_axes(2.0)
+    span = str(people.index.name)
+    axes.set_title(f"Active people per {span}")
+    times = _moments(people.index)
+    if len(people):
+        end = times[-1:] + np.timedelta64({"day": 1, "week": 7}.get(span, 30), "D")
+        axes.stairs(people.to_numpy(), np.append(times, end), fill=True, color=PALE, linewidth=0)
+        _time_axis(axes, people.index, end)
+    axes.set_ylim(0)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
+    return axes
+
+
 def _peaks(curve: pd.Series[int]) -> pd.Series[int]:
     """The curve with as many points as can be seen: the most and the last of each stretch of time."""
     if len(curve) <= 2 * COLUMNS:
@@ -292,7 +373,7 @@ def bars(numbers: pd.Series[float], title: str, unit: str = "", axes: Axes | Non
             va="center",
             color=MUTED,
         )
-    axes.set_yticks(places, [str(name) for name in shown.index], color=INK)
+    axes.set_yticks(places, [shortened(str(name)) for name in shown.index], color=INK)
     axes.set_ylim(max(len(shown), 1) - 0.4, -0.6)
     axes.set_xlim(0, max(shown.max() if len(shown) else 0, 1) * 1.08)
     axes.grid(visible=False)
@@ -306,7 +387,7 @@ def who_answers_whom(table: pd.DataFrame, axes: Axes | None = None) -> Axes:
     """Who (rows) answers whom (columns): the stronger the colour, the more often."""
     axes = axes or _new_axes(1.3 + 0.3 * max(len(table), 1))
     axes.set_title("Who answers whom")
-    names = [str(name) for name in table.index]
+    names = [shortened(str(name)) for name in table.index]
     places = np.arange(max(len(names), 1))
     _cells(axes, table.to_numpy().reshape(len(names), len(names)), places, places)
     axes.set_yticks(range(len(names)), names, color=INK)

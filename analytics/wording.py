@@ -101,4 +101,5 @@ def span(length: pd.Timedelta) -> str:
 
 def counted(number: int, thing: str, plural: str = "s") -> str:
     """The number with what it counts, in the plural where that is due."""
-    return f"{number:,} {thing}{'' if number == 1 else plural}"
+    things = "people" if thing == "person" else f"{thing}{plural}"
+    return f"{number:,} {thing if number == 1 else things}"

@@ -38,7 +38,7 @@ class Page(HTMLParser):
         super().__init__()
         self.tags: list[str] = []
         self.ids: list[str] = []
-        self.labels: list[str] = []
+        self.pictures: list[str] = []
         self.outside: list[str] = []
         self.feed(html)
 
@@ -47,8 +47,8 @@ class Page(HTMLParser):
         for name, value in attributes:
             if name == "id":
                 self.ids.append(value or "")
-            elif name == "aria-label":
-                self.labels.append(value or "")
+            elif name == "aria-label" and tag == "svg":
+                self.pictures.append(value or "")
             elif name in ("src", "href", "xlink:href") and not (value or "").startswith("#"):
                 self.outside.append(value or "")
 
@@ -57,9 +57,10 @@ def test_the_page_and_its_pictures(tmp_path: Path) -> None:
     html = report(tmp_path, WEEK, b"no record\n")
     page = Page(html)
     pictures = page.tags.count("svg")
+    assert page.tags.count("figure") == pictures
     assert pictures == len(list((tmp_path / "out").glob("*.png"))) >= 8
-    assert len(page.labels) == pictures
-    assert all(len(label) > 20 for label in page.labels)
+    assert len(page.pictures) == pictures
+    assert all(len(label) > 20 for label in page.pictures)
     assert len(page.ids) == len(set(page.ids))
     assert page.outside == []
     assert "Europe/Berlin" in html
@@ -84,9 +85,28 @@ def test_what_people_write_is_text(tmp_path: Path) -> None:
         name="<img src=x onerror=alert(1)>.txt",
     )
     page = Page(html)
-    assert not {"script", "b", "img"} & set(page.tags)
+    assert not {"b", "img"} & set(page.tags)
+    assert page.tags.count("script") == 2  # the numbers, and the page's own
     assert "&lt;b&gt;" in html
     assert "&amp;amp;" in html
+
+
+def test_a_name_that_looks_like_a_colour_or_an_id_stays_a_name(tmp_path: Path) -> None:
+    html = report(tmp_path, *(line("10:00", name) for name in ("#2563c9", "url(#q", 'id="x', "a" * 4000)))
+    still = re.findall("<svg.*?</svg>", html, re.DOTALL)
+    for name in ("#2563c9", "url(#q", 'id="x', "aaaaaaaaaaaaaaaaaaaaaaa…"):
+        assert any(f">{name}</text>" in svg or f">{name} </text>" in svg for svg in still), name
+    assert all(len(text) < 200 for svg in still for text in re.findall("<text[^>]*>([^<]*)</text>", svg))
+
+
+def test_pictures_of_an_earlier_report_are_gone(tmp_path: Path) -> None:
+    report(tmp_path, WEEK)
+    assert (tmp_path / "out/calendar.png").exists() is False
+    assert (tmp_path / "out/messages-per-day.png").exists()
+    (tmp_path / "out/mine.png").touch()
+    report(tmp_path, line("10:00", "a"))
+    assert not (tmp_path / "out/messages-per-day.png").exists()
+    assert (tmp_path / "out/mine.png").exists()
 
 
 @pytest.mark.parametrize("lines", [(), (line("10:00", "a", "join"),)])
