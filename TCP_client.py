@@ -35,6 +35,15 @@ It needs nothing installed. colorama makes colours on a Windows console that is 
 
 from __future__ import annotations
 
+import sys
+
+# An older Python shows this line, with what it says behind it, or goes on and says the same.
+if (needed := (3, 9)) > sys.version_info:  # TCP_client.py needs Python 3.9 or newer; python.org has it
+    sys.exit(
+        "TCP_client.py needs Python {}.{} or newer, and this is {}.{}: try python3.11 or python3.13, or get "
+        "one from python.org.".format(*needed, *sys.version_info[:2])
+    )
+
 import argparse
 import codecs
 import contextlib
@@ -54,7 +63,6 @@ import signal
 import socket
 import ssl
 import struct
-import sys
 import threading
 import time
 import unicodedata
@@ -1218,6 +1226,8 @@ def wrap(pieces: Pieces, columns: int, indent: int) -> list[Pieces]:
     A word that is longer than a row, an address in the web maybe, is a row of its own however long: the
     terminal wraps it, and knows that it is one.
     """
+    if sum(cells(text) for _, text in pieces) <= columns:
+        return [pieces]
     indent = min(indent, columns // 2)
     rows: list[Pieces] = [[]]
     used = 0  # columns of the last row
@@ -3786,11 +3796,6 @@ def _listed(words: Iterable[str]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the client; the exit code: 0 left in order, 1 could not connect or was turned away."""
-    if sys.version_info < (3, 9):
-        sys.exit(
-            "TCP_client.py needs Python 3.9 or newer, and this is {}.{}: try python3.11 or python3.13, or"
-            " get one from python.org.".format(*sys.version_info)
-        )
     options = _parser().parse_args(arguments)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # it was closed before the start

@@ -162,6 +162,14 @@ class Terminal:
             assert time.monotonic() < deadline, f"no {what!r} on:\n" + "\n".join(self.rows)
             self._read(0.2)
 
+    def drain(self, true: Callable[[], bool], what: str) -> None:
+        """Take what is written until this is true, and look at none of it: faster than a person reads."""
+        deadline = time.monotonic() + DEADLINE
+        while not true():
+            assert time.monotonic() < deadline, f"no {what!r}"
+            if select.select([self._master], [], [], 0.2)[0]:
+                os.read(self._master, 1 << 20)
+
     def ends(self, again: str = "") -> int:
         """Wait for the client's end; its exit code. `again` is typed again each second.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import subprocess
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tests.client.program import (
     says,
 )
 from tests.harness import DEADLINE, Server, fake_server, serving, texts
-from tests.terminal import client_command, environment
+from tests.terminal import Terminal, client_command, environment
 
 # -------------------------------------------------------------------------------- not let in, wrong arguments
 
@@ -176,3 +177,35 @@ def test_runs_without_the_modules_that_windows_lacks(server: Server, tmp_path: P
     assert texts(server.records()) == ["hi"]
     doctor = run(tmp_path, "", f"127.0.0.1:{server.port}", "--doctor", command=command)
     assert doctor.returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["/users", "join", "message"])
+def test_a_server_that_sends_without_end_does_not_fill_the_client(tmp_path: Path, kind: str) -> None:
+    """Names without number, as /users or as joins: they took 1.2 GB in 9 s."""
+    enough = threading.Event()
+
+    def flood(connection: socket.socket) -> None:
+        connection.sendall((WELCOME + IN).encode())
+        number = 0
+        while not enough.is_set():
+            names = [f"n{number + each}" for each in range(1000)]
+            number += 1000
+            connection.sendall(
+                "".join(
+                    f"2026-11-21T10:15:42.000Z\t127.0.0.1\t{name}\t{kind}\t{name} 10.0.0.1\n"
+                    for name in names
+                ).encode()
+            )
+            if number >= 60_000:
+                enough.set()
+
+    with (
+        fake_server(flood) as address,
+        Terminal(tmp_path, client_command(address, "--name", "bot")) as terminal,
+    ):
+        terminal.shows("bot joined")
+        terminal.drain(enough.is_set, "the end of the flood")
+        status = Path(f"/proc/{terminal.process.pid}/status").read_text()
+        most = re.search(r"VmHWM:\s+(\d+) kB", status)
+        assert most
+        assert int(most.group(1)) < 45_000  # a Python with this program in it has 25,000
