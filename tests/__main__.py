@@ -23,7 +23,7 @@ GROUPS = "client,analytics,country,parquet,zstd,cluster,test"
 
 def main() -> int:
     """Run everything; the exit code of the first that fails."""
-    if not _prepare():
+    if not prepare():
         return 1
     arguments = list(chain.from_iterable(QUICK if each == "--quick" else [each] for each in sys.argv[1:]))
     for name, command in (
@@ -46,7 +46,7 @@ def _types_on(system: str) -> list[str]:
     return ["-m", "mypy", "--platform", system, "--cache-dir", f".mypy_cache/{system}", *PROGRAMS]
 
 
-def _prepare() -> bool:
+def prepare() -> bool:
     """Have an environment with what pyproject.toml names; False, with a sentence, where it can't be made."""
     wanted = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
     installed = ENVIRONMENT / "installed"  # for which pyproject.toml that was done

@@ -10,14 +10,18 @@ import subprocess
 import sys
 
 from tests import debian
+from tests.__main__ import PYTHON, prepare
 from tests.harness import ROOT
-from tests.system.test_pythons import NEWEST
+
+NEWEST = "python3.14"
 
 
 def main() -> int:
     """The exit code of pytest."""
+    if not prepare():
+        return 1
     debian.make(NEWEST, "sid", NEWEST)
-    command = [sys.executable, "-m", "pytest", "tests/system/test_pythons.py", "-v", *sys.argv[1:]]
+    command = [str(PYTHON), "-m", "pytest", "tests/system/test_pythons.py", "-v", *sys.argv[1:]]
     return subprocess.run(command, cwd=ROOT, check=False).returncode
 
 

@@ -18,9 +18,9 @@ import pytest
 
 from tests import debian
 from tests.harness import DEADLINE, ROOT, Client
+from tests.pythons import NEWEST
 from tests.terminal import ENTER, Terminal
 
-NEWEST = "python3.14"
 NEWEST_SYSTEM = debian.SYSTEMS / NEWEST
 Version = tuple[int, int]
 CLIENT_FROM: Version = (3, 9)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+from tests.__main__ import PYTHON, prepare
 from tests.harness import ROOT
 from tests.windows import wine
 
@@ -18,10 +19,12 @@ TESTS_ON_WINDOWS = ("tests/chat", "tests/client", "tests/system")
 
 def main() -> int:
     """0 where all of them passed."""
+    if not prepare():
+        return 1
     wine.make()
     failed = 0
     for name, command in (
-        ("Windows and Linux", [sys.executable, "-m", "pytest", "tests/windows"]),
+        ("Windows and Linux", [str(PYTHON), "-m", "pytest", "tests/windows"]),
         *(
             (f"Windows, Python {version}", wine.python(version, "-m", "pytest", *TESTS_ON_WINDOWS))
             for version in (OLDEST, NEWEST)
