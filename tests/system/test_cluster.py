@@ -211,7 +211,7 @@ def test_a_server_suspended_beyond_its_lease_can_commit_nothing(chat: Cluster) -
     bob.until("message", "two")
     a.process.send_signal(signal.SIGCONT)
     bob.until("notice", f"The server 127.0.0.1:{a.port} has joined.")
-    assert texts(stale.rest()) == ["one"]
+    assert "two" not in texts(stale.rest())
     stale.close()
     again = chat.join(a, "carol")
     again.send("three")

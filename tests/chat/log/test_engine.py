@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -171,3 +173,36 @@ def _open(nodes: Nodes, credentials: Path) -> None:
         engine.open()
     finally:
         engine.close()
+
+
+def test_towards_the_engine_too_there_is_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    subprocess.run(
+        [
+            *(
+                "openssl",
+                "req",
+                "-x509",
+                "-newkey",
+                "rsa:2048",
+                "-nodes",
+                "-days",
+                "2",
+                "-subj",
+                "/CN=engine",
+            ),
+            *("-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    with run_nodes(tmp_path, 1, f'tls {{ cert_file: "{certificate}", key_file: "{key}" }}') as nodes:
+        url = nodes.urls.replace("nats://", "tls://")
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        engine = Engine(Address((url,)))
+        try:
+            assert engine.open().config.name == "CHAT_chat"
+        finally:
+            engine.close()
