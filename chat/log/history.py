@@ -121,6 +121,7 @@ class History:
         old.next = new
         with contextlib.suppress(OSError):  # it is cleared, although a power cut may undo that
             _sync_folder(self.path.parent)
+        self._delete_index()
         if forget and not MOVES_OPEN_FILES:
             old.delete()
 
@@ -253,6 +254,12 @@ class History:
         except OSError:
             old.rename(self.path)
             raise
+
+    def _delete_index(self) -> None:
+        """What has been cleared is not to be read from the index of its words (index.py) either."""
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            with contextlib.suppress(OSError):  # Windows: it is open, and is deleted by who has it open
+                self.path.with_name(f"{self.path.name}.index{suffix}").unlink()
 
     def _kept(self) -> int:
         """How many cleared histories there are beside this one."""

@@ -73,7 +73,8 @@ class Index:
 
     def close(self) -> None:
         """Close the file."""
-        self._database.close()
+        with contextlib.suppress(sqlite3.Error):  # deleted meanwhile: the history was cleared
+            self._database.close()
 
     def drop(self) -> None:
         """Delete the index; it is rebuilt when it is next opened."""

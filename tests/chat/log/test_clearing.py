@@ -16,6 +16,7 @@ from chat.log import file as file_module
 from chat.log import history as history_module
 from chat.log.file import HistoryFile
 from chat.log.history import History
+from chat.log.index import Index
 from tests.files import OLD, all_records, append, clear, line, said, texts
 
 
@@ -196,3 +197,13 @@ def test_cleared_histories_are_kept_up_to_a_number(
     assert texts(history_path.read_bytes())[-1] == "one"
     next(history_path.parent.glob("history.cleared-*")).unlink()
     clear(history, "10.0.0.1", "alice")
+
+
+def test_what_was_cleared_is_in_no_index(opened: Callable[..., History], history_path: Path) -> None:
+    history = opened(forget=True)
+    append(history, said("a secret word"))
+    index = Index(history_path.with_name("history.txt.index"), history_path)
+    index.add(history_path.read_bytes())
+    index.close()
+    clear(history, "10.0.0.1", "alice")
+    assert [path.name for path in history_path.parent.glob("history.txt.*")] == ["history.txt.lock"]

@@ -44,6 +44,18 @@ def test_a_replaced_history_is_read(path: Path, queries: Queries) -> None:
     assert queries.ask(question(path, ask="said", most=20))["offsets"] == [0]
 
 
+def test_an_index_that_a_clear_deletes_is_no_trouble(path: Path, queries: Queries) -> None:
+    write(path, 20_000)
+    found = queries.ask(question(path, ask="search", words="lunch", most=20))["offsets"]
+    assert len(found) == 20
+    for file in path.parent.glob("history.txt.index*"):
+        file.unlink()
+    assert queries.ask(question(path, ask="search", words="lunch", most=20))["offsets"] == found
+    path.rename(path.with_name("history.cleared.txt"))
+    write(path, 20_000, seed=2)
+    assert len(queries.ask(question(path, ask="search", words="lunch", most=20))["offsets"]) == 20
+
+
 def test_a_history_cut_short_is_read_again(path: Path, queries: Queries) -> None:
     write(path, 100)
     queries.ask(question(path, ask="stats"))
