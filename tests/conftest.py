@@ -27,6 +27,7 @@ NOT_ON_WINDOWS = [
     "chat/log/test_consumer.py",
     "chat/log/test_engine.py",
     "chat/log/test_jetstream.py",
+    "chat/log/test_publisher.py",
     "chat/log/test_snapshot.py",
     "chat/service/test_moderation.py",
     "client/test_terminal.py",
