@@ -33,16 +33,17 @@ def look_alike(one: str, other: str) -> bool:
 
 def _skeleton(text: str, *, ascii_too: bool = True) -> str:
     """UTS 39, 4: the text in NFD, with each character replaced by the one that represents its look."""
-    table = _table()
+    prototypes = confusables()
     replaced = [
-        character if character.isascii() and not ascii_too else table.get(character, character)
+        character if character.isascii() and not ascii_too else prototypes.get(character, character)
         for character in unicodedata.normalize("NFD", text)
     ]
     return unicodedata.normalize("NFD", "".join(replaced))
 
 
 @functools.cache
-def _table() -> dict[str, str]:
+def confusables() -> dict[str, str]:
+    """The table: for each character that looks like others, the characters that represent them."""
     table: dict[str, str] = {}
     for line in _TABLE.read_text("ascii").splitlines():
         if not line.startswith("#"):

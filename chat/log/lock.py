@@ -13,7 +13,7 @@ if sys.platform == "win32":
 
     _LOCKED_BYTE = 1 << 30  # far past the text, which stays readable: Windows' locks keep readers out
 
-    def _lock(file: IO[str]) -> None:
+    def lock_file(file: IO[str]) -> None:
         os.lseek(file.fileno(), _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         os.lseek(file.fileno(), 0, os.SEEK_SET)
@@ -21,7 +21,7 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-    def _lock(file: IO[str]) -> None:
+    def lock_file(file: IO[str]) -> None:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
@@ -54,7 +54,7 @@ class FileLock:
         while True:
             file = self._open()
             try:
-                _lock(file)
+                lock_file(file)
             except OSError:
                 file.seek(0)
                 holder = file.read(200).strip()

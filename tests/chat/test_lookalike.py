@@ -42,8 +42,8 @@ def test_distinct_names_are_not_lookalikes(one: str, other: str) -> None:
     assert not look_alike(one, other)
 
 
-def test_the_confusables_table_is_up_to_date() -> None:
-    table = lookalike._table()
+def test_the_confusables_table_is_consistent() -> None:
+    table = lookalike.confusables()
     assert len(table) > 2000
     assert table["а"] == "a"
     assert table["m"] == "rn"

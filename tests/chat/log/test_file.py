@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chat import record
 from chat.log import file as file_module
 from chat.log.file import BLOCK
 from chat.log.history import History
@@ -75,13 +78,31 @@ def test_checked_records_are_not_checked_again(
     assert all_records(file) == (whole, jumps)
 
 
-def test_a_long_run_is_checked_once(opened: Callable[..., History], history_path: Path) -> None:
+class Counting:
+    """A pattern that counts its uses."""
+
+    def __init__(self, pattern: re.Pattern[bytes]) -> None:
+        self.uses = 0
+        self._pattern = pattern
+
+    def match(self, *arguments: Any) -> re.Match[bytes] | None:
+        self.uses += 1
+        return self._pattern.match(*arguments)
+
+
+def test_a_long_run_is_checked_once(
+    opened: Callable[..., History], history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pattern = Counting(record.HISTORY_RECORDS)
+    monkeypatch.setattr(record, "HISTORY_RECORDS", pattern)
     lines = [line(f"{number} " + "x" * 100) for number in range(3000)]
     history_path.write_bytes(b"".join(lines))
     file = opened().file
     all_records(file, sum(map(len, lines[:1500])))
-    all_records(file)
-    assert (file._run_starts, file._run_ends) == ([0], [file.end])
+    whole = all_records(file)
+    checks = pattern.uses
+    assert all_records(file) == whole
+    assert pattern.uses == checks > 0
 
 
 def test_the_record_before_an_offset(opened: Callable[..., History], history_path: Path) -> None:

@@ -49,14 +49,14 @@ def test_the_lock_ends_with_its_holder(path: Path) -> None:
 def test_a_lock_file_that_was_just_removed_is_not_used(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise two could hold the lock, one of them on an unlinked file."""
     holders = [FileLock(path, "first")]
-    really_lock = lock._lock
+    really_lock = lock.lock_file
 
     def lock_late(file: IO[str]) -> None:
         while holders:
             holders.pop().release()
         really_lock(file)
 
-    monkeypatch.setattr(lock, "_lock", lock_late)
+    monkeypatch.setattr(lock, "lock_file", lock_late)
     second = FileLock(path, "second")
     with pytest.raises(Locked, match="second"):
         FileLock(path, "third")

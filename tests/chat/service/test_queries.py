@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -44,7 +46,7 @@ def test_a_replaced_history_is_read(path: Path, queries: Queries) -> None:
     assert queries.ask(question(path, ask="said", most=20))["offsets"] == [0]
 
 
-def test_an_index_that_a_clear_deletes_is_no_trouble(path: Path, queries: Queries) -> None:
+def test_an_index_deleted_by_a_clear_does_no_harm(path: Path, queries: Queries) -> None:
     write(path, 20_000)
     found = queries.ask(question(path, ask="search", words="lunch", most=20))["offsets"]
     assert len(found) == 20
@@ -54,6 +56,19 @@ def test_an_index_that_a_clear_deletes_is_no_trouble(path: Path, queries: Querie
     path.rename(path.with_name("history.cleared.txt"))
     write(path, 20_000, seed=2)
     assert len(queries.ask(question(path, ask="search", words="lunch", most=20))["offsets"]) == 20
+
+
+def record_processes(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes that are started from now on."""
+    started: list[subprocess.Popen[bytes]] = []
+    start = subprocess.Popen
+
+    def popen(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(start(*arguments, **options))
+        return started[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    return started
 
 
 def test_a_history_cut_short_is_read_again(path: Path, queries: Queries) -> None:
@@ -67,11 +82,11 @@ def test_a_process_that_dies_is_restarted(
     path: Path, queries: Queries, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "AGAIN_SECONDS", 0)
+    started = record_processes(monkeypatch)
     write(path, 100)
     queries.ask(question(path, ask="stats"))
-    assert queries._process
-    queries._process.kill()
-    queries._process.wait()
+    started[0].kill()
+    started[0].wait()
     assert queries.ask(question(path, ask="stats"))["lines"]
 
 
@@ -86,13 +101,14 @@ def test_a_process_that_does_not_answer_is_killed(
         queries.ask(question(path, ask="stats"))
 
 
-def test_the_process_ends_with_the_server(path: Path, queries: Queries) -> None:
+def test_the_process_ends_with_the_server(
+    path: Path, queries: Queries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = record_processes(monkeypatch)
     write(path, 10)
     queries.ask(question(path, ask="stats"))
-    process = queries._process
-    assert process
     queries.close()
-    assert process.poll() is not None
+    assert started[0].poll() is not None
     with pytest.raises(Unavailable):
         queries.ask(question(path, ask="stats"))
 

@@ -60,12 +60,12 @@ def test_a_search_finds_everything_however_much_is_indexed(
     monkeypatch.setattr(module, "FOLLOW_BYTES", 1)
     monkeypatch.setattr(module, "SLICE_BYTES", 40_000)
     monkeypatch.setattr(module, "SEARCH_SECONDS", 60)
+    monkeypatch.setattr(module, "CATCH_UP_SECONDS", 60)
     write(path, 2000)
     reader = Reader(path)
-    while reader._count():
-        pass
+    assert reader.catch_up(path.stat().st_size)
     for _ in range(indexed):
-        reader._add_to_index()
+        reader.step()
     wanted = [
         offset
         for offset, said in slowly(path)
