@@ -3189,7 +3189,7 @@ class TerminalScreen(Screen):
     def _draw(self) -> None:
         title = self._owner.title()
         if title != self._title and os.environ.get("TERM") != "linux":
-            self._terminal.write(f"\x1b]2;{title}\x07")
+            self._terminal.write(f"\x1b]2;{title}\x1b\\")
             self._title = title
         with self._lock:
             if self._secrets and not self._editor.secret:
@@ -3783,8 +3783,8 @@ def unknown_command(line: str) -> str:
 def notification(text: str) -> str:
     """What makes the terminal show a notification on the desktop."""
     if "VTE_VERSION" in os.environ or os.environ.get("TERM", "").startswith("rxvt"):
-        return f"\x1b]777;notify;chat;{text}\x07"
-    return f"\x1b]9;{text}\x07"
+        return f"\x1b]777;notify;chat;{text}\x1b\\"
+    return f"\x1b]9;{text}\x1b\\"
 
 
 def _listed(words: Iterable[str]) -> str:

@@ -143,7 +143,7 @@ def test_notifications_are_shown_where_they_are_wanted(start: Start, join: Join)
     alice.shows("set to mention")
     bob.send("nothing", "hello alice; \x1b]0;x\x07 here")
     alice.shows("hello alice")
-    assert b"\x1b]9;chat: bob: hello alice, ]0,x here\x07" in alice.output
+    assert b"\x1b]9;chat: bob: hello alice, ]0,x here\x1b\\" in alice.output
     assert alice.output.count(b"\x1b]9;") == 1
 
 
