@@ -380,16 +380,16 @@ def _password(path: Path | None) -> str:
     if path is None:
         return ""
     try:
+        private.check(path)
         text = path.read_text("utf-8")
-        mode = path.stat().st_mode
+    except private.Exposed as exposed:
+        raise _CannotStart(str(exposed)) from None
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise _CannotStart(f"the password file {path} can't be read: {why}.") from None
     password = record.clean_text(text.partition("\n")[0]).strip()
     if not password:
         raise _CannotStart(f"the password file {path} has an empty first line; write the password there.")
-    if os.name != "nt" and mode & 0o077:
-        log.warning("the password file %s can be read by others on this computer: chmod 600 %s", path, path)
     return password
 
 

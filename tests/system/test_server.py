@@ -108,6 +108,10 @@ def test_what_prevents_the_start_gets_a_sentence(tmp_path: Path) -> None:
     history, binary, password = tmp_path / "history.txt", tmp_path / "picture.png", tmp_path / "password"
     binary.write_bytes(bytes(range(256)) * 100)
     password.write_text("\n")
+    exposed = tmp_path / "exposed"
+    exposed.write_text("sesame\n")
+    for path, mode in ((binary, 0o600), (password, 0o600), (exposed, 0o644)):
+        path.chmod(mode)
     with serving(history) as server, socket.create_server(("127.0.0.1", 0)) as other:
         taken = str(other.getsockname()[1])
         for arguments, why in (
@@ -125,6 +129,10 @@ def test_what_prevents_the_start_gets_a_sentence(tmp_path: Path) -> None:
                 "empty first line",
             ),
             (["--history", str(tmp_path / "g"), "--password-file", str(binary)], "not UTF-8"),
+            (
+                ["--history", str(tmp_path / "i"), "--admin-password-file", str(exposed)],
+                "can be read by others",
+            ),
         ):
             ended = run(*arguments)
             assert ended.returncode == 1, arguments

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import select
+import shutil
 import signal
 import socket
 import ssl
@@ -286,3 +288,36 @@ def test_a_certificate_that_cannot_be_used_is_a_sentence(tmp_path: Path, files: 
     (tmp_path / "tls-cert.pem").write_text("half")
     (tmp_path / "tls-key.pem").touch(0o600)
     assert "can't be used as certificate and key" in why_not(tmp_path, "--tls")
+
+
+def test_what_is_older_than_tls_1_2_is_refused(secure: Server) -> None:
+    for version, accepted in (("-tls1_1", False), ("-tls1_2", True), ("-tls1_3", True)):
+        done = subprocess.run(
+            [
+                *("openssl", "s_client", "-connect", f"127.0.0.1:{secure.port}", version),
+                *("-cipher", "ALL:@SECLEVEL=0", "-brief"),
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=DEADLINE,
+            check=False,
+        )
+        assert ("CONNECTION ESTABLISHED" in done.stderr) == accepted, done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("nmap"), reason="nmap is not installed")
+def test_nmap_finds_nothing_weak(secure: Server) -> None:
+    done = subprocess.run(
+        ["nmap", "-Pn", "--script", "ssl-enum-ciphers", "-p", str(secure.port), "127.0.0.1"],
+        capture_output=True,
+        text=True,
+        timeout=10 * DEADLINE,
+        check=True,
+    )
+    assert "TLSv1.3" in done.stdout
+    assert set(re.findall(r"TLSv1\.\d|SSLv\d", done.stdout)) == {"TLSv1.2", "TLSv1.3"}
+    assert set(re.findall(r" - ([A-F])$", done.stdout, re.MULTILINE)) == {"A"}
+    assert "least strength: A" in done.stdout
+    assert "CBC" not in done.stdout
+    assert "warnings" not in done.stdout
