@@ -1,1 +1,1 @@
-"""What measures, run by hand: a figure in the documents comes from here."""
+"""Measurements, run by hand: the figures in the documents come from here."""

@@ -1,4 +1,4 @@
-"""`python3 -m tests.measure.lost_link`: how long the room believes in somebody whose cable was pulled.
+"""`python3 -m tests.measure.lost_link`: how soon the server notices that a client's cable was pulled.
 
 Makes two network namespaces with a cable between them: the server in one, the victim in the other. The cable
 is pulled once while nothing is said and once while much is; meanwhile somebody on the server's side is
@@ -23,7 +23,7 @@ HERE, THERE = "10.99.0.1", "10.99.0.2"
 
 
 def main() -> int:
-    """The exit code: 0 where both were found out within 75 s, and the stopped one stayed."""
+    """The exit code: 0 if both were noticed within 75 s, and the stopped one stayed."""
     if INSIDE not in os.environ:
         again = ["unshare", "--net", sys.executable, "-m", "tests.measure.lost_link"]
         return subprocess.run(again, env={**os.environ, INSIDE: "1"}, check=False).returncode
@@ -89,7 +89,7 @@ def _watch(server: Server, in_other: str) -> int:
 
 
 def _netcat(prefix: str, server: Server, name: str) -> subprocess.Popen[str]:
-    """Somebody with nothing but nc."""
+    """A client that is just nc."""
     command = shlex.split(f"{prefix}nc {HERE} {server.port}")
     person = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert person.stdin

@@ -1,4 +1,4 @@
-"""`python3 -m tests.measure.silent CONNECTIONS`: what silent connections cost, and what the others notice.
+"""`python3 -m tests.measure.silent CONNECTIONS`: what silent connections cost, and whether others notice.
 
 Each opens, reads the greeting and waits to be turned away. tests/system/test_hostile.py runs a few.
 """
@@ -20,7 +20,7 @@ WORDS = 500
 
 
 def connect(server: Server, count: int) -> list[socket.socket]:
-    """So many connections that have been greeted."""
+    """This many connections, all greeted."""
     silent = []
     for _ in range(count):
         connection = socket.create_connection(("127.0.0.1", server.port), DEADLINE)
@@ -30,7 +30,7 @@ def connect(server: Server, count: int) -> list[socket.socket]:
 
 
 def echoes(server: Server) -> list[float]:
-    """How long each of some words takes to come back to who says it, in milliseconds."""
+    """The echo times of some words, in milliseconds."""
     alice = Client(server.port, "alice", "/replay 0")
     latencies = []
     for number in range(WORDS):
@@ -43,7 +43,7 @@ def echoes(server: Server) -> list[float]:
 
 
 def main() -> int:
-    """The exit code: 0 where each was told why it was turned away."""
+    """The exit code: 0 if each was told why it was refused."""
     count = int(sys.argv[1])
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

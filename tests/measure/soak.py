@@ -19,14 +19,14 @@ from tests.harness import ROOT, serving
 
 PEOPLE = 40
 LINES_PER_SECOND = 200.0
-STAY_SECONDS = 20.0  # of those who come and go, on average
+STAY_SECONDS = 20.0  # of those who join and leave, on average
 SAMPLES = 60  # in all, whatever the length
 RESULT = ROOT / "docs" / "soak"
 
 
 @dataclass(frozen=True)
 class Sample:
-    """The server at one moment: seconds since the beginning, MiB, and so on."""
+    """The server at one moment: seconds since the start, MiB, and so on."""
 
     seconds: float
     memory: float
@@ -65,7 +65,7 @@ class Crowd:
         self._worst = 0.0
 
     def talk(self, seconds: float) -> list[Sample]:
-        """Talk for so long; what was seen of the server meanwhile."""
+        """Talk for this long; samples of the server meanwhile."""
         began = last = time.monotonic()
         never, slowly, *others = self._people
         never.reading = False
@@ -140,7 +140,7 @@ def _table(samples: list[Sample]) -> str:
 
 
 def _plot(samples: list[Sample]) -> None:
-    """Draw docs/soak.png where there is a matplotlib."""
+    """Draw docs/soak.png if matplotlib is installed."""
     try:
         from matplotlib.figure import Figure
     except ImportError:

@@ -1,4 +1,4 @@
-"""`python3 -m tests.measure.stopped_reader MEGABYTES`: what a client that has stopped reading costs others.
+"""`python3 -m tests.measure.stopped_reader MEGABYTES`: what a stopped reader costs the others.
 
 So many megabytes go by without and with the stopped one, by turns; then it reads on.
 tests/system/test_hostile.py runs a small one.
@@ -18,14 +18,14 @@ from tests.faults.server import FaultyServer
 from tests.harness import Client, Server, serving
 
 LINES = ["x" * 4000] * 250  # 1 MB
-PACE_SECONDS = 0.05  # 20 MB/s: latency under a load that is carried, not at the limit of this machine
+PACE_SECONDS = 0.05  # 20 MB/s: latency under a sustainable load, not at the limit of this machine
 PROBE_SECONDS = 0.02
 PASSAGES = 3
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Of one passage: echo latencies in milliseconds, and the server's memory in MiB before and after."""
+    """One passage: echo latencies in milliseconds, and the server's memory in MiB before and after."""
 
     p50: float
     p99: float
@@ -34,13 +34,13 @@ class Figures:
 
 
 def memory(server: Server | FaultyServer) -> float:
-    """What the server process has in memory, in MiB."""
+    """The server's memory, in MiB."""
     status = Path(f"/proc/{server.pid}/status").read_text()
     return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 
 def pass_by(server: Server, megabytes: int) -> Figures:
-    """Let so much be said, while somebody else measures how long a word takes."""
+    """Send this much, while another client measures its echoes."""
     before = memory(server)
     latencies: list[float] = []
     over = threading.Event()
@@ -65,7 +65,7 @@ def pass_by(server: Server, megabytes: int) -> Figures:
 
 
 def _probe(server: Server, over: threading.Event, latencies: list[float]) -> None:
-    """Say a word every now and then, and take down the milliseconds to its echo."""
+    """Say a word now and then, and record the milliseconds to its echo."""
     probe = Client(server.port, "probe", "/replay 0")
     while not over.wait(PROBE_SECONDS):
         began = time.monotonic()
@@ -79,17 +79,17 @@ def _probe(server: Server, over: threading.Event, latencies: list[float]) -> Non
 
 
 def stop_reading(server: Server) -> tuple[Client, int]:
-    """A client that reads no further than its own join, and where in the history that ends."""
+    """A client that reads no further than its own join, and the offset at which that ends."""
     stopped = Client(server.port, "stopped", "/replay 0")
     join = stopped.received.splitlines(keepends=True)[-1]
     with server.history.open("rb") as history:
-        start = max(0, history.seek(0, 2) - len(join) - 10_000)  # who was there before may have left since
+        start = max(0, history.seek(0, 2) - len(join) - 10_000)  # earlier members may have left since
         history.seek(start)
         return stopped, start + history.read().rindex(join) + len(join)
 
 
 def catch_up(stopped: Client, server: Server, offset: int) -> bool:
-    """Let the stopped one read on; whether it gets every byte that the file has from offset on."""
+    """Let the stopped client read on; whether it gets every byte of the file from the offset on."""
     with server.history.open("rb") as file:
         file.seek(offset)
         for line in file:
@@ -101,7 +101,7 @@ def catch_up(stopped: Client, server: Server, offset: int) -> bool:
 
 
 def main() -> int:
-    """The exit code: 0 where the stopped ones lost nothing."""
+    """The exit code: 0 if the stopped clients lost nothing."""
     megabytes = int(sys.argv[1])
     complete = True
     with (
@@ -109,7 +109,7 @@ def main() -> int:
         serving(Path(folder) / "history.txt", "--rate", "0") as server,
     ):
         pass_by(server, 20)  # warm
-        for _ in range(PASSAGES):  # by turns, so that what else the machine does falls on both
+        for _ in range(PASSAGES):  # alternately, so that other load on the machine affects both
             print("without:", pass_by(server, megabytes), flush=True)
             stopped, offset = stop_reading(server)
             print("with:   ", pass_by(server, megabytes), flush=True)

@@ -33,7 +33,7 @@ COLUMNS = (
 
 
 def main() -> int:
-    """Run what the arguments choose; the exit code is 1 where a delivery went wrong at this server."""
+    """Run what the arguments choose; the exit code is 1 if a delivery went wrong at this server."""
     options = _parser().parse_args()
     kinds = [kind for kind in KINDS if not options.servers or kind.name in options.servers]
     if options.beside:
@@ -121,7 +121,7 @@ def table(results: dict[str, list[Measured]], listeners: int) -> str:
 
 
 def _order(row: tuple[str, list[Measured]]) -> int:
-    """Where a server's row stands: in the order of KINDS, others last."""
+    """The position of a server's row: in the order of KINDS, others last."""
     names = [kind.name for kind in KINDS]
     return names.index(row[0]) if row[0] in names else len(names)
 

@@ -47,7 +47,7 @@ class Server(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", port), Handler)
 
     def broadcast(self, address: str, name: str, kind: str, text: str) -> None:
-        """Write it down and send it to everybody."""
+        """Store it and send it to everybody."""
         time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         record = f"{time}\t{address}\t{name}\t{kind}\t{text}\n".encode()
         with self.lock:

@@ -14,7 +14,7 @@ from tests.measure.bench.servers import SHAPE, THIS, Kind
 
 CLIENTS = (10, 30, 100, 300, 1000, 3000, 10_000)
 HISTORY_BYTES = (0, 10**6, 10**8, 10**9, 10**10)
-PEERS = (THIS.name, SHAPE.name, "nats-server", "redis-server")  # that are fit for 10,000 listeners
+PEERS = (THIS.name, SHAPE.name, "nats-server", "redis-server")  # that can handle 10,000 listeners
 SPAN = Span(flood=0.3, pace=1.5, idle=0.1)
 
 
@@ -38,7 +38,7 @@ def run(kinds: list[Kind], rounds: int) -> Growth:
 
 
 def table(growth: Growth) -> str:
-    """The figures of the plot, and what it does not show: start-up time and memory by size of the history."""
+    """The figures of the plot, and others: start-up time and memory by size of the history."""
     figures = "  deliveries/s    p50 ms    p99 ms      MB"
     lines = [f"{'clients':44}{figures}  connect s"]
     for name, points in growth.clients.items():
@@ -50,7 +50,7 @@ def table(growth: Growth) -> str:
 
 
 def draw(growth: Growth, path: Path) -> None:
-    """Plot it. Raises ImportError where matplotlib is missing."""
+    """Plot it. Raises ImportError if matplotlib is missing."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 7), layout="constrained")
@@ -101,7 +101,7 @@ def _middle(
 
 
 def with_history(size: int) -> Callable[[Path], None]:
-    """Something that puts a history of so many bytes into a folder: records at both ends, a hole between."""
+    """A function that puts a history of this size into a folder: records at both ends, a hole in between."""
 
     def write(folder: Path) -> None:
         line = record.stamp(

@@ -1,4 +1,4 @@
-"""The load generator (load.c) at work: `Load` gives it commands and reads what it counted."""
+"""The load generator (load.c): `Load` sends it commands and reads its counts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Delivered(TypedDict):
     sent: int
     deliveries: int
     seconds: float  # from the first message to the last delivery
-    busy: float  # the share of that time that the load itself worked
+    busy: float  # the share of that time in which the load generator was busy
     lost: int
     duplicated: int
     out_of_order: int
@@ -39,7 +39,7 @@ class Delivered(TypedDict):
 
 @functools.cache
 def compiled(name: str) -> Path:
-    """The program that NAME.c becomes, in a folder that goes with this process.
+    """NAME.c, compiled, in a temporary folder.
 
     Raises FileNotFoundError where there is no C compiler.
     """
@@ -55,7 +55,7 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 
 
 class Load:
-    """Listeners and a speaker for one server, for the length of a with statement."""
+    """Listeners and a speaker for one server, during a with statement."""
 
     def __init__(self, protocol: str, port: int) -> None:
         self._process = subprocess.Popen(
@@ -79,22 +79,22 @@ class Load:
         self._process.stdout.close()
 
     def connect(self, listeners: int) -> Connected:
-        """Have so many listeners in all."""
+        """Connect up to this many listeners in total."""
         answer: Connected = json.loads(self._ask(f"connect {listeners}"))
         return answer
 
     def flood(self, seconds: float) -> Delivered:
-        """Speak as fast as the server takes it."""
+        """Speak as fast as the server accepts it."""
         answer: Delivered = json.loads(self._ask(f"flood {seconds}"))
         return answer
 
     def pace(self, rate: float, seconds: float) -> Delivered:
-        """Speak so many times a second."""
+        """Speak this many times a second."""
         answer: Delivered = json.loads(self._ask(f"pace {rate} {seconds}"))
         return answer
 
     def _ask(self, command: str) -> str:
-        """The load's answer. Raises EOFError where it has ended; why is on standard error."""
+        """The generator's answer. Raises EOFError if it has ended, for a reason on standard error."""
         assert self._process.stdin
         assert self._process.stdout
         self._process.stdin.write(command + "\n")

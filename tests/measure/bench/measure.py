@@ -31,9 +31,9 @@ class Measured:
     start: float  # until it listened
     connect: float  # until all listeners were logged in
     memory: int  # with all of them connected
-    idle_cpu: float  # the share of a processor that it takes while nobody says anything
+    idle_cpu: float  # the share of a processor used while nobody speaks
     rate: float  # deliveries per second in the flood
-    load_busy: float  # the share of that time that the load generator worked: near 1, it was the limit
+    load_busy: float  # the share of that time in which the load generator was busy: near 1, it was the limit
     p50: float
     p99: float
     p999: float

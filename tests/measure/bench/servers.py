@@ -1,4 +1,4 @@
-"""The servers that are compared: how each is started with no limit on floods and queues, and what it uses.
+"""The servers that are compared: how to start each without limits on floods and queues, and its resources.
 
 What is not installed is not compared: `available` says so.
 """
@@ -55,9 +55,9 @@ class Kind:
 
     name: str
     protocol: str  # as the load generator calls it
-    needs: str  # a program; nothing for what is here
+    needs: str  # a program; "" for our own
     command: Callable[[int, Path], list[str]]
-    most_listeners: int = 20_000  # what it is fit for
+    most_listeners: int = 20_000  # that it can handle
 
     @property
     def available(self) -> bool:
@@ -120,7 +120,7 @@ KINDS = (
 
 
 def beside(checkout: Path) -> tuple[Kind, ...]:
-    """This chat once more, for the noise between two runs of the same code, and that of a checkout."""
+    """This chat again, for the noise between two runs of the same code, and the chat of another checkout."""
     return (
         Kind("the same again", "chat", "", _chat),
         Kind(f"checkout {checkout.name}", "chat", "", partial(_chat, checkout=checkout.resolve())),
@@ -128,12 +128,12 @@ def beside(checkout: Path) -> tuple[Kind, ...]:
 
 
 def _program(name: str) -> str | None:
-    """Where it is: on the PATH, or beside this Python, where packages have their programs."""
+    """Its path: on the PATH, or beside this Python, where packages install their programs."""
     return shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
 
 
 class Running:
-    """A server process, for the length of a with statement. Raises TimeoutError where it does not start."""
+    """A server process during a with statement. Raises TimeoutError if it does not start."""
 
     def __init__(self, kind: Kind, folder: Path) -> None:
         self.port = _free_port()
@@ -169,12 +169,12 @@ class Running:
         self._log.close()
 
     def cpu_seconds(self) -> float:
-        """What it has used of the processors until now, in all its threads."""
+        """Processor seconds used so far, in all its threads."""
         fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / TICKS
 
     def memory_bytes(self) -> int:
-        """What it holds of the memory now."""
+        """Resident memory, in bytes."""
         pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
