@@ -3137,6 +3137,7 @@ class TerminalScreen(Screen):
         finally:
             self._erase_and_write(self._take_arrived())
             self._terminal.end()
+            self._terminal.waker.close()
 
     def _read(self) -> None:
         typed = self._terminal.read(0.05 if self._keys.unfinished else 1)

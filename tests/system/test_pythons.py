@@ -95,6 +95,7 @@ def test_the_server(version: Version, history_path: Path) -> None:
             ("/help", "/help"),
             ("/history", "/history"),
             ("/search hello", "/search"),
+            ("/stats", "/stats"),
             ("/msg bob psst", "/msg"),
             ("clear", "clear"),
         ):
