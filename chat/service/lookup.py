@@ -210,7 +210,8 @@ def _shown(kind: str, file: HistoryFile, newest_first: list[int], nothing: str) 
         yield answer(kind, nothing)
     drafts = b""
     for said in _read(file, newest_first[::-1]):
-        drafts += answer(kind, f"{said.time} {said.name}: {said.text}")
+        who = f"* {said.name}" if said.kind == "action" else f"{said.name}:"
+        drafts += answer(kind, f"{said.time} {who} {said.text}")
         if len(drafts) > ANSWER_BYTES:
             yield drafts
             drafts = b""

@@ -698,3 +698,12 @@ def test_enter_takes_the_server_that_was_found_with_its_port(server: Server, tmp
         terminal.type("alice" + ENTER)
         terminal.shows("alice joined")
         assert "Port" not in terminal.text
+
+
+def test_history_looks_like_the_conversation(start: Start, join: Join) -> None:
+    join("bob").send("hello there", "/me waves at the printer")
+    alice = start("alice", "--replay", "0")
+    alice.type("/history" + ENTER)
+    alice.shows("* bob waves at the printer")
+    said = [row.strip() for row in alice.rows if "bob" in row]
+    assert [row[5:].strip() for row in said] == ["bob: hello there", "* bob waves at the printer"]

@@ -42,7 +42,7 @@ def test_history_shows_what_was_said(join: Join) -> None:  # R32
     alice.until("message", "end")
     shown = texts(alice.records, "/history")[1:]
     assert len(shown) == lookup.HISTORY_RECORDS
-    assert shown[-1].endswith("Z alice: waves")
+    assert shown[-1].endswith("Z * alice waves")
     assert shown[-2] == f"{alice.history()[-3].time} alice: 29"
     alice.send("/history 3", "end")
     alice.until("message", "end")
@@ -74,14 +74,14 @@ def test_search(join: Join) -> None:  # R32
     alice.until("message", "end")
     found = [text.partition(" ")[2] for text in texts(alice.records, "/search")]
     assert found == [
-        "alice: eats an APPLE pie",
+        "* alice eats an APPLE pie",
         "alice: Straße and Äpfel",
-        "alice: eats an APPLE pie",
+        "* alice eats an APPLE pie",
         "found for nothing at all.",
     ]
     alice.send("/search apple", "end")
     alice.until("message", "end")
-    newest = [text.rpartition(": ")[2] for text in texts(alice.records, "/search")[4:]]
+    newest = [text.partition("alice")[2].strip(": ") for text in texts(alice.records, "/search")[4:]]
     assert newest == [f"apple number {number}" for number in range(11, 30)] + ["eats an APPLE pie"]
     assert "/search WORDS" in alice.ask("/search", "/error").text
     assert "at most" in alice.ask(f"/search {'word ' * 40}", "/error").text
