@@ -28,7 +28,7 @@ SERVER_FROM: Version = (3, 11)
 
 
 def interpreters() -> dict[Version, list[str]]:
-    """What runs Python, by version, from 3.8 on: older ones don't get as far as a sentence of ours."""
+    """What runs Python, by version, from 3.8 on; for older ones see test_too_old."""
     found = [shutil.which(f"python3.{minor}") for minor in range(8, 20)]
     found += [str(path) for path in Path("~/.pyenv/versions").expanduser().glob("3.*/bin/python")]
     commands = [[sys.executable], *([path] for path in found if path)]
