@@ -65,6 +65,7 @@ def test_the_units_command_is_a_server(history_path: Path) -> None:
 def test_with_passwords_it_asks_for_them(tmp_path: Path) -> None:
     for name in ("password", "admin-password"):
         (tmp_path / name).write_text(f"the {name}\n")
+        (tmp_path / name).chmod(0o600)  # as systemd hands over credentials
     command = [
         part.replace("${CREDENTIALS_DIRECTORY}", str(tmp_path))
         for part in exec_start(DEPLOY / "passwords.conf")
