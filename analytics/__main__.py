@@ -7,11 +7,12 @@ import ipaddress
 import json
 import os
 import sys
+import time
 
 if sys.version_info < (3, 11):  # noqa: UP036 - whoever has an older one is to read a sentence
     sys.exit("analytics needs Python 3.11 or newer, and this is {}.{}.".format(*sys.version_info))
 
-from datetime import UTC, datetime, timezone, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -95,6 +96,8 @@ def _parser() -> argparse.ArgumentParser:
         help="history files, put together in the order of time; - is standard input, .gz and .zst are fine",
     )
     add("--summary", action="store_true", help="print the summary and write no page")
+    add("--follow", action="store_true", help="show what is said now, as it is said, until Ctrl-C")
+    add("--serve", action="store_true", help="with --follow: show the page in a browser, too")
     add("--json", action="store_true", help="print everything as one JSON object and write no page")
     add(
         "--export",
@@ -178,6 +181,9 @@ def _run(asked: argparse.Namespace) -> None:
     from analytics.people import BadAliases, read_aliases
 
     _check_exports(asked.export)
+    if asked.follow or asked.serve:
+        _follow(asked)
+        return
     if asked.history == [default_history()] and any(Path(name).is_file() for name in asked.name):
         raise BadRequest(_is_a_file(asked.name).strip())
     zone: tzinfo = asked.tz or local_zone()
@@ -218,6 +224,24 @@ def _show(findings: Findings, asked: argparse.Namespace) -> None:
             _page(summary, findings, asked)
 
 
+def _follow(asked: argparse.Namespace) -> None:
+    from analytics import follow, terminal
+
+    if not asked.follow or len(asked.history) != 1 or not asked.history[0].is_file():
+        raise BadRequest("--follow takes one history, a file; --serve goes with --follow.")
+    path, zone = asked.history[0].resolve(), asked.tz or local_zone()
+    if not asked.serve:
+        follow.follow(path, zone, terminal.console())
+        return
+    from analytics.serve import PageServer
+
+    server = PageServer(path, [str(path), *(["--tz", str(asked.tz)] if asked.tz else [])])
+    try:
+        follow.follow(path, zone, terminal.console(), f"The page is at {server.url}")
+    finally:
+        server.close()
+
+
 def _choice(asked: argparse.Namespace, zone: tzinfo) -> Choice:
     from analytics.choice import Choice
 
@@ -247,14 +271,9 @@ def local_zone() -> tzinfo:
     try:
         return get_localzone()
     except (LookupError, OSError, ValueError):
-        from dateutil.tz import tzstr
+        from dateutil.tz import tzlocal
 
-        try:
-            named = tzstr(os.environ.get("TZ", ""), posix_offset=True)
-        except ValueError:
-            return UTC
-        offset = named.utcoffset(datetime(2026, 1, 1))
-        return named if named.hasdst or offset is None else timezone(offset)
+        return tzlocal() if time.daylight else timezone(timedelta(seconds=-time.timezone))
 
 
 def _read(paths: list[Path]) -> Read:

@@ -8,6 +8,7 @@ that the page can exchange them for those of a dark screen.
 
 from __future__ import annotations
 
+import io
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -168,7 +169,17 @@ def _styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:
 
 def _new_axes(height: float) -> Axes:
     """Axes in a figure of their own, `height` inches high."""
-    return Figure(figsize=(WIDTH, height), layout="constrained").subplots()
+    return Picture(figsize=(WIDTH, height), layout="constrained").subplots()
+
+
+class Picture(Figure):
+    """A figure that a notebook shows as the value of a cell, with or without %matplotlib inline."""
+
+    def _repr_png_(self) -> bytes:
+        written = io.BytesIO()
+        with style():
+            self.savefig(written, format="png")
+        return written.getvalue()
 
 
 # --------------------------------------------------------------------------------------------- along the time

@@ -129,7 +129,7 @@
     for (let i = 0; i < Math.min(shown.size, 500); i++) rows.push(shown.row(i));
     const body = rows.map((row) => make("tr", {}, ...row.map((cell, i) => make("td", i ? { class: "n" } : {}, cell))));
     const head = make("thead", {}, make("tr", {}, ...shown.columns.map((each, i) => make("th", { scope: "col", ...(i ? { class: "n" } : {}) }, each))));
-    const holder = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Numbers of the picture" },
+    const holder = make("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": `Numbers of the picture: ${details.closest("figure").dataset.picture}` },
       make("table", {}, head, make("tbody", {}, ...body)));
     details.querySelectorAll("div, p").forEach((old) => old.remove());
     details.append(holder);
@@ -407,7 +407,7 @@
   const filter = document.getElementById("filter");
   const byPerson = document.getElementById("by-person");
   if (filter && byPerson) {
-    filter.parentElement.hidden = false;
+    filter.closest(".filter").hidden = false;
     byPerson.filtered = () => {
       const wanted = filter.value.trim().toLowerCase();
       [...byPerson.tBodies[0].rows].forEach((row, i) => {
@@ -502,7 +502,7 @@
     const hours = person.hours.map((many, i) => [`${i}:00`, many]);
     pageOf.replaceChildren(
       make("p", {}, make("a", { href: "#top" }, "← everybody")),
-      make("h2", { tabindex: "-1" }, person.name),
+      make("h1", { tabindex: "-1" }, person.name),
       ...(person.names.length ? [make("p", { class: "muted" }, `also as ${person.names.join(", ")}`)] : []),
       make("dl", { class: "facts" },
         fact("Messages", number(messages), `${where ? `number ${where} of ${number(ranked().length)}, ` : ""}${(100 * messages / Math.max(total(0, last), 1)).toFixed(1)}% of all`),
@@ -512,11 +512,11 @@
         fact("First word of the day", person.opened === 1 ? "once" : `${number(person.opened)} times`, `the last one ${person.closed === 1 ? "once" : `${number(person.closed)} times`}`),
         fact("Favourite hour", `${hour}:00`),
         fact("First and last", dayFormat.format(person.first), dayFormat.format(person.last))),
-      make("h3", {}, "Messages over time"), drawn,
-      make("h3", {}, "Hours of the day"), bars(width, hours.filter((each) => each[1]), "message").svg,
+      make("h2", {}, "Messages over time"), drawn,
+      make("h2", {}, "Hours of the day"), bars(width, hours.filter((each) => each[1]), "message").svg,
       make("div", { class: "lists" }, listOf("Answers most", person.answers), listOf("Is answered most by", person.answered)));
     scrollTo(0, 0);
-    pageOf.querySelector("h2").focus();
+    pageOf.querySelector("h1").focus();
   };
   addEventListener("hashchange", route);
   addEventListener("resize", () => { update(); });

@@ -269,6 +269,35 @@ def test_a_file_where_a_name_is_expected(history: Path) -> None:
     assert "is a file: histories come before --name" in said
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs a POSIX shell")
+@pytest.mark.parametrize(
+    ("line", "code", "says"),
+    [
+        ("{} - --json < history.txt | head -c 10", 0, ""),
+        ("gzip -c history.txt | {} - --json > out.json", 0, ""),
+        ("{} history.txt --json > /dev/full", 1, "standard output: No space left on device"),
+        ("{} history.txt --summary > /dev/full", 1, "standard output: No space left on device"),
+        ("TZ=UTC0 {} history.txt --summary", 0, ""),
+        ("TZ=CET-1CEST {} history.txt --summary", 0, ""),
+        ("{} history.txt history.txt ./history.txt --json | grep -q '\"messages\": 3,'", 0, ""),
+        ("{} history.txt --summary; ls -d history-report", 2, "ls: "),
+        ("{} . --json", 1, "Is a directory"),
+        ("{} history.txt --export nowhere/words.csv", 1, "nowhere/words.csv: No such file"),
+        ("{} --serve", 2, "--serve goes with --follow"),
+    ],
+)
+def test_as_a_unix_program(history: Path, line: str, code: int, says: str) -> None:
+    program = f"'{sys.executable}' -m analytics"
+    surroundings = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        line.format(program), shell=True, cwd=history.parent, env=surroundings, capture_output=True, text=True
+    )
+    assert done.returncode == code
+    assert says in done.stderr if says else done.stderr == ""
+    assert "None" not in done.stderr
+    assert done.stderr.count("\n") <= 1
+
+
 def test_help_needs_nothing() -> None:
     check = (
         "import sys; from analytics.__main__ import main\n"
