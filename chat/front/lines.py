@@ -10,6 +10,7 @@ import contextlib
 import logging
 import select
 import socket
+import sys
 import threading
 import time
 
@@ -56,6 +57,12 @@ class LineConnection:
         self._account.charge(received=len(first))
         self._receive_bytes = FEW_BYTES
         self._login_until = 0.0
+        # In one end of a socket pair, Linux wakes whoever waits in recv each time when the other end takes
+        # what was sent: with TLS that is each delivery. Whoever waits in poll is woken by what arrives.
+        self._poll: select.poll | None = None
+        if sys.platform != "win32" and connection.family == socket.AF_UNIX:
+            self._poll = select.poll()
+            self._poll.register(connection, select.POLLIN)
 
     def run(self) -> None:
         """Serve the client until it leaves or is lost. After that the connection may be closed."""
@@ -212,6 +219,8 @@ class LineConnection:
             while not select.select([self._connection], [], [], LOOK_UP_SECONDS)[0]:
                 if member.ended.is_set():
                     return b""
+        if self._poll:
+            self._poll.poll()
         received = self._connection.recv(self._receive_bytes)
         self._receive_bytes = MANY_BYTES if len(received) == self._receive_bytes else FEW_BYTES
         return received
