@@ -3349,6 +3349,7 @@ class Chat(LinkObserver, LineOwner):
         self._joined_before = False
         self._asked = False  # for the password, since the server let us in
         self._looking = True  # somebody sees the window, as far as the terminal tells
+        self._looks_are_told = False  # the terminal does tell
         self._unread = 0
         self._marked = False  # what is new has its line already
         self._next_link: Link | None = None
@@ -3416,7 +3417,7 @@ class Chat(LinkObserver, LineOwner):
 
     def _refused(self, record: Record) -> None:
         if not self._joined_before:  # else the link tells it
-            self._show(self._view.shown(record))
+            self._screen.show(self._view.shown(record))
         if asks_for_password(record):
             self._ask_password(self.link)
         elif not self._joined_before:
@@ -3459,7 +3460,7 @@ class Chat(LinkObserver, LineOwner):
         if said and (missed or not self._looking):
             if not self._marked:
                 self._marked = True
-                self._show(Shown("", [], [(DIM, AWAY_LINE)]))
+                self._screen.show(Shown("", [], [(DIM, AWAY_LINE)]))
             self._unread += not self._looking
         elif received.mine and not received.replayed:
             self._marked = False
@@ -3473,20 +3474,15 @@ class Chat(LinkObserver, LineOwner):
             bell += notification(f"chat: {clean(record.name)}: {clean(record.text)}".replace(";", ","))
         return bell
 
-    _looks_are_told = False  # this terminal tells whether somebody looks at it
-
     def _show_record(self, record: Record, *, signal: str = "") -> None:
         *before, shown = self._view.lines(record, self.link.name)
         for line in before:
-            self._show(line)
-        self._show(shown, signal)
-
-    def _show(self, shown: Shown, signal: str = "") -> None:
+            self._screen.show(line)
         self._screen.show(shown, signal)
 
     def note(self, sentence: str) -> None:
         """Show something that the client itself has to tell."""
-        self._show(Shown("", [(DIM, "--")], [(DIM, clean(sentence))]))
+        self._screen.show(Shown("", [(DIM, "--")], [(DIM, clean(sentence))]))
 
     def on_note(self, link: Link, sentence: str) -> None:
         self.note(sentence)
@@ -3606,20 +3602,20 @@ class Chat(LinkObserver, LineOwner):
             self.link.say(f"/help {about}")
             return
         for topic in [] if command else TOPICS:
-            self._show(Shown("", [], [(BOLD, topic)]))
+            self._screen.show(Shown("", [], [(BOLD, topic)]))
             for each in COMMANDS:
                 if each.topic == topic:
                     self._help_line(each.usage, each.help)
         if command:
             self._help_line(command.usage, command.help)
             return
-        self._show(Shown("", [], [(BOLD, "Keys")]))
+        self._screen.show(Shown("", [], [(BOLD, "Keys")]))
         for keys, help_ in KEYS_HELP:
             self._help_line(keys, help_)
         self.link.say("/help", quiet=True)
 
     def _help_line(self, usage: str, help_: str) -> None:
-        self._show(Shown("", [("", f"  {usage:27}")], [(DIM, help_)], indent=30))
+        self._screen.show(Shown("", [("", f"  {usage:27}")], [(DIM, help_)], indent=30))
 
     def _learn_commands(self, record: Record) -> None:
         """Show what the server's /help has and we don't know."""
