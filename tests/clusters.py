@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.cable import Cable
 from tests.engine import Engine, engine, free_ports, program
+from tests.faults.server import SHIM
 from tests.harness import DEADLINE, Client, Server
 
 POLL_SECONDS = 0.02
@@ -18,32 +21,50 @@ POLL_SECONDS = 0.02
 class ClusterServer(Server):
     """A server of a cluster, on a port that it has again when it is started again."""
 
-    def __init__(self, cluster: Cluster, name: str, *arguments: str, port: int) -> None:
+    def __init__(
+        self, cluster: Cluster, name: str, *arguments: str, port: int, environment: Mapping[str, str]
+    ) -> None:
         folder = cluster.folder / name
         folder.mkdir(exist_ok=True)
         self.name = name
         super().__init__(
             folder / "history.txt",
-            *("--rate", "0", "--max-per-address", "0", "--cluster", cluster.engine.urls),
+            *("--rate", "0", "--max-per-address", "0", "--cluster", cluster.urls(name)),
             *("--advertise", f"127.0.0.1:{port}", *arguments),
             port=port,
+            environment=environment,
         )
 
 
 class Cluster:
     """An engine, and servers with a folder each."""
 
-    def __init__(self, folder: Path, engine: Engine) -> None:
+    def __init__(self, folder: Path, engine: Engine, *, cables: bool = False) -> None:
         self.folder = folder
         self.engine = engine
+        self.cables: dict[str, list[Cable]] = {}  # of each server, to each node
+        self._has_cables = cables
         self._ports: dict[str, int] = {}
         self._servers: list[ClusterServer] = []
         self._clients: list[Client | Resuming] = []
 
-    def start(self, name: str, *arguments: str) -> ClusterServer:
-        """Start a server, also after its earlier process has ended."""
+    def urls(self, name: str) -> str:
+        """Where a server finds the engine."""
+        if not self._has_cables:
+            return self.engine.urls
+        if name not in self.cables:
+            self.cables[name] = [Cable(node.port) for node in self.engine.nodes]
+        return ",".join(f"nats://127.0.0.1:{cable.port}" for cable in self.cables[name])
+
+    def start(self, name: str, *arguments: str, clock: int = 0) -> ClusterServer:
+        """Start a server, also after its earlier process has ended; with a clock so many seconds off."""
         port = self._ports.setdefault(name, free_ports(1)[0])
-        self._servers.append(ClusterServer(self, name, *arguments, port=port))
+        environment = {}
+        if clock:
+            faults = self.folder / f"{name}.faults"
+            faults.write_text(str(clock))
+            environment = {"PYTHONPATH": str(SHIM), "FAULTS_FILE": str(faults)}
+        self._servers.append(ClusterServer(self, name, *arguments, port=port, environment=environment))
         return self._servers[-1]
 
     def join(self, server: Server, name: str | None, *options: str) -> Client:
@@ -74,16 +95,18 @@ class Cluster:
             client.close()
         for server in self._servers:
             server.close()
+        for cable in itertools.chain(*self.cables.values()):
+            cable.close()
 
 
 @contextmanager
-def cluster(folder: Path, nodes: int = 1) -> Iterator[Cluster]:
-    """A cluster whose engine runs, for the length of a with statement."""
+def cluster(folder: Path, nodes: int = 1, *, cables: bool = False) -> Iterator[Cluster]:
+    """A cluster whose engine runs, for the length of a with statement. `cables` can be pulled."""
     if program() is None:
         pytest.skip("nats-server is not installed")
     (folder / "engine").mkdir()
     with engine(folder / "engine", nodes) as running:
-        made = Cluster(folder, running)
+        made = Cluster(folder, running, cables=cables)
         try:
             yield made
         finally:

@@ -31,6 +31,7 @@ cluster {{
   name: engine
   listen: "127.0.0.1:{port}"
   routes: [{routes}]
+  no_advertise: true
 }}
 """
 

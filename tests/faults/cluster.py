@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.cable import Cable
 from tests.clusters import Cluster, ClusterServer, cluster
 from tests.engine import Node
 from tests.faults.checker import check
@@ -32,6 +33,7 @@ FAULTS = (
     "kill node",
     "freeze node",
     "no quorum",
+    "pull cable",
     "cut",
     "clear",
 )
@@ -172,6 +174,10 @@ class ClusterRun:
             for dead in self.rng.sample(self._chat.engine.nodes, 2):
                 dead.kill()
                 self._later("start node", dead, 15)
+        elif fault == "pull cable":
+            for cable in self._chat.cables[server.name]:
+                cable.pull()
+                self._later("plug", cable, 20)
         elif fault == "cut":
             for person in self.rng.sample(self.people, len(self.people) // 2):
                 person.cut(reset=self.rng.random() < 0.5)
@@ -194,6 +200,8 @@ class ClusterRun:
                     self._servers[whom.name] = self._chat.start(whom.name)
                 else:
                     whom.process.send_signal(signal.SIGCONT)
+            elif isinstance(whom, Cable):
+                whom.plug()
             elif isinstance(whom, Node):
                 if what == "start node":
                     whom.start()
@@ -214,7 +222,7 @@ def run(
     seed: int, folder: Path, *, people: int = 12, lines: int = 9000, faults: Sequence[str] = DEFAULT
 ) -> str:
     """One run; a summary. Raises Violation."""
-    with cluster(folder, nodes=3) as chat:
+    with cluster(folder, nodes=3, cables="pull cable" in faults) as chat:
         running = ClusterRun(seed, chat, people=people, lines=lines, faults=faults)
         try:
             running.talk()

@@ -220,6 +220,47 @@ def test_a_server_suspended_beyond_its_lease_can_commit_nothing(chat: Cluster) -
     chat.until_equal(a, b)
 
 
+def test_a_server_that_is_cut_off_comes_back_and_its_people_say_it_once(tmp_path: Path) -> None:
+    with cluster(tmp_path, cables=True) as chat:
+        a, b = chat.start("a"), chat.start("b")
+        alice, bob = chat.resuming(a, "alice"), chat.join(b, "bob")
+        alice.client.send("one")
+        alice.client.until("message", "one")
+        for cable in chat.cables["a"]:
+            cable.pull()
+        alice.client.send("two")
+        assert "wait" in alice.client.until("/waiting").text
+        bob.send("meanwhile")
+        bob.until("leave", "connection lost", "alice")
+        for cable in chat.cables["a"]:
+            cable.plug()
+        bob.until("notice", f"The server 127.0.0.1:{a.port} has joined.")
+        alice.client.rest()
+        alice.move(a)
+        alice.client.send("two")
+        bob.until("message", "two")
+        assert texts(bob.history()) == ["one", "meanwhile", "two"]
+        alice.client.until("message", "two")
+        assert chat.until_equal(a, b).endswith(alice.history())
+
+
+def test_clocks_that_are_minutes_apart_are_nobodys_business(chat: Cluster) -> None:
+    a, b = chat.start("a", clock=-300), chat.start("b", clock=300)
+    began = record.format_time(time.time() - 60)
+    alice, bob = chat.join(a, "alice"), chat.join(b, "bob")
+    for number in range(5):
+        (alice, bob)[number % 2].send(f"{number}")
+        for client in (alice, bob):
+            client.until("message", f"{number}")
+    a.kill()
+    bob.until("leave", "connection lost", "alice")
+    times = [found.time for found in b.records()]
+    assert times == sorted(times)
+    assert began < times[0]
+    assert times[-1] < record.format_time(time.time() + 60)
+    chat.until_equal(chat.start("a", clock=600), b)
+
+
 def test_a_full_disk_at_one_server_affects_no_other(chat: Cluster) -> None:
     a, b = chat.start("a"), chat.start("b")
     alice, bob = chat.join(a, "alice"), chat.join(b, "bob")
