@@ -72,6 +72,7 @@ class Cluster:
         self.generation = 0  # how often the history was cleared
         self.tables: dict[str, dict[str, str]] = {}
         self.lives: dict[str, Life] = {}
+        self.replaced = ""  # the last life that ended because another server came under its address
         self._ended: dict[str, None] = {}  # ids of lives that are over, oldest first
         self._homes: dict[str, str] = {}  # the life that a member is at, by their id
         self._sessions: dict[str, str] = {}  # the id of the member that has a session
@@ -221,6 +222,7 @@ class Cluster:
             return
         for life in self.servers():
             if life.address == address:
+                self.replaced = life.id
                 yield from self._end(life, record.LEFT_LOST, f"The server {address} has restarted.")
         if self.lives:
             yield Step(_notice(f"The server {address} has joined."), Append(b""))

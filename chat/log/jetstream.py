@@ -98,22 +98,25 @@ class JetStreamLog:
             self.cluster.load(state)
             if self.cluster.sequence + 1 < info.state.first_seq:
                 self._restore()
+            elif info.state.last_seq == 0:  # it crashed while it founded the chat
+                self._found()
             return
-        if self._restore():
-            return
-        if info.state.last_seq == 0:
+        if self._snapshots.latest():
+            if state is None:
+                self._replica.require_empty()
+                self._replica.write_note({}, wait=True)  # after a crash, what is there by then is ours
+            self._restore()
+        elif info.state.last_seq == 0:
             self._found()
         else:
             self._replica.require_empty()
 
-    def _restore(self) -> bool:
-        """Begin from a snapshot; whether there was one. Raises HistoryError."""
+    def _restore(self) -> None:
+        """Begin from the snapshot. Raises HistoryError."""
         found = self._snapshots.latest()
         if found is None:
-            return False
+            raise HistoryError("the chat's log begins later than this server knows, without a snapshot.")
         snapshot, end = found
-        if not self.cluster.sequence:
-            self._replica.require_empty()
         if self.cluster.generation != snapshot.generation or self._replica.elsewhere:
             self._replica.start_anew()
         for piece in self._snapshots.pieces(snapshot, end, self._replica.offset):
@@ -121,7 +124,6 @@ class JetStreamLog:
         self.roster = Roster()
         self.cluster = Cluster(self.roster)
         self.cluster.load(snapshot.state)
-        return True
 
     def _found(self) -> None:
         """Begin the chat, with this server's history if it has one."""
@@ -129,6 +131,7 @@ class JetStreamLog:
             self._founding = True
             self._replica.adopt()
             self.cluster.time = self.history.last_time
+            self._replica.write_note(self.cluster.dump(), wait=True)
             self._snapshots.take(self._snapshot(), self.history.file)
 
     def _snapshot(self) -> Snapshot:
@@ -172,10 +175,13 @@ class JetStreamLog:
         """Give a sign of life, or begin a new life if the log has ended this one."""
         if self._is_alive:
             quiet = time.monotonic() - self._spoke > BEAT_SECONDS
-            if (
-                quiet and self._engine.idle
-            ):  # it may be stored and not seen yet, which is no reason to be silent
+            if quiet and self._engine.idle:  # what is stored and not seen yet is no reason to be silent
                 self._propose([(Operation(codec.BEAT, (str(self.cluster.sequence),)), None)])
+        elif self.cluster.replaced == self._life:
+            raise HistoryError(
+                f"another server has joined the chat as {self._server}: "
+                "stop one of them, or give each its own --advertise."
+            )
         elif not self._flights:
             log.warning("this server was cut off, and the others continued without it; it is coming back")
             self._begin_life()
@@ -341,10 +347,7 @@ class JetStreamLog:
         if self._snapshot_due:
             self._snapshot_due = False
             taken = (self._snapshot(), self.history.file)
-            self._keeper = threading.Thread(
-                target=self._take_snapshot, args=taken, name="keeper", daemon=True
-            )
-            self._keeper.start()
+            self._start_keeper(self._take_snapshot, *taken)
         elif time.monotonic() > self._look_at and next(iter(self.cluster.lives), "") == self._life:
             self._look_at = time.monotonic() + LOOK_SECONDS
             self._start_keeper(self._look)

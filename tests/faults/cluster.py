@@ -25,6 +25,7 @@ NAMES = ("a", "b", "c")
 QUIET_SECONDS = 120  # for everybody to have everything acknowledged, once the faults are over
 UNANSWERED = 50  # lines in flight for each person, at most
 STEP_SECONDS = 0.002
+TALK = 0.02  # how likely somebody says something in a step
 DEFAULT = ("kill server",) * 8 + ("kill node",) * 2
 FAULTS = (
     "kill server",
@@ -136,9 +137,10 @@ class ClusterRun:
         self._back_at[person] = now + self.rng.uniform(0, 0.3)
 
     def _take_turn(self, person: Client) -> None:
-        if not person.joined or len(person.lines) > UNANSWERED or self._said >= self._lines:
+        so_far = self._lines - max(0, len(self._to_come) - 1) * self._every  # some are left for each fault
+        if not person.joined or len(person.lines) > UNANSWERED or self._said >= so_far:
             return
-        if self.rng.random() < 0.1:
+        if self.rng.random() < TALK:
             self._said += 1
             text = f"{person.name}:{self._said}" + self.rng.choice(("", " é🙂", " " + "x" * 1000))
             person.say(Line(text, "message", text))

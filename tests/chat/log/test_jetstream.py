@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from chat import record
-from chat.log import entries, jetstream, snapshot
+from chat.log import cluster, entries, jetstream, snapshot
 from chat.log.cluster import CUT_OFF
 from chat.log.engine import Address
 from chat.log.entries import Append, Direct, Entry, Presence, Stop, TakeOver
@@ -31,7 +31,7 @@ class Server:
         history = History(self.path)
         try:
             self.log = JetStreamLog(history, Address(tuple(nodes.urls.split(",")), chat), forget=forget)
-        except HistoryError:
+        except BaseException:
             history.close()
             raise
         self.log.on_settled(self.arrived.set)
@@ -162,14 +162,17 @@ def test_a_server_that_was_away_applies_what_it_missed(server: Make) -> None:
     assert again.catch_up(b) == b.catch_up(again)
 
 
-def test_a_server_that_was_cut_off_comes_back_under_a_new_life(server: Make) -> None:
+def test_a_server_that_was_cut_off_comes_back_under_a_new_life(
+    server: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster, "LEASE", 300)
+    monkeypatch.setattr(jetstream, "BEAT_SECONDS", 0.05)
     a, b = server("a").open(), server("b").open()
     who = alice()
     b.propose(entries.join(who))
     b.until(lambda: b.log.ready)
+    a.until(lambda: len(a.log.cluster.servers()) == 1)  # b settles nothing meanwhile
     late = said(who, "late")
-    rival = server("b2")
-    rival.log.open("b:9999")  # to the log, b has restarted
     b.log.propose([late])
     b.results.clear()
     b.until(lambda: b.log.ready)
@@ -177,6 +180,41 @@ def test_a_server_that_was_cut_off_comes_back_under_a_new_life(server: Make) -> 
     assert [r.entry.presence for r in b.results if isinstance(r.entry, entries.Leave)] == [who]
     assert a.catch_up(b) == b.catch_up(a)
     assert b"late" not in a.path.read_bytes()
+
+
+def test_two_servers_can_not_have_one_address(server: Make) -> None:
+    a = server("a").open()
+    rival = server("rival")
+    rival.log.open("a:9999")
+    with pytest.raises(HistoryError, match="give each its own --advertise"):
+        a.until(lambda: False)
+
+
+def test_a_crash_while_the_chat_is_founded_or_fetched_is_no_harm(
+    server: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash(*arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    line = record.stamp("2026-11-24T10:00:00.000Z", record.draft("10.0.0.1", "bob", "message", "old"))
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "history.txt").write_bytes(line)
+    with monkeypatch.context() as patched:
+        patched.setattr(snapshot.Snapshots, "take", crash)
+        with pytest.raises(KeyboardInterrupt):
+            server("a")
+    with monkeypatch.context() as patched:
+        patched.setattr(JetStreamLog, "_catch_up", crash)
+        with pytest.raises(KeyboardInterrupt):
+            server("a")
+    a = server("a").open()
+    with monkeypatch.context() as patched:
+        patched.setattr(JetStreamLog, "_catch_up", crash)
+        with pytest.raises(KeyboardInterrupt):
+            server("b")
+    b = server("b").open()
+    assert a.catch_up(b) == b.catch_up(a)
+    assert a.path.read_bytes().startswith(line)
 
 
 def test_the_history_of_one_server_becomes_that_of_all(server: Make, tmp_path: Path) -> None:
