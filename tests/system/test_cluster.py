@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import subprocess
@@ -203,6 +204,7 @@ def test_a_server_suspended_beyond_its_lease_can_commit_nothing(chat: Cluster) -
     alice.client.send("one")
     bob.until("message", "one")
     a.process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, a.pid, os.WSTOPPED)
     alice.client.send("two")
     stale = alice.client
     bob.until("leave", "connection lost", "alice")
