@@ -11,7 +11,7 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from chat import record
@@ -85,7 +85,13 @@ def search(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
         offsets, complete = found["offsets"], found["complete"]
     except Unavailable:
         offsets = _search_here(caller, file, end, looked_for)
-    later = "" if complete else " so far: a long history is still being read. Search again in a minute"
+    later = " so far: a long history is still being read. Search again in a minute"
+    if complete or not looked_for.expression:
+        later = (
+            ""
+            if complete
+            else " in the newest part of the history; a search for letters or digits goes further"
+        )
     return _shown("/search", file, offsets[:SEARCH_RESULTS], f"Nothing found for {argument}{later}.")
 
 
@@ -238,7 +244,7 @@ def _report(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
 
 
 def _start_analytics(
-    service: Service, caller: Caller, kind: str, work: Callable[[], list[str]]
+    service: Service, caller: Caller, kind: str, work: Callable[[], Iterable[str]]
 ) -> Iterator[bytes]:
     """Run analytics in the background; its answer is sent to the caller when it is ready."""
 

@@ -20,7 +20,8 @@ PERIODS = (("the last hour", 3600), ("the last day", 86400), ("all of it", None)
 SECONDS = 60  # for one whole answer: enough for about ten million records
 AGAIN_SECONDS = 10  # between two of them: each takes a processor for as long as it takes
 MEMORY_BYTES = 4 << 30  # of address space: more than ten million records need
-NICE = 10  # of the process
+NOTHING_CODE = 2  # with which analytics ends where nothing is what was asked for
+NICE = 5  # of the process
 BUSY = "Statistics are already being computed; try again in a moment."
 PLOT = "messages-per-minute.png"  # one of the pictures of the report
 
@@ -36,6 +37,10 @@ class NoStatistics(Exception):
     def __init__(self, why: str, *, for_guests: bool = True) -> None:
         super().__init__(why)
         self.for_guests = for_guests
+
+
+class _NothingThen(NoStatistics):
+    """There is nothing in the time that was asked for."""
 
 
 class Statistics:
@@ -69,10 +74,11 @@ class Statistics:
         if process := self._process:
             process.kill()
 
-    def summary(self) -> list[str]:
-        """A line for each of PERIODS. Raises NoStatistics."""
+    def summary(self) -> Iterator[str]:
+        """A line for each of PERIODS, as soon as it is there. Raises NoStatistics."""
         with self._alone():
-            return [f"{name}: {_sentence(self._numbers(seconds))}" for name, seconds in PERIODS]
+            for name, seconds in PERIODS:
+                yield f"{name}: {_sentence(self._numbers(seconds))}"
 
     def plot(self) -> Path:
         """Write the report beside the history; the path of its first picture. Raises NoStatistics."""
@@ -89,11 +95,17 @@ class Statistics:
         try:
             yield
         finally:
+            self._not_before = time.monotonic() + AGAIN_SECONDS
             self._busy.release()
 
     def _numbers(self, seconds: int | None) -> Any:
         since = [] if seconds is None else ["--since", record.format_time(time.time() - seconds)]
-        return json.loads(self._run("--json", *since))
+        try:
+            return json.loads(self._run("--json", *since))
+        except _NothingThen:
+            if seconds is None:
+                raise
+            return {"messages": 0, "messages_per_minute": {}}
 
     def _run(self, *arguments: str) -> str:
         """The output of analytics. Raises NoStatistics."""
@@ -127,6 +139,8 @@ class Statistics:
             raise NoStatistics(
                 f"That took more than {SECONDS} seconds; try python3 -m analytics instead."
             ) from None
+        if process.returncode == NOTHING_CODE:
+            raise _NothingThen((errors.strip() or "Analytics failed.").splitlines()[-1], for_guests=False)
         if process.returncode:
             raise NoStatistics((errors.strip() or "Analytics failed.").splitlines()[-1], for_guests=False)
         return output

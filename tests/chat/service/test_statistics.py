@@ -27,12 +27,12 @@ def test_full_statistics_in_the_chat(join: Join) -> None:
     assert "the answer will follow" in lines[0]
     assert [line.partition(":")[0] for line in lines[1:]] == ["the last hour", "the last day", "all of it"]
     assert all("messages by 1 " in line for line in lines[1:])
-    assert "made a moment ago" in alice.ask("/stats full", "/error").text
+    assert "moment" in alice.ask("/stats full", "/error").text
 
 
 def test_an_empty_history(history_path: Path) -> None:
     history_path.touch()
-    assert Statistics(history_path).summary()[0] == "the last hour: no messages"
+    assert next(Statistics(history_path).summary()) == "the last hour: no messages"
 
 
 def test_the_plot(history_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_the_plot(history_path: Path) -> None:
 def test_one_request_at_a_time(history_path: Path) -> None:
     statistics = Statistics(history_path)
     with statistics._alone(), pytest.raises(NoStatistics, match="already"):
-        statistics.summary()
+        list(statistics.summary())
 
 
 def test_analytics_finds_what_it_needs_whatever_python_runs_the_server(
@@ -59,7 +59,7 @@ def test_analytics_finds_what_it_needs_whatever_python_runs_the_server(
     bare.chmod(0o700)
     monkeypatch.setattr(sys, "executable", str(bare))
     history_path.touch()
-    assert Statistics(history_path).summary()[0] == "the last hour: no messages"
+    assert next(Statistics(history_path).summary()) == "the last hour: no messages"
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def test_analytics_is_killed_when_it_takes_too_long(
     """All lines of the answer."""
     monkeypatch.setattr("chat.service.statistics.SECONDS", 0.2)
     with pytest.raises(NoStatistics, match="more than 0"):
-        Statistics(history_path).summary()
+        list(Statistics(history_path).summary())
 
 
 @pytest.mark.usefixtures("endless")
@@ -87,7 +87,7 @@ def test_the_process_ends_with_the_server(history_path: Path) -> None:
 
     def work() -> None:
         with pytest.raises(NoStatistics):
-            statistics.summary()
+            list(statistics.summary())
         ended.set()
 
     statistics.start(work)
