@@ -13,6 +13,7 @@ import socket
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from chat import record
 from chat.front.login import LOGIN_SECONDS, Login
@@ -59,10 +60,11 @@ class LineConnection:
         self._login_until = 0.0
         # In one end of a socket pair, Linux wakes whoever waits in recv each time when the other end takes
         # what was sent: with TLS that is each delivery. Whoever waits in poll is woken by what arrives.
-        self._poll: select.poll | None = None
+        self._poll: Callable[[], object] | None = None
         if sys.platform != "win32" and connection.family == socket.AF_UNIX:
-            self._poll = select.poll()
-            self._poll.register(connection, select.POLLIN)
+            poll = select.poll()
+            poll.register(connection, select.POLLIN)
+            self._poll = poll.poll
 
     def run(self) -> None:
         """Serve the client until it leaves or is lost. After that the connection may be closed."""
@@ -220,7 +222,7 @@ class LineConnection:
                 if member.ended.is_set():
                     return b""
         if self._poll:
-            self._poll.poll()
+            self._poll()
         received = self._connection.recv(self._receive_bytes)
         self._receive_bytes = MANY_BYTES if len(received) == self._receive_bytes else FEW_BYTES
         return received
