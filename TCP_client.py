@@ -888,7 +888,7 @@ class Conversation:
 
 
 # R12: they come when the server has something to tell
-_NEVER_ANSWERS = ("/hello", "/session", "/servers", "/waiting")
+_NEVER_ANSWERS = ("/hello", "/note", "/session", "/servers", "/waiting")
 
 
 def _encoded(*lines: str) -> bytes:

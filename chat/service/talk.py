@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chat import record
+from chat.log.entries import Presence
 from chat.room.broadcaster import Full, Refused
 from chat.room.delivery import Listener
 from chat.room.room import NameTaken
@@ -106,7 +107,7 @@ def _send_private(service: Service, caller: Caller, name: str, text: str) -> byt
             service.room.send_elsewhere(elsewhere, record.draft(caller.address, caller.name, "/msg", text))
         except Refused as refused:
             raise CommandError(f"Not sent: {refused}") from None
-        return record.draft(caller.address, caller.name, "/msg", copy)
+        return record.draft(caller.address, caller.name, "/msg", copy) + _away_note(elsewhere)
     if listener is None and (account := ownership.keep(service, caller, name, text)):
         return record.draft(caller.address, caller.name, "/msg", f"kept for {account.name}: {text}")
     if listener is None:
@@ -119,4 +120,12 @@ def _send_private(service: Service, caller: Caller, name: str, text: str) -> byt
         member = caller.member
         presence, token = (member.presence, member.token) if member else (None, "")
         other.correspondent = (caller.name, presence, token)
-    return record.draft(caller.address, caller.name, "/msg", copy)
+    sent = record.draft(caller.address, caller.name, "/msg", copy)
+    return sent + _away_note(other.presence) if other else sent
+
+
+def _away_note(presence: Presence) -> bytes:
+    """What the author of a private message should know: that it may take a while to be read (R30)."""
+    if presence.away is None:
+        return b""
+    return answer("/note", f"{presence.name} is away: {presence.away}".removesuffix(": "))

@@ -53,6 +53,17 @@ def test_private_messages_are_for_two_and_kept_nowhere(join: Join, server: Serve
     assert "psst" not in server.errors()
 
 
+def test_whoever_writes_to_somebody_who_is_away_is_told_so(join: Join) -> None:  # R30
+    alice, bob = join("alice"), join("bob")
+    bob.ask("/away at lunch", "/away")
+    alice.send("/msg BOB psst", "/msg alice to myself", "end")
+    alice.until("message", "end")
+    assert texts(alice.records, "/note") == ["bob is away: at lunch"]
+    bob.ask("/away", "/away")
+    assert alice.ask("/msg bob again", "/note").text == "bob is away"
+    assert bob.until("/msg", "again").name == "alice"
+
+
 def test_private_messages_that_cannot_be_sent(join: Join) -> None:
     alice = join("alice")
     for line, why in (
