@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analytics import conversations, identify, languages, online, people, places, tables, words
+from analytics import conversations, habits, identify, languages, online, people, places, tables, words
 from analytics.choice import Choice
 from analytics.identify import Identifier
 from analytics.load import Read
@@ -270,8 +270,18 @@ class Findings:
 
     @cached_property
     def places(self) -> pd.DataFrame:
-        """Where the chosen people are."""
-        return places.places(self.records, self.question.resolve)
+        """Where the chosen people are: the places.MOST addresses from which most was said."""
+        return places.places(self.records, self.question.resolve, places.MOST)
+
+    @cached_property
+    def streaks(self) -> pd.DataFrame:
+        """On how many days each person spoke, and how many of them in a row."""
+        return habits.streaks(self.said, self.zone)
+
+    @cached_property
+    def first_and_last_words(self) -> pd.DataFrame:
+        """Whose word was the first of a day, and whose the last."""
+        return habits.first_and_last_words(self.said, self.zone)
 
     # ------------------------------------------------------------------------------------------------- when
 

@@ -53,7 +53,7 @@ def first_and_last_words(records: pd.DataFrame, zone: tzinfo | None = None) -> p
 def streaks(records: pd.DataFrame, zone: tzinfo | None = None) -> pd.DataFrame:
     """For each name: days on which they spoke, the longest run of them without a break, and its last day."""
     days, codes, names = _days(records, zone)
-    pairs = np.unique(codes.astype(np.int64) << 32 | (days + (1 << 31)))  # by name, then by day
+    pairs = np.sort(pd.unique(codes.astype(np.int64) << 32 | (days + (1 << 31))))  # by name, then by day
     who, day = pairs >> 32, (pairs & 0xFFFFFFFF) - (1 << 31)
     breaks = np.diff(pairs, prepend=-1) != 1
     starts = np.flatnonzero(breaks)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from analytics import habits, tables
+from analytics import tables
 from analytics.conversations import pairs
 from analytics.findings import Findings
 from analytics.tables import MILLISECONDS
@@ -110,8 +110,7 @@ def _people(findings: Findings, steps: _Steps, names: list[str]) -> list[dict[st
     hours = np.zeros((len(names), 24), np.int64)
     clock = tables.local(said["time"], findings.zone).dt.hour.to_numpy()
     np.add.at(hours, (who[chosen], clock[chosen]), 1)
-    runs = habits.streaks(said, findings.zone)
-    edges = habits.first_and_last_words(said, findings.zone)
+    runs, edges = findings.streaks, findings.first_and_last_words
     lasted = findings.time_connected
     found = []
     for number, (name, row) in enumerate(zip(names, findings.people.itertuples(), strict=False)):
@@ -156,7 +155,9 @@ def _add_neighbours(findings: Findings, found: list[dict[str, Any]]) -> None:
     by_name: dict[str, dict[str, Any]] = {person["name"]: person for person in found}
     for person in found:
         person["answers"], person["answered"] = [], []
-    for row in pairs(findings.answers).itertuples():
+    answered = findings.answers
+    known = answered["name"].isin(by_name) | answered["to"].isin(by_name)
+    for row in pairs(answered[known] if len(findings.people) > PEOPLE else answered).itertuples():
         for mine, other, member in ((row.name, row.to, "answers"), (row.to, row.name, "answered")):
             if mine in by_name and len(by_name[mine][member]) < NEIGHBOURS:
                 by_name[mine][member].append([other, row.answers])

@@ -20,13 +20,15 @@ from analytics.tables import is_spoken, most_first
 from chat.record import NOBODY
 
 NETWORK_BITS = {4: 24, 6: 64}  # what one house or office usually has
+MOST = 3000  # addresses that a report looks into: some twenty microseconds each
 ASKED_AT_ONCE = 16  # a name server that does not answer keeps each asker waiting for seconds
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
-def places(records: pd.DataFrame, resolve: bool = False) -> pd.DataFrame:
-    """For each address of a person: names (how many), messages, range, network, country, host.
+def places(records: pd.DataFrame, resolve: bool = False, most: int | None = None) -> pd.DataFrame:
+    """For each address of a person, or the `most` of which most was said: names (how many), messages, range,
+    network, country, host.
 
     `range` is public, private, link-local, loopback or what else `ipaddress` knows; `country` an ISO 3166
     code; `host` a name from the hosts file or, with resolve=True, from the system's name service. What is
@@ -39,13 +41,14 @@ def places(records: pd.DataFrame, resolve: bool = False) -> pd.DataFrame:
     table["names"] = np.bincount(pairs // max(names, 1), minlength=len(addresses))
     table["messages"] = np.bincount(codes[is_spoken(records)], minlength=len(addresses))
     table = table[(table["names"] > 0) & (table.index != NOBODY)]
+    table = table.loc[most_first(table["messages"]).index[:most]].copy()
     parsed = [_parse(address) for address in table.index]
     table["range"] = [_range(address) for address in parsed]
     table["network"] = [_network(address) for address in parsed]
     table["country"] = [_country(address) for address in parsed]
     hosts = _resolved(list(table.index)) if resolve else hosts_file()
     table["host"] = [hosts.get(address, "") for address in table.index]
-    return table.loc[most_first(table["messages"]).index]
+    return table
 
 
 def networks(table: pd.DataFrame) -> pd.DataFrame:

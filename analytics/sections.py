@@ -129,9 +129,9 @@ def _messages_picture(counts: pd.Series[int], live: str = "") -> Picture:
 
 
 def _people(report: Report) -> Section:
-    findings, zone = report.findings, report.findings.zone
+    findings = report.findings
     names = findings.people
-    runs, edges = (table(findings.said, zone) for table in (habits.streaks, habits.first_and_last_words))
+    runs, edges = findings.streaks, findings.first_and_last_words
     lasted = findings.time_connected
     rows: list[tuple[str, ...]] = []
     for name, row in islice(zip(names.index, names.itertuples(), strict=True), LISTED):
