@@ -9,14 +9,13 @@
     2001:db8::7/128                              this address only
     eve until 2026-11-21T12:00:00.000Z  # why    until this time
 
-The file is checked for changes when somebody connects, but at most once a second. An invalid line is logged
-with its number, and the others apply. Bans are indexed: a file of 20,000 lines costs a newcomer microseconds.
+Bans are indexed: a file of 20,000 lines costs a newcomer microseconds.
 """
 
 from __future__ import annotations
 
+import functools
 import ipaddress
-import logging
 import re
 import threading
 import time
@@ -24,19 +23,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from chat import private, record
+from chat import record
+from chat.service.hostfile import HostFile
 
-HEADER = "# Bans, one a line: a name, an address or a network; then `until TIME` if the ban is temporary.\n"
+HEADER = "# Bans, one a line: a name, an address or a network; then `until TIME` if the ban is temporary."
 NAME_PREFIX = "name:"
-# How long an edit of the file may go unnoticed. Asking the disk for every newcomer would hold up a crowd.
-LOOK_SECONDS = 1.0
-NEW_FILE_MODE = 0o600  # it says who connected from where
 
 # What was meant as an address or a network, but isn't one: 10.0.0.*, 10.0.0.300, fe80:*.
 _LIKE_AN_ADDRESS = re.compile(r"\d[\d*]*\.[\d.*]*|[\da-fA-F*]*:[\da-fA-F:.*]*[:*][\da-fA-F:.*]*")
 _LINE = re.compile(r"\s*(?P<target>\S+)(?:\s+until\s+(?P<until>\S+))?\s*(?:\s#\s*(?P<comment>.*))?")
-
-log = logging.getLogger("chat.service.bans")
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Key = str | tuple[int, int, int]  # a name's (record.name_key); a network's version, length and number
@@ -55,7 +50,7 @@ class Ban:
     until: str = ""
     comment: str = ""
 
-    @property
+    @functools.cached_property
     def key(self) -> Key:
         """Equal for two bans of the same name or network."""
         if self.network is None:
@@ -79,41 +74,42 @@ class Ban:
 
     @property
     def line(self) -> str:
-        """The ban as a line of the file, with its LF."""
+        """The ban as a line of the file."""
         prefix = NAME_PREFIX if self.network is None and _needs_prefix(self.target) else ""
         until = f" until {self.until}" if self.until else ""
         comment = f"  # {self.comment}" if self.comment else ""
-        return f"{prefix}{self.target}{until}{comment}\n"
+        return f"{prefix}{self.target}{until}{comment}"
 
 
 class Bans:
-    """The file, and what it says now. Thread-safe. Writing raises OSError."""
+    """The bans in the file. Thread-safe. Writing raises OSError."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = threading.Lock()  # guards the file and what was read of it
-        self._lines: list[str] = []
-        self._read = _Read()
-        self._seen: tuple[int, int] | None = None  # the file's time and size when it was read
-        self._unreadable: OSError | None = None  # why the last attempt to read it failed
-        self._look_at = 0.0  # when to check for changes
+        self._file = HostFile(path, HEADER, _parse)
+        self._lock = threading.Lock()  # guards the index
+        self._index = _Index([])
+
+    @property
+    def path(self) -> Path:
+        """Of the file."""
+        return self._file.path
 
     def active(self) -> list[Ban]:
         """The bans in force, in the order of the file."""
-        return [ban for ban in self._current().bans if not ban.ended()]
+        return [ban for ban in self._file.entries() if not ban.ended()]
 
     def of_address(self, address: str) -> Ban | None:
         """The ban of this address, if there is one."""
         if address == record.NOBODY:
             return None
-        read, ip = self._current(), ipaddress.ip_address(address)
+        index, ip = self._current(), ipaddress.ip_address(address)
         number, bits = int(ip), ip.max_prefixlen
         keys = (
             (version, length, number >> (bits - length) << (bits - length))
-            for version, length in read.lengths
+            for version, length in index.lengths
             if version == ip.version
         )
-        return read.first(keys)
+        return index.first(keys)
 
     def of_name(self, name: str) -> Ban | None:
         """The ban of this name, if there is one."""
@@ -121,87 +117,28 @@ class Bans:
 
     def add(self, ban: Ban) -> None:
         """Store the ban, in place of an earlier one with the same key."""
-        with self._lock:
-            self._look_again()
-            self._write([*self._without(ban), ban.line])
+        self._file.add(ban.line, lambda other: other.key == ban.key)
 
     def remove(self, ban: Ban) -> bool:
         """Lift every ban of the same name, address or network; whether there was one."""
+        return self._file.remove(lambda other: other.key == ban.key)
+
+    def _current(self) -> _Index:
+        bans = self._file.entries()
         with self._lock:
-            self._look_again()
-            left = self._without(ban)
-            found = len(left) < len(self._lines)
-            if found:
-                self._write(left)
-            return found
-
-    def _current(self) -> _Read:
-        with self._lock:
-            if time.monotonic() >= self._look_at:
-                self._read_if_changed()
-            return self._read
-
-    # ----- requires holding the lock
-
-    def _look_again(self) -> None:
-        """Read the file before it is rewritten. Raises OSError if it can't be read."""
-        self._read_if_changed()
-        if self._unreadable:
-            raise self._unreadable
-
-    def _without(self, ban: Ban) -> list[str]:
-        """The file's lines, except those that ban the same."""
-        same = {line for line, (found, key) in self._read.parsed.items() if found and key == ban.key}
-        return [line for line in self._lines if line not in same]
-
-    def _read_if_changed(self) -> None:
-        self._look_at = time.monotonic() + LOOK_SECONDS
-        try:
-            status = self.path.stat()
-            seen = (status.st_mtime_ns, status.st_size)
-            if seen == self._seen and not self._unreadable:
-                return
-            text = self.path.read_text("utf-8", errors="surrogateescape")
-        except FileNotFoundError:
-            seen, text = None, ""
-        except OSError as error:
-            log.error("%s can't be read: %s; the bans read before still apply", self.path, error.strerror)
-            self._unreadable = error
-            return
-        self._seen, self._unreadable = seen, None
-        self._lines = [line + "\n" for line in text.removesuffix("\n").split("\n")] if text else []
-        self._read = _Read(self.path.name, self._lines, self._read.parsed)
-
-    def _write(self, lines: list[str]) -> None:
-        """Replace the file by a new one with the same mode, atomically."""
-        text = "".join(lines if self._lines else [HEADER, *lines])
-        private.write(self.path, text.encode(errors="surrogateescape"))
-        self._seen = None
-        self._read_if_changed()
+            if bans is not self._index.bans:
+                self._index = _Index(bans)
+            return self._index
 
 
-class _Read:
-    """The bans in the file: in order, and indexed by key."""
+class _Index:
+    """The bans by key."""
 
-    def __init__(
-        self,
-        file: str = "",
-        lines: Iterable[str] = (),
-        known: dict[str, tuple[Ban | None, Key]] | None = None,
-    ) -> None:
-        self.bans: list[Ban] = []
-        self.parsed: dict[str, tuple[Ban | None, Key]] = {}  # each line: its ban, and the ban's key
+    def __init__(self, bans: list[Ban]) -> None:
+        self.bans = bans
         self._by_key: dict[Key, list[Ban]] = {}
-        for number, line in enumerate(lines, 1):
-            try:
-                # A line that was there before is not parsed again: one edit costs one line.
-                ban, key = self.parsed[line] = (known or {}).get(line) or _parse(line)
-            except BadTarget as bad:
-                log.warning("%s, line %d: %s", file, number, bad)
-                continue
-            if ban:
-                self.bans.append(ban)
-                self._by_key.setdefault(key, []).append(ban)
+        for ban in bans:
+            self._by_key.setdefault(ban.key, []).append(ban)
         # Of the banned networks: for each length, an address is in at most one.
         self.lengths = sorted({key[:2] for key in self._by_key if isinstance(key, tuple)})
 
@@ -229,7 +166,7 @@ def ban_of(target: str, until: str = "", comment: str = "") -> Ban:
 
 def ban_of_line(line: str) -> Ban:
     """The ban on a line of the file. Raises BadTarget, also for a comment."""
-    ban, _ = _parse(line)
+    ban = _parse(line)
     if ban is None:
         raise BadTarget("that is no ban.")
     return ban
@@ -248,11 +185,11 @@ def _network(target: str) -> Network | None:
     return network
 
 
-def _parse(line: str) -> tuple[Ban | None, Key]:
-    """The ban on a line of the file, and its key; None for a comment. Raises BadTarget."""
+def _parse(line: str) -> Ban | None:
+    """The ban on a line of the file; None for a comment. Raises BadTarget."""
     if not line.strip() or line.lstrip().startswith("#"):
-        return None, ""
-    found = _LINE.fullmatch(line.rstrip("\n"))
+        return None
+    found = _LINE.fullmatch(line)
     if found is None:
         raise BadTarget(
             "expected a name, an address or a network, then `until TIME` if it is temporary, then # and why."
@@ -260,8 +197,7 @@ def _parse(line: str) -> tuple[Ban | None, Key]:
     until = found["until"] or ""
     if until and not record.is_time(until):
         raise BadTarget(f"{until} is not a time; write it like 2026-11-21T12:00:00.000Z.")
-    ban = ban_of(found["target"], until, found["comment"] or "")
-    return ban, ban.key
+    return ban_of(found["target"], until, found["comment"] or "")
 
 
 def _needs_prefix(name: str) -> bool:

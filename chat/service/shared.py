@@ -36,7 +36,7 @@ def mark_muted(service: Service, key: str, *, muted: bool) -> None:
 
 def share_ban(service: Service, ban: Ban, *, lifted: bool = False) -> None:
     """Share a ban, or that it was lifted."""
-    share(service, BANS, str(ban.key), "" if lifted else ban.line.strip())
+    share(service, BANS, str(ban.key), "" if lifted else ban.line)
 
 
 def take(service: Service, entry: Entry) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.service import bans as bans_module
+from chat.service import hostfile
 from chat.service.bans import HEADER, BadTarget, Bans, ban_of
 
 LATER = "2999-01-01T00:00:00.000Z"
@@ -88,13 +88,13 @@ def test_banning_again_replaces(path: Path) -> None:
     bans.add(ban_of("bob", BEFORE, "first"))
     bans.add(ban_of("BOB", LATER, "second"))
     assert [ban.comment for ban in Bans(path).active()] == ["second"]
-    assert path.read_text() == HEADER + f"BOB until {LATER}  # second\n"
+    assert path.read_text() == HEADER + f"\nBOB until {LATER}  # second\n"
 
 
 def test_the_host_may_edit_the_file(
     path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bans_module, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(hostfile, "LOOK_SECONDS", 0)
     bans = Bans(path)
     touch(
         path,
@@ -115,7 +115,7 @@ def test_the_host_may_edit_the_file(
 
 
 def test_the_file_is_not_checked_for_every_newcomer(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bans_module, "LOOK_SECONDS", 3600)
+    monkeypatch.setattr(hostfile, "LOOK_SECONDS", 3600)
     bans = Bans(path)
     assert not bans.active()
     touch(path, "bob\n")
@@ -127,7 +127,7 @@ def test_the_file_is_not_checked_for_every_newcomer(path: Path, monkeypatch: pyt
 def test_a_file_that_cannot_be_read_leaves_the_bans_as_they_were(
     path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bans_module, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(hostfile, "LOOK_SECONDS", 0)
     bans = Bans(path)
     bans.add(ban_of("bob"))
     path.unlink()
@@ -138,7 +138,7 @@ def test_a_file_that_cannot_be_read_leaves_the_bans_as_they_were(
 
 def test_an_unreadable_file_is_not_overwritten(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk that fails, a mode that the host has changed: the bans in the file must outlive a `/ban`."""
-    monkeypatch.setattr(bans_module, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(hostfile, "LOOK_SECONDS", 0)
     text = "alice\nbob\n10.0.0.7\n"
     path.write_text(text)
 

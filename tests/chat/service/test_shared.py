@@ -38,7 +38,7 @@ def test_a_ban_is_written_and_disconnects_whom_it_covers(service: Service, peer:
     alice = peer("alice").member
     ban = ban_of("alice", comment="admin")
     for _ in range(2):  # a server that restarts gets it again
-        shared.take(service, change("bans", str(ban.key), ban.line.strip()))
+        shared.take(service, change("bans", str(ban.key), ban.line))
     assert alice.ended.is_set()
     assert service.bans.active() == [ban]
     shared.take(service, change("bans", str(ban.key), ""))
