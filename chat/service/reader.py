@@ -39,6 +39,7 @@ from chat.service.counters import Counters
 BLOCK_BYTES = 64 * 1024
 SLICE_BYTES = 512 * 1024  # read between two checks for questions: about twenty milliseconds
 SEARCH_SECONDS = 0.1  # for one search; what has been found by then is the answer
+BLIND_SECONDS = 0.025  # for one that no index helps with, such as for `:)`
 CATCH_UP_SECONDS = 0.05  # to read what is new when a question arrives; the next one is waiting
 # This much is read without being asked; less is read with the next question.
 FOLLOW_BYTES = 1024 * 1024
@@ -171,7 +172,7 @@ class Reader:
 
     def _search(self, search: Search, most: int, end: int) -> dict[str, Any]:
         """The newest records that match, as far as they can be found within the time."""
-        until = time.monotonic() + SEARCH_SECONDS
+        until = time.monotonic() + (SEARCH_SECONDS if search.expression else BLIND_SECONDS)
         found: list[int] = []
         indexed = min(end, self._index.end if self._index and search.expression else 0)
         oldest = end  # everything from here on was searched
