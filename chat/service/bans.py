@@ -174,12 +174,12 @@ def ban_of_line(line: str) -> Ban:
 
 def _network(target: str) -> Network | None:
     """The network of an address or a network as typed; None if it is neither."""
-    if target.lower().startswith("::ffff:") and "." in target:
-        target = target[len("::ffff:") :]  # as in records
     try:
         network = ipaddress.ip_network(target, strict=False)
     except ValueError:
         return None
+    if network.version == 6 and network.network_address.ipv4_mapped and network.prefixlen >= 96:
+        return ipaddress.IPv4Network((network.network_address.ipv4_mapped, network.prefixlen - 96))
     if network.version == 6 and "/" not in target and not network.is_link_local:
         return network.supernet(new_prefix=64)
     return network
