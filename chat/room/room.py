@@ -13,7 +13,7 @@ from pathlib import Path
 
 from chat import record
 from chat.log import entries
-from chat.log.entries import Change, Direct, Entry, Leave, Presence, TakeOver
+from chat.log.entries import Change, Direct, Entry, Join, Leave, Presence, Rename, TakeOver
 from chat.log.file import HistoryFile
 from chat.log.log import NAME_TAKEN, Log, Result
 from chat.room.broadcaster import Broadcaster, Closed, Refused
@@ -265,7 +265,7 @@ class Room:
                 member = self._members.get(entry.presence.id)
             if member:
                 self._broadcaster.release(member, ending_of(entry.reason), result.end)
-        elif isinstance(entry, Change):
+        elif isinstance(entry, Change | Join | Rename) and not result.why_not:
             self.foreign(entry)
         elif isinstance(entry, Direct) and not result.why_not:
             self._take_direct(entry)

@@ -7,11 +7,15 @@ in the log. A server that was away, or is new, gets all of it when it starts.
 from __future__ import annotations
 
 import logging
+import threading
 
-from chat import record
-from chat.log.entries import Change, Direct, Entry
+from chat import private, record
+from chat.log.entries import Change, Direct, Entry, Join, Presence, Rename
+from chat.room.broadcaster import Closed, Refused
 from chat.room.ending import BANNED
+from chat.service.accounts import Account
 from chat.service.bans import BadTarget, Ban, ban_of_line
+from chat.service.policy import answer
 from chat.service.service import Service
 
 AWAY = "away"  # key: the id of a presence; value: "+" and the text
@@ -52,6 +56,10 @@ def take(service: Service, entry: Entry) -> None:
                 _ban(service, key, value)
             case Change(_, "names", key, value):
                 _own(service, key, value)
+            case Join(_, who):
+                _look_for_kept(service, who, who.name)
+            case Rename(_, who, name):
+                _look_for_kept(service, who, name)
             case Direct(drafts, recipient):
                 _note_correspondent(service, drafts, recipient)
     except OSError as error:
@@ -94,9 +102,37 @@ def _own(service: Service, name: str, line: str) -> None:
         service.mailbox.discard(account)
 
 
+def _look_for_kept(service: Service, who: Presence, name: str) -> None:
+    """Somebody has a name at another server, to whom messages may belong that are kept here."""
+    account = service.accounts.owner(name)
+    if account and record.name_key(account.name) == record.name_key(name):
+        threading.Thread(target=_send_kept, args=(service, account, who), name="kept", daemon=True).start()
+
+
+def _send_kept(service: Service, account: Account, owner: Presence) -> None:
+    """Send the owner what is kept here. The thread ends when the log has it, or won't take it."""
+    try:
+        kept = service.mailbox.hand_over(account)
+        messages = [*kept.again, *kept.new]
+        if messages:
+            introduction = answer(
+                "/kept", f"Sent to you while you were out, at another server: {len(messages)}."
+            )
+            drafts = [
+                record.draft(sent.address, sent.name, sent.kind, record.shorten(f"{sent.time} {sent.text}"))
+                for sent in messages
+            ]
+            service.room.send_elsewhere(owner, introduction + b"".join(drafts))
+            service.mailbox.received(account)
+    except (Refused, Closed):
+        pass  # it stays, for the next time
+    except (OSError, private.Exposed) as error:
+        log.error("what is kept for %s can't be handed over: %s", account.name, error)
+
+
 def _note_correspondent(service: Service, drafts: bytes, recipient: str) -> None:
     """/reply answers by name, since the sender is at another server."""
-    name = drafts.split(b"\t")[2].decode()
+    *_, (_, _, name, _, _) = [line.split("\t") for line in drafts.decode().split("\n")[:-1]]
     for member in service.room.members():
         if member.presence.id == recipient:
             member.correspondent = (name, None, "")

@@ -421,3 +421,26 @@ def test_a_registered_name_is_owned_at_every_server(chat: Cluster, two: Two) -> 
         thief.until("join", name="alice")
         thief.close()
         bob.until("leave", name="alice")
+
+
+def test_a_kept_message_reaches_its_owner_at_another_server(chat: Cluster, two: Two) -> None:
+    alice, bob = chat.join(two[0], "alice"), chat.join(two[1], "bob")
+    alice.ask("/register a long secret", "/register")
+    alice.close()
+    bob.until("leave", name="alice")
+    bob.send("/msg alice call me", "/msg alice please")
+    assert bob.until("/msg").text == "kept for alice: call me"
+    bob.until("/msg")
+    for expected in (["call me", "please"], []):
+        again = chat.join(two[0], None)
+        again.send("/identify a long secret", "alice")
+        again.until("join", name="alice")
+        for text in expected:
+            assert again.until("/msg").text.endswith(f"Z {text}")
+        again.send(*(["/reply yes"] if expected else []), "thanks")
+        bob.until("message", "thanks")
+        again.until("message", "thanks")
+        assert len([found for found in again.records if found.kind == "/msg"]) == len(expected) * 3 // 2
+        again.close()
+        bob.until("leave", name="alice")
+    assert [found.text for found in bob.records if found.kind == "/msg"][-1] == "yes"
