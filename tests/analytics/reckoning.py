@@ -175,8 +175,12 @@ class Reckoning:
         delays = defaultdict(list)
         for before, each in pairwise(self.said):
             if each.person != before.person and each.time - before.time < HALF_AN_HOUR:
-                delays[each.person, before.person].append((each.time - before.time).total_seconds())
-        return {pair: (len(own), round(median(own), 4)) for pair, own in delays.items()}
+                delays[each.person, before.person].append(
+                    (each.time - before.time) // timedelta(milliseconds=1)
+                )
+        return {
+            pair: (len(own), int(median(own)) / 1000) for pair, own in delays.items()
+        }  # to the millisecond
 
     def mentions(self) -> dict[tuple[str, str], int]:
         found: Counter[tuple[str, str]] = Counter()
