@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics import tables
@@ -67,6 +67,7 @@ def test_a_mistyped_year_does_not_fill_the_memory() -> None:
     assert tables.messages_per(table, "day").sum() == 2
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 7), min_size=1, max_size=40))
 def test_the_rate_is_that_of_the_minutes_one_by_one(gaps: list[int]) -> None:
     minutes = np.cumsum(gaps)

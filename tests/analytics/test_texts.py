@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from analytics import texts
@@ -28,6 +28,7 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(texts, "MERGED", 2)
 
 
+@settings(deadline=None)
 @given(some, st.integers(0, 4095))
 def test_words_and_letters_and_what_is_the_same(said: list[str], chance: int) -> None:
     chosen = np.array([bool(chance >> place & 1) for place in range(len(said))], bool)
@@ -43,6 +44,7 @@ def test_words_and_letters_and_what_is_the_same(said: list[str], chance: int) ->
         assert (row in addressed) == ("@" in said[row] or bool(first and first[0][-1] in ":,"))
 
 
+@settings(deadline=None)
 @given(some)
 def test_texts_by_their_rows(said: list[str]) -> None:
     kept = Texts.of(pd.Series(said, dtype="str"))
