@@ -18,8 +18,10 @@ _TABLE = Path(__file__).with_name("confusables.txt")
 def looks(name: str) -> tuple[str, str]:
     """What the name looks like: as written, and regardless of case.
 
-    Two names look alike if either of these is equal.
+    Two names look alike if either of these is equal. What is too long for a name looks like none: "".
     """
+    if not record.name_key(name):
+        return "", ""
     seen = unicodedata.normalize("NFKC", record.visible(name))
     # Letters of other scripts first, then the case: a Cyrillic В looks like a B, a в like no letter of ours.
     folded = _skeleton(seen, ascii_too=False).casefold()

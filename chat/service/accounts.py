@@ -73,6 +73,7 @@ class Accounts:
     def owner(self, name: str) -> Account | None:
         """The account whose name this is, or looks like."""
         entries = self._file.entries()
+        wanted = looks(name)
         with self._lock:
             if entries is not self._indexed:
                 self._indexed = entries
@@ -80,7 +81,7 @@ class Accounts:
                 for account in entries:
                     for index, look in zip(self._by_look, looks(account.name), strict=True):
                         index.setdefault(look, account)
-            found = (index.get(look) for index, look in zip(self._by_look, looks(name), strict=True))
+            found = (index.get(look) for index, look in zip(self._by_look, wanted, strict=True))
             return next(filter(None, found), None)
 
     def full(self) -> bool:

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from chat import lookalike
-from chat.lookalike import look_alike
+from chat.lookalike import look_alike, looks
 
 ALIKE = [
     ("alice", "ALICE"),  # case
@@ -50,3 +50,7 @@ def test_the_confusables_table_is_consistent() -> None:
     for character, prototype in table.items():
         assert unicodedata.normalize("NFD", character) == character
         assert len(prototype) <= 18
+
+
+def test_what_is_too_long_for_a_name_is_not_looked_at() -> None:
+    assert looks("\u0301\u0327" * 1000) == ("", "")
