@@ -24,7 +24,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -34,6 +33,7 @@ from numpy.typing import NDArray
 
 from analytics import source
 from analytics.texts import Texts
+from analytics.times import TIME_BYTES, Integers, Words, times
 from chat import record
 from chat.record import NotARecord, Record
 
@@ -46,13 +46,8 @@ THREADS = min(4, os.cpu_count() or 1)  # beyond that, cutting the file into bloc
 KEPT_BYTES = 31 << 20
 
 TAB, LF = 9, 10
-TIME_BYTES = len("2026-11-21T10:15:42.123Z")
-DATE_BYTES = len("2026-11-21")
 
 Bytes = NDArray[np.uint8]
-Words = NDArray[np.uint64]  # eight bytes of text each, the first one lowest
-Integers = NDArray[np.int64]
-Flags = NDArray[np.bool_]
 
 # One kind of text column whatever is installed: with pyarrow, pandas would copy all texts into another one.
 TEXTS = pd.StringDtype("python", na_value=np.nan)
@@ -234,7 +229,7 @@ def _after_last_lf(buffer: Bytes, start: int, stop: int) -> int:
 def _parse(buffer: Bytes, length: int, heads: _Heads, texts: bool) -> _Block:
     """The block that the first `length` bytes are."""
     lines, number, start, ends = _five_fields(buffer[:length])
-    time, true = _times(_gather(buffer, start, TIME_BYTES))
+    time, true = times(_gather(buffer, start, TIME_BYTES))
     which, distinct = _distinct(buffer, start + TIME_BYTES + 1, ends[:, 3])
     head = heads.places(distinct)[which]
     true &= head != NO_RECORD
@@ -291,72 +286,6 @@ def _gather(buffer: Bytes, start: Integers, width: int) -> Words:
     """The `width` bytes (a multiple of 8) from each start, as one row of words each."""
     windows = np.ndarray((buffer.size - width + 1,), f"V{width}", buffer.data, strides=(1,))
     return windows[start].view("<u8").reshape(-1, width // 8)
-
-
-# --------------------------------------------------------------------------------------------------- times
-
-
-def _word(text: bytes) -> np.uint64:
-    return np.uint64(int.from_bytes(text, "little"))
-
-
-_TENS = np.uint64(10)
-_BYTE = np.uint64(8)
-_HIGH_BITS = _word(b"\x80" * 8)
-_DAY_OF_MONTH = _word(b"\xff\xff" + bytes(6))
-
-
-def _times(words: Words) -> tuple[Integers, Flags]:
-    """Milliseconds since 1970 from times of 24 bytes, and which of them are true times."""
-    midnight, true = _midnights(words)
-    clock, fits = _pairs(words[:, 1] & ~_DAY_OF_MONTH, b"\0\0T00:00", (0, 0, 0, 2, 9, 0, 5, 9))
-    true &= fits
-    second, fits = _pairs(words[:, 2], b":00.000Z", (0, 5, 9, 0, 9, 9, 9, 0))
-    true &= fits
-    hour = _byte(clock, 3)
-    true &= hour < 24
-    minute = hour * 60 + _byte(clock, 6)
-    milliseconds = _byte(second, 1) * 1000 + _byte(second, 4) * 10 + _byte(second, 6) // 10
-    return midnight + minute * 60_000 + milliseconds, true
-
-
-def _pairs(words: Words, form: bytes, most: tuple[int, ...]) -> tuple[Words, Flags]:
-    """In each byte the number that its digit and the next one make; and which words have the form, with no
-    digit above `most`.
-
-    Eight digits are handled as one number: adding what is missing to 128 carries into a byte's high bit
-    exactly where a digit is too big.
-    """
-    digits = words ^ _word(form)
-    room = _word(bytes(127 - digit for digit in most))
-    fits = ((digits + room) | digits) & _HIGH_BITS == 0
-    return digits * _TENS + (digits >> _BYTE), fits
-
-
-def _byte(words: Words, place: int) -> Integers:
-    return words.view(np.uint8)[place::8].astype(np.int64)
-
-
-def _midnights(words: Words) -> tuple[Integers, Flags]:
-    """The midnight in which each day begins, and whether there is such a day. One look for each run of
-    lines of the same day.
-    """
-    new = np.ones(len(words), bool)
-    new[1:] = (words[1:, 0] != words[:-1, 0]) | ((words[1:, 1] ^ words[:-1, 1]) & _DAY_OF_MONTH != 0)
-    first = np.flatnonzero(new)
-    days = [_midnight(words[row].tobytes()[:DATE_BYTES]) for row in first]
-    length = np.diff(first, append=len(words))
-    midnight = np.repeat(np.array([day or 0 for day in days], np.int64), length)
-    return midnight, np.repeat(np.array([day is not None for day in days], bool), length)
-
-
-@lru_cache(1024)
-def _midnight(date: bytes) -> int | None:
-    try:
-        time = record.parse(date + b"T00:00:00.000Z\t-\t-\tmessage\t").time
-    except NotARecord:
-        return None
-    return int(np.datetime64(time.removesuffix("Z"), "ms").astype(np.int64))
 
 
 # --------------------------------------------------------------------------------------------------- heads

@@ -48,25 +48,10 @@ CALENDAR_YEARS = 3  # the last ones; older days are in the picture of all days
 
 # For what the first one lacks, the next ones are asked, where they are installed.
 FONTS = (
-    *(
-        "DejaVu Sans",
-        "Noto Sans CJK SC",
-        "Noto Sans CJK JP",
-        "Noto Sans",
-        "Noto Emoji",
-        "Symbola",
-        "Segoe UI",
-    ),
-    *(
-        "Segoe UI Emoji",
-        "Microsoft YaHei",
-        "Malgun Gothic",
-        "PingFang SC",
-        "Hiragino Sans",
-        "Arial Unicode MS",
-    ),
-    *("WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "AR PL UMing CN", "Unifont"),
-)
+    "DejaVu Sans/Noto Sans CJK SC/Noto Sans CJK JP/Noto Sans/Noto Emoji/Symbola/Segoe UI/Segoe UI Emoji/"
+    "Microsoft YaHei/Malgun Gothic/PingFang SC/Hiragino Sans/Arial Unicode MS/WenQuanYi Zen Hei/"
+    "WenQuanYi Micro Hei/Droid Sans Fallback/AR PL UMing CN/Unifont"
+).split("/")
 LABEL = 24  # columns of a terminal: as much of a name or a word as leaves room for the picture
 
 P = ParamSpec("P")
