@@ -51,7 +51,7 @@ FONTS = (
     "DejaVu Sans/Noto Sans CJK SC/Noto Sans CJK JP/Noto Sans/Noto Emoji/Symbola/Segoe UI/Segoe UI Emoji/"
     "Microsoft YaHei/Malgun Gothic/PingFang SC/Hiragino Sans/Arial Unicode MS/WenQuanYi Zen Hei/"
     "WenQuanYi Micro Hei/Droid Sans Fallback/AR PL UMing CN/Unifont"
-).split("/")
+).split("/")  # noqa: SIM905 - one font a line would take a screen
 LABEL = 24  # columns of a terminal: as much of a name or a word as leaves room for the picture
 
 P = ParamSpec("P")
