@@ -1962,20 +1962,20 @@ class Link:
         code: int | None = None
         try:
             while code is None:
-                outcome = self._connect_and_talk()
+                outcome, here = self._connect_and_talk(), self.address
                 elsewhere = outcome.how in _ELSEWHERE and self.route.go_on()
                 if elsewhere and not self._been_in:
                     continue
-                code = self._follow(outcome)
+                code = self._follow(outcome, here)
                 if code is None and not self._pause_before_retry(at_once=elsewhere):
-                    code = self._follow(Outcome(How.GIVEN_UP))
+                    code = self._follow(Outcome(How.GIVEN_UP), here)
         except Exception as unexpected:  # a bug; the person must not sit before a dead screen
             code = 1
             self._observer.on_note(self, f"The client failed: {unexpected!r}.")
         self._waker.close()
         self._observer.on_end(self, code or 0)
 
-    def _follow(self, outcome: Outcome) -> int | None:
+    def _follow(self, outcome: Outcome, here: Address) -> int | None:
         """Do what follows from the end of a connection: the exit code, or None to try again."""
         standing = Standing(
             been_in=self._been_in,
@@ -1985,7 +1985,7 @@ class Link:
             refusals=self._refusals,
             refused=self._conversation.refused,
         )
-        code, sentence = judge(outcome, standing, self.address)
+        code, sentence = judge(outcome, standing, here)
         if code is not None:
             self._set_state("closed")
         if sentence and (code is not None or sentence != self._last_sentence):  # once, not at every try
