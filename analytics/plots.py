@@ -19,14 +19,14 @@ from unicodedata import east_asian_width
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib import dates, font_manager
+from matplotlib import dates
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from analytics.fonts import families
 from analytics.tables import MILLISECONDS, Per
 from analytics.wording import MONTHS, WEEKDAYS
 
@@ -46,27 +46,15 @@ AVERAGED: dict[Per, tuple[tuple[int, str], ...]] = {
 SMALLEST = 1e-9  # instead of nothing, to divide by
 CALENDAR_YEARS = 3  # the last ones; older days are in the picture of all days
 
-# For what the first one lacks, the next ones are asked, where they are installed.
-FONTS = (
-    "DejaVu Sans/Noto Sans CJK SC/Noto Sans CJK JP/Noto Sans/Noto Emoji/Symbola/Segoe UI/Segoe UI Emoji/"
-    "Microsoft YaHei/Malgun Gothic/PingFang SC/Hiragino Sans/Arial Unicode MS/WenQuanYi Zen Hei/"
-    "WenQuanYi Micro Hei/Droid Sans Fallback/AR PL UMing CN/Unifont"
-).split("/")  # noqa: SIM905 - one font a line would take a screen
 LABEL = 24  # columns of a terminal: as much of a name or a word as leaves room for the picture
 
 P = ParamSpec("P")
 
 
 @cache
-def _families() -> list[str]:
-    installed = set(font_manager.get_font_names())
-    return [font for font in FONTS if font in installed]
-
-
-@cache
 def _style() -> dict[str, object]:
     return {
-        "font.family": _families(),
+        "font.family": families(),
         "font.size": 10,
         "text.parse_math": False,  # a name may be a$\frac$
         "text.color": INK,
@@ -111,36 +99,6 @@ def shortened(text: str, columns: int = LABEL) -> str:
         if used > columns or place >= 2 * columns:  # marks that combine take no column
             return text[: max(place - 1, 1)] + "…"
     return text
-
-
-@cache
-def _drawn_characters() -> frozenset[int]:
-    """What there is in any of the fonts."""
-    paths = [font_manager.findfont(family) for family in _families()]
-    return frozenset(code for path in paths for code in font_manager.get_font(path).get_charmap())
-
-
-NO_FONT = "□ is a character that no font of this computer has; on the page it is shown."
-
-
-@contextmanager
-def drawable(figure: Figure) -> Iterator[None]:
-    """For as long as it is saved as pixels: what no font has is □, and a note says so."""
-    changed = []
-    for text in figure.findobj(Text):
-        written = text.get_text()
-        shown = "".join(
-            each if ord(each) in _drawn_characters() or each.isspace() else "□" for each in written
-        )
-        if shown != written:
-            changed.append((text, written))
-            text.set_text(shown)
-    note = figure.text(0.99, 0.0, NO_FONT, fontsize=7, color=MUTED, ha="right") if changed else None
-    yield
-    for text, written in changed:
-        text.set_text(written)
-    if note:
-        note.remove()
 
 
 def _styled(draw: Callable[P, Axes]) -> Callable[P, Axes]:

@@ -19,7 +19,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from analytics import plots, sections, svg, wording
+from analytics import fonts, plots, sections, svg, wording
 from analytics.findings import Findings
 from analytics.page import page_data
 from analytics.sections import Picture, Report
@@ -103,7 +103,7 @@ def _drawn(picture: Picture, folder: Path) -> Markup:
         axes = picture.draw()
         figure = axes.get_figure(root=True)
         assert figure is not None
-        with plots.drawable(figure):
+        with fonts.drawable(figure):
             figure.savefig(folder / f"{picture.name}.png", dpi=PNG_DOTS, metadata={"Title": picture.caption})
         written = io.StringIO()
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
