@@ -14,12 +14,14 @@ from markupsafe import Markup
 _NAMESPACE = "http://www.w3.org/2000/svg"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
+# What XML can't hold, not even escaped: matplotlib writes a name's control characters as they are.
+_NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def in_page(svg: str, name: str, label: str, colours: Mapping[str, str]) -> Markup:
     """The picture as an element of a page; `colours` are the page's, by name, as they were drawn."""
     ElementTree.register_namespace("", _NAMESPACE)
-    root = ElementTree.fromstring(svg[svg.index("<svg") :])
+    root = ElementTree.fromstring(_NOT_XML.sub("\ufffd", svg[svg.index("<svg") :]))
     for element in root.iter():
         for attribute, value in list(element.attrib.items()):
             if attribute == "id":

@@ -21,3 +21,8 @@ def test_only_attributes_change() -> None:
     assert 'aria-label="a &quot;label&quot; &lt;b&gt;"' in svg
     assert "width" not in svg
     assert "<!--" not in svg
+
+
+def test_control_characters_in_a_name_break_no_picture() -> None:
+    drawn = DRAWN.replace("#q", "\x00\x1b\x07\x9b\ufffe\ud800 李😀")
+    assert "url(\ufffd\ufffd\ufffd\x9b\ufffd\ufffd 李😀" in in_page(drawn, "one", "label", {})
