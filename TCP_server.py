@@ -1,7 +1,8 @@
 """The chat server: run `python3 TCP_server.py`, and tell the others the command that it prints.
 
-A socketserver.ThreadingTCPServer with a handler thread for each client. The handlers share one room
-(chat/room): the lock-protected list of members, and the broadcaster that appends to history.txt.
+A socketserver.ThreadingTCPServer with a handler thread for each connection, a terminal's or a browser's. The
+handlers share one room (chat/room): the lock-protected list of members, and the broadcaster that appends to
+history.txt.
 """
 
 from __future__ import annotations
@@ -34,11 +35,14 @@ from typing import Any, NoReturn
 from chat import paths, private, record
 from chat.front import discovery
 from chat.front.arguments import parser
+from chat.front.arrival import first_bytes
 from chat.front.connections import Connections, address_of
 from chat.front.console import Console, has_keyboard
+from chat.front.detect import Front
+from chat.front.http import HttpConnection
 from chat.front.lines import LineConnection, turn_away
-from chat.front.login import TLS_HANDSHAKE
 from chat.front.logs import log_to_standard_error
+from chat.front.routes import Routes, to_https
 from chat.front.tls import TLS_ONLY, BadCertificate, Certificate, TlsAcceptor, own_certificate
 from chat.front.welcome import own_addresses, welcome
 from chat.log.history import History, HistoryError
@@ -60,6 +64,8 @@ if sys.platform == "win32":
 else:
     STOP_SIGNALS.append(signal.SIGHUP)  # the terminal is gone
 
+NO_TLS = "There is no TLS here; connect without it."
+
 log = logging.getLogger("chat.server")
 
 
@@ -72,22 +78,31 @@ class ChatHandler(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         liveness.keep_alive(self.request)
+        address, tls = address_of(self.client_address), self.server.tls
         try:
-            first = self.server.tls.first_bytes(self.request) if self.server.tls else b""
-            if self.server.tls and first[:1] == TLS_HANDSHAKE:
-                with self.server.tls.accept(self.request, first) as inside:
-                    self._converse(inside, b"", encrypted=True)
+            front, first = first_bytes(self.request, address, self.server.routes.browsers)
+            if front == "tls" and tls:
+                with tls.accept(self.request, first) as inside:
+                    front, first = first_bytes(inside, address, self.server.routes.browsers)
+                    self._serve(inside, address, front, first, encrypted=True)
             else:
-                self._converse(self.request, first, encrypted=False)
+                self._serve(self.request, address, front, first, encrypted=False)
         except OSError as error:
-            log.debug("%s: %s", address_of(self.client_address), error)  # gone, or no handshake
+            log.debug("%s: %s", address, error)  # gone, or no handshake
 
-    def _converse(self, connection: socket.socket, first: bytes, *, encrypted: bool) -> None:
+    def _serve(
+        self, connection: socket.socket, address: str, front: Front | None, first: bytes, *, encrypted: bool
+    ) -> None:
+        """Serve who speaks, as the first bytes say; nobody else gets anything."""
         tls, service = self.server.tls, self.server.service
-        if tls and tls.required and not encrypted:
-            turn_away(connection, service.room.now(), TLS_ONLY)
-        else:
-            LineConnection(connection, address_of(self.client_address), service, first).run()
+        refused = tls and tls.required and not encrypted
+        if front == "http":
+            answer = to_https if refused else self.server.routes.answer
+            HttpConnection(connection, address, answer, first).run()
+        elif front == "lines" and not refused:
+            LineConnection(connection, address, service, first).run()
+        elif front in ("lines", "tls"):
+            turn_away(connection, service.room.now(), TLS_ONLY if refused else NO_TLS)
 
 
 class ChatServer(socketserver.ThreadingTCPServer):
@@ -111,6 +126,7 @@ class ChatServer(socketserver.ThreadingTCPServer):
     ) -> None:
         self.service = service
         self.tls = tls
+        self.routes = Routes(service, Path(__file__).with_name("TCP_client.py"))
         self._connections = Connections(service, max_clients, max_per_address)
         host, port = address
         self.address_family, where = _resolve(host, port)

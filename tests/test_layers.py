@@ -38,6 +38,8 @@ PURE = [
     "chat.service.requests",
     "chat.front.session",
     "chat.front.login",
+    "chat.front.detect",
+    "chat.front.events",
     "chat.log.entries",
     "chat.log.search",
 ]

@@ -26,7 +26,7 @@ from chat.room.room import Member
 from chat.service import admission, commands, ownership
 from chat.service.budget import JOIN_WORK
 from chat.service.policy import CommandError, Disconnect, MemberCaller, answer, error
-from chat.service.requests import Join, LoginRequest, Password, Quit, Refuse
+from chat.service.requests import Join, LoginRequest, Password, Quit, Refuse, TurnAway
 from chat.service.service import Service
 
 # Received at once: little from somebody who types, so that Python's own allocator serves it and not the C
@@ -133,6 +133,8 @@ class LineConnection:
         """The member, once the client has joined. Raises CommandError, Disconnect, Closed."""
         if isinstance(request, Quit):
             raise Disconnect(EXIT)
+        if isinstance(request, TurnAway):
+            raise Disconnect(EXIT, request.sentence)
         if isinstance(request, Refuse):  # R18
             raise CommandError(request.sentence)
         if isinstance(request, Password):

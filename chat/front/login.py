@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from chat import record
+from chat.front.detect import front_of, is_request_line
 from chat.front.session import Lines, LineTooLong
 from chat.record import BadName
 from chat.room.room import Resume
 from chat.service.commands import BARE_WORDS
 from chat.service.lookup import HISTORY_RECORDS
-from chat.service.requests import Join, LoginRequest, Noted, Password, Quit, Refuse
+from chat.service.requests import Join, LoginRequest, Noted, Password, Quit, Refuse, TurnAway
 
 # R19: time for a person to think of a name, but too short to hold many connections open with nothing.
 LOGIN_SECONDS = 30
 TLS_HANDSHAKE = b"\x16"  # R70: the first byte of every TLS connection
+
+# To a browser whose request came so slowly that it was greeted; nothing that follows is a name.
+NO_HTTP = "That was HTTP, on a connection that had begun as a chat; ask again."
 
 
 class Login:
@@ -34,12 +38,16 @@ class Login:
         """The next request; None if there is none yet."""
         try:
             line = self._lines.next()
-        except LineTooLong:
+        except LineTooLong as line:
+            if front_of(line.start) == "http":
+                return TurnAway(NO_HTTP)
             return Refuse("That line is too long for a name; send a name.")
         if line is None:
             return None
         if line.startswith(TLS_HANDSHAKE):  # a server without TLS: the client retries without it
             return Quit()
+        if is_request_line(line):
+            return TurnAway(NO_HTTP)
         text = record.clean(line)
         return self._option(text) if text.startswith("/") else self._name(text)
 

@@ -10,7 +10,11 @@ LINE_BYTES = record.TEXT_BYTES + 128  # a full text, behind a command and a name
 
 
 class LineTooLong(Exception):
-    """A line was longer than LINE_BYTES; it is skipped."""
+    """A line was longer than LINE_BYTES; it is skipped. `start` is what it began with."""
+
+    def __init__(self, start: bytes) -> None:
+        super().__init__()
+        self.start = start
 
 
 class Lines:
@@ -46,7 +50,7 @@ class Lines:
         start, stop = self._taken, end if finished else len(self._buffer)
         if stop - start > LINE_BYTES:
             self._taken, self._skipping = stop + finished, not finished
-            raise LineTooLong
+            raise LineTooLong(self._buffer[start : start + LINE_BYTES])
         if not finished:
             return None
         self._taken = end + 1

@@ -49,16 +49,6 @@ class TlsAcceptor:
         self.required = required
         self.relay = Relay()
 
-    def first_bytes(self, tcp: socket.socket) -> bytes:
-        """What the client sends at once, if anything. Raises OSError."""
-        tcp.settimeout(DETECT_SECONDS)
-        try:
-            return tcp.recv(RECEIVE_BYTES)
-        except TimeoutError:
-            return b""
-        finally:
-            tcp.settimeout(None)
-
     @contextlib.contextmanager
     def accept(self, tcp: socket.socket, received: bytes) -> Iterator[socket.socket]:
         """Do the handshake, and yield the plain socket that stands for the connection; see Relay.carry.

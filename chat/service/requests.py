@@ -68,8 +68,15 @@ class Refuse:
 
 
 @dataclass(frozen=True, slots=True)
+class TurnAway:
+    """Whoever sent this speaks no protocol of lines; the sentence is the last thing to be sent."""
+
+    sentence: str
+
+
+@dataclass(frozen=True, slots=True)
 class Quit:
     """The client leaves before it has joined."""
 
 
-LoginRequest = Password | Join | Noted | Refuse | Quit
+LoginRequest = Password | Join | Noted | Refuse | TurnAway | Quit
