@@ -244,7 +244,7 @@ def test_who_joins_learns_what_it_needs(page: MakePage, join: Join) -> None:
 @pytest.mark.parametrize(
     ("name", "status", "why"),
     [
-        ("", 400, "at least one character"),
+        ("", 400, "at least one visible character"),
         ("two words", 400, "space"),
         ("Alice", 403, "taken"),
         ("server", 403, "taken"),

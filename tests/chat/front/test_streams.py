@@ -331,7 +331,7 @@ def test_an_orderly_stop_tells_the_pages(history_path: Path) -> None:
                 told.append(bob.stream.next().data)
         except EOFError:
             pass
-        assert "The server stops" in told[0]
+        assert "The server is stopping" in told[0]
         assert server.wait() == 0
         bob.close()
 
