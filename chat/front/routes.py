@@ -150,10 +150,13 @@ class Routes:
         try:
             account.charge(work=JOIN_WORK)
             account.wait(NEVER_ENDED, LOGIN_SECONDS)
-            admission.admit(self._service, Join(name, replay, True, resume, secret), request.address, member)
+            wanted = Join(name, replay, True, resume, secret)
+            admission.admit(self._service, wanted, request.address, account, member)
             streams[0].read_session()
         except BaseException:
             account.close()
+            for stream in streams:
+                stream.close()
             raise
         return streams[0]
 
@@ -249,19 +252,11 @@ class Routes:
         stream = self._session(request)
         self._wait_turn(stream)
         with stream.account.working():
-            return json_response(
-                {
-                    "people": [
-                        {
-                            "name": member.name,
-                            "address": member.address,
-                            "since": member.since,
-                            "away": member.away,
-                        }
-                        for member in self._room.members()
-                    ]
-                }
-            )
+            here = [
+                {"name": other.name, "address": other.address, "since": other.since, "away": other.away}
+                for other in self._room.log.roster.all()
+            ]
+        return json_response({"people": here})
 
     def _session(self, request: Request) -> Stream:
         """The session that asks. Raises Refused, Unknown."""

@@ -84,6 +84,11 @@ class Stream:
                     raise Unknown
                 self.events.take(received)
 
+    def close(self) -> None:
+        """Nobody listens here, and nobody will."""
+        self._reader.close()
+        self.member.connection.close()
+
     # ----- one thread after the other
 
     def serve(self, connection: socket.socket, head: bytes, place: Place | None, *, once: bool) -> None:

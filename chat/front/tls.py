@@ -31,8 +31,6 @@ LOOK_SECONDS = 1.0  # between checks of the files: asking the disk for every new
 # For TLS 1.2; those of 1.3 are all good. All have forward secrecy, and none uses cipher block chaining.
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
-RECEIVE_BYTES = 16 * 1024
-DETECT_SECONDS = 0.1  # R70: for the first bytes to arrive, before a silent client is greeted
 TLS_ONLY = (  # R71
     "This chat speaks TLS only, so that nobody listens in. TCP_client.py does so by itself; "
     "without it: openssl s_client -quiet -connect HOST:PORT"
