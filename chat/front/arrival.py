@@ -13,7 +13,7 @@ from chat.front.login import LOGIN_SECONDS
 from chat.room.delivery import DONT_WAIT
 
 # Before the greeting: a browser sends its request at once, and a person at nc doesn't notice.
-DETECT_SECONDS = 0.1
+DETECT_SECONDS = 0.1  # R70
 FIRST_BYTES = 16 * 1024
 SPARE_SECONDS = 2  # after a request: a browser opens a spare connection within milliseconds
 KNOWN_SECONDS = 24 * 3600
