@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import re
 import select
 import shutil
@@ -321,3 +322,20 @@ def test_nmap_finds_nothing_weak(secure: Server) -> None:
     assert "least strength: A" in done.stdout
     assert "CBC" not in done.stdout
     assert "warnings" not in done.stdout
+
+
+def test_a_browser_gets_the_page_over_tls_and_is_sent_there(history_path: Path, arguments: list[str]) -> None:
+    with serving(history_path, *arguments, "--tls", "only") as server:
+        plain = http.client.HTTPConnection("127.0.0.1", server.port, timeout=DEADLINE)
+        plain.request("GET", "/")
+        redirect = plain.getresponse()
+        assert (redirect.status, redirect.headers["Location"]) == (308, f"https://127.0.0.1:{server.port}/")
+        plain.close()
+        secured = http.client.HTTPSConnection(
+            "127.0.0.1", server.port, timeout=DEADLINE, context=certificates.client_context()
+        )
+        secured.request("GET", "/")
+        page = secured.getresponse()
+        assert page.status == 200
+        assert page.read().lower().startswith(b"<!doctype html>")
+        secured.close()

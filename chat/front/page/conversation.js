@@ -96,7 +96,7 @@ class Conversation {
     let answer;
     try {
       const session = this.token && this.place ? `${this.token} ${this.place.split(" ", 2).join(" ")}` : "";
-      answer = await this.request("POST", "/join", { name: this.name, password: this.password, replay: REPLAY, session, browser: browserId() });
+      answer = await this.request("POST", "/join", { name: this.name, password: this.password, replay: REPLAY, session, browser: browserId(), secret: secretOf(this.name) });
     } catch {
       return this.later();
     } finally {
@@ -266,7 +266,11 @@ class Conversation {
     const more = this.lastAnswer === record.kind && kind !== record.kind;
     if (oldest && (record.kind === "/error" || (kind[0] === "/" && !more))) {
       this.lines.splice(this.lines.indexOf(oldest), 1);
-      if (record.kind === "/error") record.about = oldest.text;
+      if (record.kind === "/error") record.about = oldest.text.replace(/^(\/(register|identify|admin)) .*/i, "$1 …");
+      if (record.kind === "/register") {
+        keepSecret(this.shown.name, oldest.text.replace(/^\/register +/i, ""));
+        record.text += " This browser keeps the secret.";
+      }
       this.lastAnswer = record.kind;
     }
     return true;
@@ -309,6 +313,7 @@ class Conversation {
 
   /** Say a line; it is on its way until its record has come. */
   say(text) {
+    if (/^\/register *$/i.test(text)) text = "/register " + newSecret();
     this.lines.push({ text, answer: answerTo(text), number: null, sent: false });
     this.save();
     this.owner.changed();

@@ -152,6 +152,20 @@ function browserId() {
   return id;
 }
 
+// The secret that makes a name yours is made here, sent when you register, and kept by this browser only.
+
+function newSecret() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function secretOf(name) {
+  return read("secret of " + name);
+}
+
+function keepSecret(name, secret) {
+  write("secret of " + name, secret);
+}
+
 function read(key) {
   try {
     return localStorage.getItem(key) || "";
