@@ -32,7 +32,7 @@ import threading
 from pathlib import Path
 from typing import Any, NoReturn
 
-from chat import paths, private, record
+from chat import paths, private
 from chat.front import discovery
 from chat.front.arguments import parser
 from chat.front.arrival import first_bytes
@@ -43,10 +43,21 @@ from chat.front.http import HttpConnection
 from chat.front.lines import LineConnection, turn_away
 from chat.front.logs import log_to_standard_error
 from chat.front.routes import Routes, to_https
-from chat.front.tls import TLS_ONLY, BadCertificate, Certificate, TlsAcceptor, own_certificate
-from chat.front.welcome import own_addresses, welcome
+from chat.front.startup import (
+    CannotStart,
+    advertised,
+    open_closed_streams,
+    open_log,
+    password,
+    possible,
+    raise_file_limit,
+    tls_acceptor,
+    why_not_listening,
+    why_not_readable,
+)
+from chat.front.tls import TLS_ONLY, BadCertificate, TlsAcceptor
+from chat.front.welcome import welcome
 from chat.log.history import History, HistoryError
-from chat.log.log import LocalLog, Log
 from chat.room import liveness
 from chat.room.room import Room
 from chat.service import lookup, shared
@@ -57,7 +68,6 @@ from chat.service.service import Service
 # For each handler thread: ten thousand of them must fit into a small machine's address space.
 STACK_BYTES = 512 * 1024
 
-MOST_ON_WINDOWS = 500  # clients: its select() watches 512 sockets, and all of them may be full
 STOP_SIGNALS = [signal.SIGINT, signal.SIGTERM]  # one orderly stop for all of them
 if sys.platform == "win32":
     STOP_SIGNALS.append(signal.SIGBREAK)  # Ctrl-Break, and the window's closing
@@ -207,13 +217,13 @@ def main(arguments: list[str] | None = None) -> int:
     )
     finish_log = log_to_standard_error(options.log_level.upper())
     threading.stack_size(STACK_BYTES)
-    _raise_file_limit()
+    raise_file_limit()
     for stop_signal in STOP_SIGNALS:
         if signal.getsignal(stop_signal) is not signal.SIG_IGN:  # nohup: the server outlives its terminal
             signal.signal(stop_signal, signal.default_int_handler)
     try:
         _serve(options)
-    except (HistoryError, _CannotStart) as error:
+    except (HistoryError, CannotStart) as error:
         print(f"TCP_server.py: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -225,33 +235,19 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run() -> NoReturn:
     """`main`, as a program: it ends even if its terminal, its keyboard or the reader of its log is stuck."""
-    _open_closed_streams()
+    open_closed_streams()
     code = main()
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
     os._exit(code)  # an orderly exit of the interpreter waits for the locks of such streams, or aborts
 
 
-def _open_closed_streams() -> None:
-    """`<&-`, `>&-`: what is opened next must not become a standard stream."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) < 3:
-        pass
-    os.close(fd)
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - until the program ends
-
-
-class _CannotStart(Exception):
-    """The server can't start; the message says why and what to do."""
-
-
 def _serve(options: argparse.Namespace) -> None:
-    """Open the history and the port, and serve until the end. Raises HistoryError, _CannotStart."""
+    """Open the history and the port, and serve until the end. Raises HistoryError, CannotStart."""
     policy = Policy(
         rate=options.rate,
-        password=_password(options.password_file),
-        admin_password=_password(options.admin_password_file),
+        password=password(options.password_file),
+        admin_password=password(options.admin_password_file),
     )
     if options.history == paths.default_history():
         options.history.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -262,7 +258,7 @@ def _serve(options: argparse.Namespace) -> None:
         holder=f"process {os.getpid()}, port {options.port}",
     )
     try:
-        chat_log = _open_log(options, history)
+        chat_log = open_log(options, history)
     except BaseException:
         history.close()
         raise
@@ -270,27 +266,27 @@ def _serve(options: argparse.Namespace) -> None:
         service = Service(Room(chat_log), policy, Bans(history.path.with_name("bans.txt")))
     except (OSError, private.Exposed) as error:
         chat_log.close()
-        raise _CannotStart(_why_not_readable(error)) from None
+        raise CannotStart(why_not_readable(error)) from None
     service.room.foreign = functools.partial(shared.take, service)
     try:
-        tls = _tls(options, history.path.parent)
+        tls = tls_acceptor(options, history.path.parent)
         server = ChatServer(
             (options.host, options.port),
             service,
             tls=tls,
-            max_clients=_possible(options.max_clients),
+            max_clients=possible(options.max_clients),
             max_per_address=options.max_per_address,
         )
     except BadCertificate as bad:
         chat_log.close()
-        raise _CannotStart(str(bad)) from None
+        raise CannotStart(str(bad)) from None
     except (OSError, UnicodeError) as error:  # UnicodeError: not a valid host name
         chat_log.close()
-        raise _CannotStart(_why_not_listening(options.host, options.port, error)) from None
+        raise CannotStart(why_not_listening(options.host, options.port, error)) from None
     broadcaster = _Broadcaster(server)
     console = Console(service, server.shutdown) if has_keyboard() else None
     try:
-        chat_log.open(_advertised(options, server.server_address[1]))
+        chat_log.open(advertised(options, server.server_address[1]))
         broadcaster.start()
         if tls:
             tls.relay.start()
@@ -312,7 +308,7 @@ def _serve(options: argparse.Namespace) -> None:
         service.close()
         chat_log.close()
     if broadcaster.failed:
-        raise _CannotStart("it had to stop; all messages are in the history. The log says why.")
+        raise CannotStart("it had to stop; all messages are in the history. The log says why.")
     with contextlib.suppress(OSError):  # nobody reads it: `| head`, a terminal that is gone
         print("Stopped; everything is in the history.", flush=True)
 
@@ -331,43 +327,6 @@ def _open(options: argparse.Namespace, server: ChatServer, console: Console | No
         server.service.queries.start()
     if console:
         console.start()
-
-
-def _tls(options: argparse.Namespace, folder: Path) -> TlsAcceptor | None:
-    """The acceptor of TLS connections, if the host wants it. Raises BadCertificate."""
-    if bool(options.tls_cert) != bool(options.tls_key):
-        raise BadCertificate("--tls-cert and --tls-key belong together: name both files.")
-    if options.tls_cert:
-        certificate = Certificate(options.tls_cert, options.tls_key)
-    elif options.tls:
-        certificate = own_certificate(folder)
-    else:
-        return None
-    return TlsAcceptor(certificate, required=options.tls == "only")
-
-
-def _open_log(options: argparse.Namespace, history: History) -> Log:
-    """The log: this server's own, or a shared one. Raises HistoryError, _CannotStart."""
-    if not options.cluster:
-        return LocalLog(history)
-    try:
-        from chat.log.engine import Address, EngineError
-        from chat.log.jetstream import JetStreamLog
-    except ImportError:
-        raise _CannotStart("--cluster needs the package nats-py: pip install nats-py") from None
-    address = Address(options.cluster, options.chat, options.cluster_credentials)
-    try:
-        return JetStreamLog(history, address, forget=options.forget)
-    except EngineError as error:
-        raise _CannotStart(str(error)) from None
-
-
-def _advertised(options: argparse.Namespace, port: int) -> str:
-    """Where clients reach this server."""
-    if options.advertise:
-        return str(options.advertise)
-    host = own_addresses()[0] if options.host in ("", "0.0.0.0", "::") else options.host
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class _Broadcaster(threading.Thread):
@@ -389,57 +348,6 @@ class _Broadcaster(threading.Thread):
             self.failed = True
             log.critical("the broadcaster failed; the server stops", exc_info=True)
             self._server.shutdown()
-
-
-def _password(path: Path | None) -> str:
-    """The first line of the file; "" without a file. Raises _CannotStart."""
-    if path is None:
-        return ""
-    try:
-        private.check(path)
-        text = path.read_text("utf-8")
-    except private.Exposed as exposed:
-        raise _CannotStart(str(exposed)) from None
-    except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise _CannotStart(f"the password file {path} can't be read: {why}.") from None
-    password = record.clean_text(text.partition("\n")[0]).strip()
-    if not password:
-        raise _CannotStart(f"the password file {path} has an empty first line; write the password there.")
-    return password
-
-
-def _possible(clients: int) -> int:
-    """As many clients as the system can watch."""
-    return clients if sys.platform != "win32" else min(clients or MOST_ON_WINDOWS, MOST_ON_WINDOWS)
-
-
-def _raise_file_limit() -> None:
-    """Raise the limit of open files as far as allowed: each client is one."""
-    if sys.platform == "win32":
-        return  # no such limit
-    import resource
-
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(OSError, ValueError):  # macOS reports "unlimited", then refuses it
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def _why_not_readable(error: OSError | private.Exposed) -> str:
-    if isinstance(error, OSError):
-        return f"{error.filename} can't be read: {error.strerror}."
-    return str(error)
-
-
-def _why_not_listening(host: str, port: int, error: OSError | UnicodeError) -> str:
-    where = f"port {port}" + (f" of {host}" if host else "")
-    if isinstance(error, UnicodeError):
-        return f"{host} is not an address to listen on; omit --host for all addresses."
-    if error.errno == errno.EADDRINUSE:
-        return f"{where} is in use, perhaps by another chat server. Stop it, or choose another with --port."
-    if error.errno == errno.EACCES:
-        return f"{where} needs special privileges. Choose a port above 1023 with --port."
-    return f"can't listen on {where}: {error.strerror}."
 
 
 if __name__ == "__main__":

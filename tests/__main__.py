@@ -18,7 +18,7 @@ ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 PROGRAMS = ["TCP_server.py", "TCP_client.py", "analytics", "chat"]
 QUICK = ["-m", "not slow"]
-GROUPS = "client,analytics,country,parquet,zstd,cluster,test"
+GROUPS = "client,analytics,country,parquet,zstd,cluster,qr,test"
 
 
 def main() -> int:

@@ -26,6 +26,7 @@ LAYERS = [
 # If installed; the console shows records with the client's own code, and --cluster asks for NATS.
 BETTER_WITH = {
     "chat.front.console": {"colorama", "TCP_client"},
+    "chat.front.qr": {"segno"},
     "chat.front.tls": {"cryptography"},
     "chat.log.consumer": {"nats"},
     "chat.log.engine": {"nats"},

@@ -1,10 +1,13 @@
-"""The start-up lines: the commands for the others."""
+"""The start-up lines: what the others need to join. The most useful first, and no more than a screen."""
 
 from __future__ import annotations
 
+import os
 import socket
+import sys
 from pathlib import Path
 
+from chat.front import qr
 from chat.front.tls import TlsAcceptor
 from chat.service.policy import Policy
 
@@ -12,16 +15,21 @@ from chat.service.policy import Policy
 def welcome(host: str, port: int, history: Path, policy: Policy, tls: TlsAcceptor | None = None) -> None:
     """Print what the host needs to tell the others."""
     addresses = own_addresses() if host in ("", "0.0.0.0", "::") else [host]
-    suffix = "" if port == 9999 else f":{port}"
+    browser = f"{'https' if tls else 'http'}://{_in_url(addresses[0])}:{port}"
     pin = f" --pin {tls.certificate.pin}" if tls else ""
+    suffix = "" if port == 9999 else f":{port}"
     print(f"The chat is open on port {port}. Messages are kept in {history}.")
-    print("On the other computers:")
+    print(f"In a browser, on a phone too:  {browser}")
+    if code := _code(browser):
+        print(code)
+    print("In a terminal on the other computers:")
     for address in addresses:
-        print(f"    python3 TCP_client.py {f'[{address}]' if ':' in address else address}{suffix}{pin}")
+        print(f"    python3 TCP_client.py {_in_url(address)}{suffix}{pin}")
+    print(f"They get that file with  curl {'-k ' if tls else ''}-O {browser}/TCP_client.py")
     if tls and tls.required:
-        print(f"or, without the client:  openssl s_client -quiet -connect {addresses[0]}:{port}")
+        print(f"or join without it:  openssl s_client -quiet -connect {_in_url(addresses[0])}:{port}")
     else:
-        print(f"or, without the client:  nc {addresses[0]} {port}")
+        print(f"or join without it:  nc {addresses[0]} {port}")
     print(
         "A password is required."
         if policy.password
@@ -29,6 +37,16 @@ def welcome(host: str, port: int, history: Path, policy: Policy, tls: TlsAccepto
         "Ctrl-C stops.",
         flush=True,
     )
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _code(browser: str) -> str:
+    """The address as a QR code, if the terminal can show one and segno is installed; else ""."""
+    drawn = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return qr.drawn(browser) if drawn and (sys.stdout.encoding or "").lower().startswith("utf") else ""
 
 
 def own_addresses() -> list[str]:

@@ -25,6 +25,17 @@ def test_prints_the_exact_command(
     assert command in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("host", "address"), [("192.168.1.5", "http://192.168.1.5:9999"), ("fe80::1", "http://[fe80::1]:9999")]
+)
+def test_prints_the_address_for_browsers(host: str, address: str, capsys: pytest.CaptureFixture[str]) -> None:
+    welcome(host, 9999, Path("history.txt"), Policy())
+    shown = capsys.readouterr().out
+    assert f"{address}\n" in shown
+    assert f"curl -O {address}/TCP_client.py" in shown
+    assert "▀" not in shown  # no terminal reads it
+
+
 def test_lists_the_computers_addresses_if_it_listens_on_all(capsys: pytest.CaptureFixture[str]) -> None:
     welcome("", 9999, Path("history.txt"), Policy(password="sesame"))
     shown = capsys.readouterr().out
