@@ -70,9 +70,9 @@ def _misdelivering(first: list[list[int]], *, cut_off: bool = False) -> Iterator
         with connection, connection.makefile("rb") as lines, suppress(OSError):
             lines.readline()  # /replay 0
             name = lines.readline().rstrip(b"\n")
-            connection.sendall(b"now\t-\t" + name + b"\tjoin\t\n")
             if name != b"speaker":
-                listeners.append(connection)
+                listeners.append(connection)  # first: from its join on, the load expects all messages there
+            connection.sendall(b"now\t-\t" + name + b"\tjoin\t\n")
             for text in lines:
                 messages.append(text)
                 i = len(messages) - 1
