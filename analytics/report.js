@@ -156,9 +156,11 @@
   const timeAxis = (svg, x, from, to, width, height) => {
     const many = Math.max(2, Math.floor(width / 120));
     const shape = tickFormats.find(([most]) => to - from < most)[1];
+    let before = "";
     for (let i = 0; i < many; i++) {
-      const time = from + (to - from) * (i + 0.5) / many;
-      svg.append(make("text", { x: x(time), y: height - 6, class: "tick middle" }, shape.format(time)));
+      const time = from + (to - from) * (i + 0.5) / many, label = shape.format(time);
+      if (label !== before) svg.append(make("text", { x: x(time), y: height - 6, class: "tick middle" }, label));
+      before = label;
     }
   };
 
@@ -201,8 +203,8 @@
     }
     return found;
   };
-  const cells = (width, rows, columns, value, text, wide = 44, tall = 24, slanted = false) => {
-    const size = (width - wide) / columns.length;
+  const cells = (width, rows, columns, value, text, wide = 44, tall = 24, slanted = false, widest = Infinity) => {
+    const size = Math.min((width - wide) / columns.length, widest);
     const height = rows.length * tall + (slanted ? 70 : 22);
     const svg = make("svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
     let most = 0;
@@ -249,9 +251,10 @@
 
   // -------------------------------------------------------------------------------------------- the pictures
 
-  const period = () => chosen.from === 0 && chosen.to === last ? "in all" : `from ${dayFormat.format(start())} to ${dayFormat.format(end() - 1)}`;
+  const whole = () => chosen.from === 0 && chosen.to === last;
+  const period = () => whole() ? "" : ` from ${dayFormat.format(start())} to ${dayFormat.format(end() - 1)}`;
   const total = (from = chosen.from, to = chosen.to) => data.total.slice(from, to).reduce((a, b) => a + b, 0);
-  const ranked = () => people.map((person) => [person.name, sum(person.messages), person]).filter((each) => each[1]).sort((a, b) => b[1] - a[1]);
+  const ranked = (from = chosen.from, to = chosen.to) => people.map((person) => [person.name, sum(person.messages, from, to), person]).filter((each) => each[1]).sort((a, b) => b[1] - a[1]);
 
   const binRange = () => [
     Math.max(0, Math.floor((start() - bins.start) / bins.width)),
@@ -269,16 +272,16 @@
     let most = from;
     for (let i = from; i < to; i++) if (bins.counts[i] > bins.counts[most]) most = i;
     const when = (bins.per === "day" ? dayFormat : timeFormat).format(bins.start + most * bins.width);
-    return `${counted(total(), "message")} ${period()}; the busiest ${bins.per} has ${number(bins.counts[most] || 0)} (${when}).`;
+    return `${counted(total(), "message")}${period()}; the busiest ${bins.per} has ${number(bins.counts[most] || 0)} (${when}).`;
   }, (width) => overTime(width, countedBins(width - 44), ["time", "messages"]));
 
-  picture("steps", () => `Messages in each ${stepLength} ${period()}: at most ${number(Math.max(...data.total.slice(chosen.from, chosen.to)))}.`,
+  picture("steps", () => `Messages in each ${stepLength}${period()}: at most ${number(Math.max(...data.total.slice(chosen.from, chosen.to)))}.`,
     (width) => overTime(width, data.total.map((many, i) => [steps[i], steps[i + 1], many, `${stepName(i)}: ${counted(many, "message")}`])
       .slice(chosen.from, chosen.to), [stepLength, "messages"], 150));
 
   picture("online", () => {
     const [, numbers] = data.online;
-    return numbers.length ? `How many were connected ${period()}.` : "Nobody was connected.";
+    return numbers.length ? `How many were connected${period()}.` : "Nobody was connected.";
   }, (width) => {
     const [times, numbers] = data.online;
     const points = [];
@@ -295,7 +298,7 @@
     return found;
   };
   const activity = active();
-  picture("active", () => `How many people said something in each ${stepLength}, ${period()}.`, (width) => overTime(width,
+  picture("active", () => `How many people said something in each ${stepLength}${period()}.`, (width) => overTime(width,
     activity.map((many, i) => [steps[i], steps[i + 1], many, `${stepName(i)}: ${many === 1 ? "1 person" : `${number(many)} people`}`])
       .slice(chosen.from, chosen.to), [stepLength, "people"], 150));
 
@@ -314,7 +317,7 @@
     const table = rhythm();
     let most = 0;
     table.forEach((value, i) => { if (value > (table[most] || 0)) most = i; });
-    return `Most is said on ${weekdays[Math.floor(most / 24)]} from ${most % 24}:00 to ${most % 24 + 1}:00, ${number(table[most] || 0, 1)} messages on average ${period()}.`;
+    return `Most is said on ${weekdays[Math.floor(most / 24)]} from ${most % 24}:00 to ${most % 24 + 1}:00, ${number(table[most] || 0, 1)} messages on average${period()}.`;
   }, (width) => {
     const table = rhythm();
     const hours = [...Array(24).keys()].map((hour) => hour % (width < 500 ? 6 : 3) ? "" : `${hour}:00`);
@@ -322,25 +325,29 @@
       (r, c) => `${weekdays[r]} ${c}:00 to ${c + 1}:00: ${Number.isNaN(table[r * 24 + c]) ? "no such day" : `${number(table[r * 24 + c], 1)} on average`}`);
   });
 
-  picture("calendar", () => `A week a column: the stronger a day's colour, the more was said ${period()}.`, (width) => {
+  picture("calendar", () => `A week a column: the stronger a day's colour, the more was said${period()}.`, (width) => {
     const monday = (i) => Date.parse(`${dayOf(steps[i])}T00:00Z`) / 864e5 + 3; // days from a Monday on
     const first = Math.floor(monday(chosen.from) / 7);
     const table = new Map();
     for (let i = chosen.from; i < chosen.to; i++) table.set((monday(i) % 7) + "," + (Math.floor(monday(i) / 7) - first), i);
-    const columns = [...Array(Math.floor(monday(chosen.to - 1) / 7) - first + 1).keys()].map((week) => {
-      const at = [...Array(7).keys()].map((day) => table.get(`${day},${week}`)).find((each) => each !== undefined && format({ day: "numeric" }).format(steps[each]) === "1");
+    const weeks = Math.floor(monday(chosen.to - 1) / 7) - first + 1;
+    const every = Math.ceil(50 * weeks / (width - 44)); // labels that have room side by side
+    const columns = [...Array(weeks).keys()].map((week) => {
+      const days = [...Array(7).keys()].map((day) => table.get(`${day},${week}`)).filter((each) => each !== undefined);
+      if (weeks <= 12) return week % every ? "" : format({ day: "numeric", month: "short" }).format(steps[days[0]]);
+      const at = days.find((each) => format({ day: "numeric" }).format(steps[each]) === "1");
       return at === undefined ? "" : format({ month: "short" }).format(steps[at]);
     });
     return cells(width, weekdays, columns, (r, c) => data.total[table.get(`${r},${c}`)],
-      (r, c) => { const i = table.get(`${r},${c}`); return i === undefined ? `${weekdays[r]}: not chosen` : `${stepName(i)}: ${counted(data.total[i], "message")}`; });
+      (r, c) => { const i = table.get(`${r},${c}`); return i === undefined ? `${weekdays[r]}: not chosen` : `${stepName(i)}: ${counted(data.total[i], "message")}`; }, 44, 24, false, 56);
   });
 
   picture("people", () => {
     const first = ranked()[0];
-    return first ? `${first[0]} said most, ${counted(first[1], "message")} ${period()}.` : `Nothing was said ${period()}.`;
+    return first ? `${first[0]} said most, ${counted(first[1], "message")}${period()}.` : `Nothing was said${period()}.`;
   }, (width) => bars(width, ranked().slice(0, 15), "message"));
 
-  picture("answers", () => `Who answers (rows) whom (columns) ${period()}: the stronger the colour, the more often.`, (width) => {
+  picture("answers", () => `Who answers (rows) whom (columns)${period()}: the stronger the colour, the more often.`, (width) => {
     const { names, size } = answers;
     const table = new Array(size * size).fill(0);
     for (let i = 0; i < answers.cells.length; i += 2) {
@@ -348,7 +355,7 @@
       if (step >= chosen.from && step < chosen.to) table[answers.cells[i] % (size * size)] += answers.cells[i + 1];
     }
     return cells(width, names, names, (r, c) => table[r * size + c],
-      (r, c) => `${names[r]} answered ${names[c]}: ${table[r * size + c] === 1 ? "once" : `${number(table[r * size + c])} times`}`, 110, 28, true);
+      (r, c) => `${names[r]} answered ${names[c]}: ${table[r * size + c] === 1 ? "once" : `${number(table[r * size + c])} times`}`, 110, 28, true, 90);
   });
   for (const figure of document.querySelectorAll("figure[data-bars]")) {
     const items = JSON.parse(figure.dataset.bars);
@@ -363,7 +370,7 @@
     if (!table) return;
     const update = () => {
       table.tBodies[0].replaceChildren(...rows().map((row) => make("tr", {}, ...row.map(([value, shown], i) =>
-        make(i ? "td" : "th", { ...(typeof value === "number" ? { class: "n" } : {}), ...(i ? {} : { scope: "row" }), "data-value": value }, shown)))));
+        make(i ? "td" : "th", { ...(i ? (typeof value === "number" ? { class: "n" } : {}) : { scope: "row" }), "data-value": value }, shown)))));
       if (table.sorted) table.sorted();
       if (table.filtered) table.filtered();
     };
@@ -379,7 +386,7 @@
     });
   });
   follow("conversations", () => data.conversations.filter(([from, to]) => to >= start() && from < end())
-    .sort((a, b) => b[2] - a[2]).slice(0, 50).map(([from, to, messages, many, starter]) =>
+    .sort((a, b) => b[2] - a[2]).slice(0, 15).map(([from, to, messages, many, starter]) =>
       [[from, timeFormat.format(from)], [to - from, span((to - from) / 1000)], [messages, number(messages)], [many, number(many)], [starter, link(starter)]]));
 
   for (const table of document.querySelectorAll("table.sortable")) {
@@ -429,12 +436,31 @@
     pictures.forEach((again) => again());
     shownTables.forEach((again) => again());
     drawBrush();
-    document.getElementById("chosen").textContent = `${counted(total(), "message")} ${period()}`;
+    document.getElementById("chosen").textContent = `${counted(total(), "message")}${period() || " in all"}`;
+    document.body.classList.toggle("part", !whole());
   };
-  const choose = (first, after) => {
+  // The part of the address behind # is a section or a person, and the days chosen: what is loaded again, or
+  // sent to somebody, shows the same. Days up to the end have none, and go on with the chat.
+  const parts = () => location.hash.slice(1).split("&").filter(Boolean);
+  const remember = () => {
+    const day = (time) => new Date(time).toISOString().slice(0, 16);
+    const days = whole() ? [] : [`days=${day(start())}..${chosen.to === last ? "" : day(end())}`];
+    const now = [...parts().filter((each) => !each.startsWith("days=")), ...days].join("&");
+    try { history.replaceState(null, "", now ? `#${now}` : location.pathname + location.search); } catch { /* the browser forbids it to this file */ }
+  };
+  const recall = () => {
+    const days = /^days=([^.]+)\.\.(.*)$/.exec(parts().find((each) => each.startsWith("days=")) ?? "");
+    if (!days) return false;
+    const [from, to] = [Date.parse(`${days[1]}Z`), days[2] ? Date.parse(`${days[2]}Z`) : Infinity];
+    if (Number.isNaN(from) || Number.isNaN(to)) return false;
+    choose(stepAt(from), to > steps[last] ? last : stepAt(to - 1) + 1, false);
+    return true;
+  };
+  const choose = (first, after, settled = true) => {
     chosen.from = Math.max(0, Math.min(first, last - 1));
     chosen.to = Math.min(last, Math.max(after, chosen.from + 1));
     update();
+    if (settled) remember();
   };
   const stepOfDay = (day, after) => {
     const found = steps.findIndex((time, i) => i < last && dayOf(time) >= day);
@@ -467,13 +493,13 @@
     const box = brush.getBoundingClientRect();
     return stepAt(steps[0] + Math.max(0, Math.min(1, (event.clientX - box.left) / box.width)) * (steps[last] - steps[0] - 1));
   };
-  brush.addEventListener("pointerdown", (event) => { grabbed = stepUnder(event); brush.setPointerCapture(event.pointerId); choose(grabbed, grabbed + 1); });
+  brush.addEventListener("pointerdown", (event) => { grabbed = stepUnder(event); brush.setPointerCapture(event.pointerId); choose(grabbed, grabbed + 1, false); });
   brush.addEventListener("pointermove", (event) => {
     const step = stepUnder(event);
-    if (grabbed >= 0) choose(Math.min(grabbed, step), Math.max(grabbed, step) + 1);
+    if (grabbed >= 0) choose(Math.min(grabbed, step), Math.max(grabbed, step) + 1, false);
     else tell(`${stepName(step)}: ${counted(data.total[step], "message")}`, event.clientX, event.clientY);
   });
-  brush.addEventListener("pointerup", () => { grabbed = -1; });
+  brush.addEventListener("pointerup", () => { grabbed = -1; remember(); });
   brush.addEventListener("pointerleave", untell);
   brush.addEventListener("dblclick", () => choose(0, last));
 
@@ -484,13 +510,14 @@
   const listOf = (title, rows) => rows.length ? make("div", {}, make("h3", {}, title), make("table", {}, make("tbody", {}, ...rows.map(([name, many]) =>
     make("tr", {}, make("th", { scope: "row" }, link(name)), make("td", { class: "n" }, number(many))))))) : "";
   const route = () => {
-    const name = location.hash.startsWith("#person=") ? decodeURIComponent(location.hash.slice(8)) : null;
-    const person = people.find((each) => each.name === name);
+    const wanted = parts().find((each) => each.startsWith("person="));
+    const person = wanted && people.find((each) => encodeURIComponent(each.name) === wanted.slice(7));
     document.body.classList.toggle("one", Boolean(person));
     pageOf.hidden = !person;
     if (!person) return;
     const messages = sum(person.messages, 0, last), words = sum(person.words, 0, last);
-    const where = ranked().findIndex((each) => each[2] === person) + 1;
+    const everybody = ranked(0, last);
+    const where = everybody.findIndex((each) => each[2] === person) + 1;
     const hour = person.hours.indexOf(Math.max(...person.hours));
     const width = Math.max(260, Math.min(880, document.querySelector("main").clientWidth - 40));
     const points = [];
@@ -505,7 +532,7 @@
       make("h1", { tabindex: "-1" }, person.name),
       ...(person.names.length ? [make("p", { class: "muted" }, `also as ${person.names.join(", ")}`)] : []),
       make("dl", { class: "facts" },
-        fact("Messages", number(messages), `${where ? `number ${where} of ${number(ranked().length)}, ` : ""}${(100 * messages / Math.max(total(0, last), 1)).toFixed(1)}% of all`),
+        fact("Messages", number(messages), `${where ? `number ${where} of ${number(everybody.length)}, ` : ""}${(100 * messages / Math.max(total(0, last), 1)).toFixed(1)}% of all`),
         fact("Words a message", number(words / messages, 1), counted(person.letters, "letter")),
         fact("Connected", span(person.connected)),
         fact("Days", number(person.days), `longest streak ${counted(person.streak, "day")}`),
@@ -518,11 +545,14 @@
     scrollTo(0, 0);
     pageOf.querySelector("h1").focus();
   };
-  addEventListener("hashchange", route);
+  addEventListener("hashchange", () => { if (!recall()) remember(); route(); });
   addEventListener("resize", () => { update(); });
+  const again = document.querySelector('meta[name="again"]'); // of a page that is served while the chat goes on
+  if (again) setTimeout(() => location.reload(), 1000 * again.content);
 
   document.documentElement.classList.add("scripted");
   bar.hidden = false;
-  update();
+  if (recall()) document.getElementById(parts()[0])?.scrollIntoView();
+  else update();
   route();
 })();

@@ -62,7 +62,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Listing:
-    """A table with a title; its cells are text. With an id the script keeps it up with what is chosen."""
+    """A table with a title; its cells are text. Without an id it is of the whole time, whatever is chosen."""
 
     title: str
     columns: list[Column]
@@ -72,13 +72,14 @@ class Listing:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page."""
+    """A part of the page. `whole`: its sentence is of the whole time, whichever days are chosen."""
 
     id: str
     title: str
     sentence: str = ""
     pictures: list[Picture] = field(default_factory=list)
     listings: list[Listing] = field(default_factory=list)
+    whole: bool = False
 
 
 def _columns(*titles: str) -> list[Column]:
@@ -110,7 +111,7 @@ def _messages(report: Report) -> Section:
         "How much is said",
         _change(*weeks["messages"]),
         pictures,
-        [Listing("This week", _columns("", "#messages", "#people", "#days with messages"), rows)],
+        [Listing("This week", _columns("", "#messages", "#people", "#days with messages"), rows, "weeks")],
     )
 
 
@@ -158,7 +159,7 @@ def _people(report: Report) -> Section:
     longest = f"{runs.index[0]} has the longest streak, {wording.counted(int(runs['streak'].iloc[0]), 'day')}"
     columns = _columns(
         *("name", "#messages", "#share", "#words", "#words a message", "#connected"),
-        *("#days", "#longest streak", "#first words of a day", "#last words"),
+        *("#days", "#longest streak", "#first of a day", "#last"),
     )
     return Section(
         "people",
@@ -173,6 +174,7 @@ def _people(report: Report) -> Section:
             )
         ],
         [Listing("People", columns, rows, "by-person")],
+        whole=True,
     )
 
 
@@ -225,6 +227,7 @@ def _online(report: Report) -> Section:
                 [(str(name), wording.span(length)) for name, length in lasted.head(LISTED).items()],
             )
         ],
+        whole=True,
     )
 
 
@@ -287,6 +290,7 @@ def _talk(report: Report) -> Section:
                 "conversations",
             ),
         ],
+        whole=True,
     )
 
 
@@ -302,7 +306,7 @@ def _words(report: Report) -> Section:
     return Section(
         "words",
         "What is said",
-        ("Without the stop words of the languages found. " if common else "") + "Of the whole time.",
+        "Without the stop words of the languages found." if common else "",
         [
             Picture(
                 "words",
@@ -327,7 +331,7 @@ def _languages(report: Report) -> Section:
     return Section(
         "languages",
         "Languages",
-        f"A text that is too short, or could be in several languages, is {UNKNOWN}. Of the whole time.",
+        f"A text that is too short, or could be in several languages, is {UNKNOWN}.",
         [
             Picture(
                 "languages",

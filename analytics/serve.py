@@ -15,6 +15,11 @@ from pathlib import Path
 
 ADDRESS = "127.0.0.1"  # the page says who said how much: it is not for the network
 AGAIN = 10  # seconds until the browser asks again
+# By the page's script, which keeps the days chosen and where one reads: a refresh forgets what is behind #.
+_MOVES = """<head>
+<meta name="again" content="{0}">
+<noscript><meta http-equiv="refresh" content="{0}"></noscript>
+"""
 _PROJECT = Path(__file__).resolve().parent.parent
 
 
@@ -49,7 +54,8 @@ class PageServer(ThreadingHTTPServer):
                 if done.returncode:
                     raise OSError((done.stderr.strip() or "The page could not be made.").splitlines()[-1])
                 self._made_of = made_of
-            return Path(self._folder.name, "index.html").read_bytes()
+            page = Path(self._folder.name, "index.html").read_bytes()
+            return page.replace(b"<head>\n", _MOVES.format(AGAIN).encode(), 1)
 
     def close(self) -> None:
         """Ends it."""
@@ -72,15 +78,16 @@ class _Handler(BaseHTTPRequestHandler):
             try:
                 self._answer(200, self.server.page(), "text/html; charset=utf-8")
             except OSError as error:
-                self._answer(500, str(error).encode(), "text/plain; charset=utf-8")
+                self._answer(500, str(error).encode(), "text/plain; charset=utf-8", again=True)
 
-    def _answer(self, code: int, body: bytes, kind: str) -> None:
+    def _answer(self, code: int, body: bytes, kind: str, again: bool = False) -> None:
         with suppress(ConnectionError):  # it has gone
             self.send_response(code)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(body)))
             self.send_header("Cache-Control", "no-store")
-            self.send_header("Refresh", str(AGAIN))
+            if again:
+                self.send_header("Refresh", str(AGAIN))
             self.end_headers()
             self.wfile.write(body)
 

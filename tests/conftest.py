@@ -72,8 +72,12 @@ collect_ignore = NOT_ON_WINDOWS if sys.platform == "win32" else []
 SLOW = [
     "analytics/test_analytics.py",
     "analytics/test_findings.py",
+    "analytics/test_identify.py",
+    "analytics/test_notebook.py",
+    "analytics/test_page_in_browser.py",
     "analytics/test_plots.py",
     "analytics/test_report.py",
+    "analytics/test_serve.py",
     "chat/front/test_relay.py",
     "chat/log/test_engine.py",
     "chat/log/test_jetstream.py",

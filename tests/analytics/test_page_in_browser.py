@@ -13,6 +13,7 @@ import pytest
 from analytics.findings import Findings, Question
 from analytics.load import read_history
 from analytics.report import write_report
+from analytics.serve import PageServer
 from analytics.summary import summarize
 from tests.analytics.histories import WEEK, line
 
@@ -109,6 +110,78 @@ def test_a_choice_of_days_changes_pictures_and_tables(browser: Chrome) -> None:
     assert 0 < _total(browser) < everything
     caption = browser.find_element(By.CSS_SELECTOR, "[data-picture=messages] figcaption").text
     assert "from" in caption
+
+
+def test_what_does_not_follow_a_choice_of_days_says_so(browser: Chrome) -> None:
+    browser.find_element(By.CSS_SELECTOR, '[data-days="1"]').click()
+    said = browser.find_elements(By.CLASS_NAME, "whole")
+    assert all(each.is_displayed() for each in said)
+    texts = "return [...document.querySelectorAll('.lists tbody')].map(e => e.textContent)"
+    before = script(browser, texts)
+    browser.find_element(By.CSS_SELECTOR, '[data-days="0"]').click()
+    assert not any(each.is_displayed() for each in said)
+    after = script(browser, texts)
+    titles = [each.text for each in browser.find_elements(By.CSS_SELECTOR, ".lists h3")]
+    followed = {title for title, was, now in zip(titles, before, after, strict=True) if was != now}
+    assert followed == {"People", "The longest conversations"}
+
+
+def test_a_page_that_is_loaded_again_shows_the_same_days(browser: Chrome) -> None:
+    everything = _total(browser)
+    brush = browser.find_element(By.ID, "brush")
+    drag = ActionChains(browser).move_to_element_with_offset(brush, -200, 0).click_and_hold()
+    drag.move_by_offset(100, 0).release().perform()
+    chosen = browser.find_element(By.ID, "chosen").text
+    browser.refresh()
+    assert browser.find_element(By.ID, "chosen").text == chosen
+    for link in ("nav a[href='#words']", "#by-person a"):
+        script(browser, f'document.querySelector("{link}").click()')
+    assert _until(browser, "return document.body.classList.contains('one')")
+    assert not browser.find_element(By.ID, "choice").is_displayed()
+    browser.refresh()
+    assert browser.find_element(By.ID, "person").is_displayed()
+    script(browser, "document.querySelector('#person a').click()")
+    assert _until(browser, "return document.getElementById('person').hidden")
+    assert browser.find_element(By.ID, "chosen").text == chosen
+    for nonsense in (
+        "#days=",
+        "#days=..",
+        "#days=2026..x",
+        "#days=9999-01-01T00:00..",
+        "#person=%E4&days=1..",
+    ):
+        script(browser, f"location.hash = {json.dumps(nonsense)}; location.reload()")
+        assert _until(browser, "return document.documentElement.classList.contains('scripted')")
+        assert 0 < _total(browser) <= everything
+
+
+def test_days_up_to_the_end_go_on_with_the_chat(browser: Chrome) -> None:
+    browser.find_element(By.CSS_SELECTOR, '[data-days="1"]').click()
+    assert script(browser, "return location.hash").endswith("..")
+    browser.refresh()
+    assert _total(browser) == 3
+
+
+def test_a_page_that_is_served_goes_on_with_the_same_days(
+    browser: Chrome, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("analytics.serve.AGAIN", 1)
+    page, history = browser.current_url, tmp_path / "history.txt"
+    history.write_bytes(WEEK)
+    server = PageServer(history, [str(history)])
+    try:
+        browser.get(server.url)
+        everything = _total(browser)
+        browser.find_element(By.CSS_SELECTOR, '[data-days="1"]').click()
+        before = _total(browser)
+        with history.open("ab") as file:
+            file.write(line("2026-11-20 20:00", "alice", text="hello"))
+        shown = f"return document.getElementById('chosen')?.textContent.startsWith('{before + 1} ')"
+        assert before < everything
+        assert _until(browser, shown)
+    finally:
+        browser.get(page)
+        server.close()
 
 
 def _total(browser: Chrome) -> int:
