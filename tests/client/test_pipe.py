@@ -129,7 +129,6 @@ def test_all_lines_are_stored_once_however_often_the_server_is_killed(tmp_path: 
         client_command(f"127.0.0.1:{server.port}", "--name", "bot", "--replay", "all", change=HASTY),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
         encoding="utf-8",
         env=environment(tmp_path),
     )
