@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from chat import record
+from chat.front import bots
 from chat.front.arrival import Browsers
 from chat.front.events import parse_place
 from chat.front.http import Answer, EventStream, Refused, Request, Response, json_response
@@ -66,8 +67,10 @@ class Routes:
 
     def answer(self, request: Request) -> Answer:
         """Answer a request. Raises Refused."""
-        self.browsers.seen(request.address)
         self._check_host(request)
+        if request.path.startswith(bots.PATH):
+            return bots.answer(self._service, request)
+        self.browsers.seen(request.address)
         if request.path in self._documents:
             if request.method not in ("GET", "HEAD"):
                 raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "That can only be read.", Allow="GET, HEAD")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from chat import record
 from chat.log import entries
-from chat.log.entries import Change, Direct, Entry, Join, Leave, Presence, Rename, TakeOver
+from chat.log.entries import Append, Change, Direct, Entry, Join, Leave, Presence, Rename, TakeOver
 from chat.log.file import HistoryFile
 from chat.log.log import NAME_TAKEN, Log, Result
 from chat.room.broadcaster import Broadcaster, Closed, Refused
@@ -216,6 +216,13 @@ class Room:
     def say(self, author: Listener | None, drafts: bytes) -> None:
         """Commit records and so send them to everybody. Waits while too much is pending. Raises Closed."""
         self._broadcaster.say(author, drafts, author.presence.id if isinstance(author, Member) else "")
+
+    def say_and_wait(self, drafts: bytes) -> str:
+        """Commit records of somebody who is not in the room, wait for it, and return their time.
+
+        Raises Refused, Closed.
+        """
+        return self._broadcaster.commit(Append(drafts))
 
     # ----- who is here
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from chat import record
 from chat.room.ending import EXIT
-from chat.service import lookup, moderation, ownership, talk
+from chat.service import bots, lookup, moderation, ownership, talk
 from chat.service.budget import JOIN_WORK
 from chat.service.policy import Caller, CommandError, Disconnect, answer, error, member_of
 from chat.service.requests import Command as CommandRequest
@@ -208,6 +208,9 @@ TABLE = (
     Command("unban", "NAME-or-ADDRESS", "lift a ban", moderation.unban, who="admins"),
     Command("bans", "", "list the bans", moderation.bans, who="admins"),
     Command("servers", "", "show the servers of this chat, and their engine", lookup.servers, who="admins"),
+    Command("token", "NAME", "let a bot of this name speak over HTTP", bots.token, who="host"),
+    Command("tokens", "", "list the bots", bots.tokens, who="host"),
+    Command("untoken", "NAME", "take a bot's token back", bots.untoken, who="host"),
     Command("plot", "", "plot messages per minute, and write the report", lookup.plot, who="host"),
     Command("stop", "", "stop the server", _exit, who="host"),
 )

@@ -39,6 +39,8 @@ def prove(
     if any(look_alike(name, reserved) for reserved in record.RESERVED_NAMES):
         raise CommandError(f"The name {name} is taken: it looks like one of the server's own; send another.")
     account = service.accounts.owner(name)
+    if account is None:
+        check_no_bot(service, name)
     if account is None or account == proved:
         return account
     if not secret:
@@ -56,12 +58,21 @@ def prove(
     return account
 
 
+def check_no_bot(service: Service, name: str) -> None:
+    """R69: raises CommandError if the name is a bot's, or looks like one."""
+    if token := service.tokens.reserves(name):
+        whose = name if name == token.name else f"{name} looks like {token.name}, which"
+        raise CommandError(f"{whose} is the name of a bot; take another name.")
+
+
 def register(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
     """`register SECRET`: make your name yours (R75). Repeated, it changes the secret."""
     member = member_of(caller)
     account = service.accounts.owner(member.name)
     if account and member.account != account:
         raise CommandError(f"{member.name} is registered already, or looks like a name that is.")
+    if account is None:
+        check_no_bot(service, member.name)
     _check_secret(argument)
     if service.accounts.full():
         raise CommandError("No more names can be registered here; ask the host to delete some.")

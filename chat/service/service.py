@@ -14,6 +14,7 @@ from chat.service.mailbox import Mailbox
 from chat.service.policy import Caller, CommandError, HostCaller, Policy
 from chat.service.queries import Queries
 from chat.service.statistics import Statistics
+from chat.service.tokens import Tokens
 
 MUTED = "You are muted: nobody sees what you say. An admin can unmute you."
 
@@ -35,6 +36,7 @@ class Service:
     queries: Queries = field(init=False)
     statistics: Statistics = field(init=False)
     accounts: Accounts = field(init=False)
+    tokens: Tokens = field(init=False)
     mailbox: Mailbox = field(init=False)
     muted: set[str] = field(default_factory=set)
     host: HostCaller | None = None  # if there is a console
@@ -45,6 +47,7 @@ class Service:
         self.queries = Queries(path)
         self.statistics = Statistics(path)
         self.accounts = Accounts(path.with_name("names.txt"))
+        self.tokens = Tokens(path.with_name("tokens.txt"))
         self.mailbox = Mailbox(path.with_name("kept-messages"))
 
     def close(self) -> None:
@@ -55,12 +58,19 @@ class Service:
     def speak(self, caller: Caller, kind: str, lines: bytes) -> None:
         """Say these lines on behalf of the caller: clean texts, each ended by LF.
 
-        Everything that is said goes through here. Waits while too much is pending.
+        Everything that members and the host say goes through here. Waits while too much is pending.
         Raises CommandError, Closed.
         """
-        if len(lines) > record.TEXT_BYTES:
-            check_size(max(map(len, lines.split(b"\n"))))
+        check_sizes(lines)
         self.room.say(caller.listener, record.draft_lines(caller.address, caller.name, kind, lines))
+
+    def speak_for_bot(self, name: str, address: str, lines: bytes) -> str:
+        """Say these lines, like `speak`, as a bot, which is nobody in the room.
+
+        Returns once they are stored: their time. Raises CommandError, Refused, Closed.
+        """
+        check_sizes(lines)
+        return self.room.say_and_wait(record.draft_lines(address, name, "message", lines))
 
     def notice(self, text: str) -> None:
         """Announce what the host or an admin did."""
@@ -71,6 +81,12 @@ def require_unmuted(caller: Caller) -> None:
     """Raises CommandError if the caller is muted."""
     if caller.member and caller.member.muted:
         raise CommandError(MUTED)
+
+
+def check_sizes(lines: bytes) -> None:
+    """Raises CommandError if one of these lines is longer than a text can be."""
+    if len(lines) > record.TEXT_BYTES:
+        check_size(max(map(len, lines.split(b"\n"))))
 
 
 def check_size(size: int) -> None:
