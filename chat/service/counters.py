@@ -30,17 +30,18 @@ class Period:
     most: int
     busiest: str
 
-    def sentence(self) -> str:
-        """For a person, in the server's time zone."""
+    def sentence(self, one: str = "name", more: str = "names") -> str:
+        """For a person, in the server's time zone; `one` and `more` are who was counted."""
         if not self.messages:
             return "no messages"
         mean = self.messages / self.minutes
+        rate = f"{mean:.1f}" if mean >= 1 else f"{mean:.2g}"
         minutes = (
             "" if self.minutes in (HOUR_MINUTES, DAY_MINUTES) else f" over {_count(self.minutes, 'minute')}"
         )
         return (
-            f"{_count(self.messages, 'message')} by {_count(self.names, 'name')}, "
-            f"{mean:.1f} a minute{minutes}, at most {self.most} ({_local(self.busiest)})"
+            f"{_count(self.messages, 'message')} by {self.names} {one if self.names == 1 else more}, "
+            f"{rate} a minute{minutes}, at most {self.most} ({_local(self.busiest)})"
         )
 
 
@@ -67,7 +68,7 @@ class Counters:
 
     def last(self, minutes: int, now: float) -> Period:
         """The last `minutes` minutes, up to the one that contains `now`; at most a day."""
-        first, end = _minute(now - (minutes - 1) * 60), _minute(now)
+        first, end = first_minute(minutes, now).encode(), _minute(now)
         recent = {minute: names for minute, names in self._recent.items() if first <= minute <= end}
         counts = {minute: sum(names.values()) for minute, names in recent.items()}
         return _period(counts, len(set().union(*recent.values())), minutes)
@@ -89,6 +90,11 @@ class Counters:
             ("all of it", self.all()),
         )
         return [f"{name}: {period.sentence()}" for name, period in periods]
+
+
+def first_minute(minutes: int, now: float) -> str:
+    """The first of the last `minutes` minutes, of which the one that contains `now` is the last."""
+    return _minute(now - (minutes - 1) * 60).decode()
 
 
 def _period(counts: dict[bytes, int], names: int, minutes: int) -> Period:

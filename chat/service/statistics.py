@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from chat import record
+from chat.service.counters import DAY_MINUTES, HOUR_MINUTES, Period, first_minute
 
-PERIODS = (("the last hour", 3600), ("the last day", 86400), ("all of it", None))
+PERIODS = (("the last hour", HOUR_MINUTES), ("the last day", DAY_MINUTES), ("all of it", None))
 SECONDS = 60  # for one whole answer: enough for about ten million records
 AGAIN_SECONDS = 10  # between two of them: each takes a processor for as long as it takes
 MEMORY_BYTES = 4 << 30  # of address space: more than ten million records need
@@ -77,8 +77,8 @@ class Statistics:
     def summary(self) -> Iterator[str]:
         """A line for each of PERIODS, as soon as it is there. Raises NoStatistics."""
         with self._alone():
-            for name, seconds in PERIODS:
-                yield f"{name}: {_sentence(self._numbers(seconds))}"
+            for name, minutes in PERIODS:
+                yield f"{name}: {self._period(minutes).sentence('person', 'people')}"
 
     def plot(self) -> Path:
         """Write the report beside the history; the path of its first picture. Raises NoStatistics."""
@@ -98,14 +98,20 @@ class Statistics:
             self._not_before = time.monotonic() + AGAIN_SECONDS
             self._busy.release()
 
-    def _numbers(self, seconds: int | None) -> Any:
-        since = [] if seconds is None else ["--since", record.format_time(time.time() - seconds)]
+    def _period(self, minutes: int | None) -> Period:
+        """The last minutes, or all of it, counted as `Counters` does, but people instead of names."""
+        since = [] if minutes is None else ["--since", f"{first_minute(minutes, time.time())}Z"]
         try:
-            return json.loads(self._run("--json", *since))
+            numbers: dict[str, Any] = json.loads(self._run("--json", *since))
         except _NothingThen:
-            if seconds is None:
+            if minutes is None:
                 raise
-            return {"messages": 0, "messages_per_minute": {}}
+            return Period(0, 0, minutes, 0, "")
+        most = numbers["messages_per_minute"]
+        busiest = (most["busiest"] or "").removesuffix("Z")
+        return Period(
+            numbers["messages"], numbers["people"], minutes or numbers["minutes"], most["max"], busiest
+        )
 
     def _run(self, *arguments: str) -> str:
         """The output of analytics. Raises NoStatistics."""
@@ -156,13 +162,3 @@ def _limit(pid: int) -> None:
         os.setpriority(os.PRIO_PROCESS, pid, NICE)
         if sys.platform == "linux":
             resource.prlimit(pid, resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
-
-
-def _sentence(numbers: Any) -> str:
-    messages, per_minute = numbers["messages"], numbers["messages_per_minute"]
-    if not messages:
-        return "no messages"
-    return (
-        f"{messages} messages by {numbers['people']} people, {per_minute['mean']:.1f} a minute over "
-        f"{numbers['minutes']} minutes, at most {per_minute['max']} ({per_minute['busiest']})"
-    )

@@ -94,8 +94,8 @@ def test_stats_are_immediate(join: Join) -> None:
     alice.until("message", "end")
     lines = texts(alice.records, "/stats")[3:]
     assert [line.partition(", at most 2 (")[0] for line in lines] == [
-        "the last hour: 2 messages by 1 name, 0.0 a minute",
-        "the last day: 2 messages by 1 name, 0.0 a minute",
+        "the last hour: 2 messages by 1 name, 0.033 a minute",
+        "the last day: 2 messages by 1 name, 0.0014 a minute",
         "all of it: 2 messages by 1 name, 2.0 a minute over 1 minute",
     ]
     assert "/stats takes no argument" in alice.ask("/stats please", "/error").text

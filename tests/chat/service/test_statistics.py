@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from chat import record
 from chat.record import Record
 from chat.service.statistics import NoStatistics, Statistics
-from tests.harness import DEADLINE, Client, texts
+from tests.harness import DEADLINE, Client, Server, texts
 
 pytest.importorskip("pandas")
 
@@ -26,8 +28,38 @@ def test_full_statistics_in_the_chat(join: Join) -> None:
         alice.next()
     assert "the answer will follow" in lines[0]
     assert [line.partition(":")[0] for line in lines[1:]] == ["the last hour", "the last day", "all of it"]
-    assert all("messages by 1 " in line for line in lines[1:])
+    assert all(" messages by 1 person, " in line for line in lines[1:])
     assert "moment" in alice.ask("/stats full", "/error").text
+
+
+@pytest.mark.parametrize(
+    ("command", "who", "lines"), [("/stats", "2 names", 3), ("/stats full", "2 people", 4)]
+)
+def test_after_a_silent_hour(history_path: Path, command: str, who: str, lines: int) -> None:
+    """At once from the counters, and by analytics: the same, but for who is counted."""
+    now = time.time()
+    said = [("alice", 3 * 3600), ("bob", 3 * 3600 - 60), ("bob", 3 * 3600 - 60)]
+    history_path.write_bytes(
+        b"".join(
+            Record(record.format_time(now - ago), "10.0.0.1", name, "message", "hi").encode()
+            for name, ago in said
+        )
+    )
+    server = Server(history_path)
+    carol = Client(server.port, "carol", "/replay 0")
+    try:
+        carol.send(command)
+        while len(answers := texts(carol.records, "/stats")) < lines:
+            carol.next()
+    finally:
+        carol.close()
+        server.close()
+    when = time.strftime("%Y-%m-%d %H:%M", time.localtime(now - 3 * 3600 + 60))
+    assert answers[-3:] == [
+        "the last hour: no messages",
+        f"the last day: 3 messages by {who}, 0.0021 a minute, at most 2 ({when})",
+        f"all of it: 3 messages by {who}, 1.5 a minute over 2 minutes, at most 2 ({when})",
+    ]
 
 
 def test_an_empty_history(history_path: Path) -> None:
