@@ -2,7 +2,7 @@
 
 A page from elsewhere can make a browser send nearly anything here. It can't choose the Host or the Origin of
 a request, nor add a header of its own without being asked first, which is refused; so all that says or
-changes something needs the header Chat-Session.
+changes something needs the header Chat-Session, or, for programs, a bot's token.
 """
 
 from __future__ import annotations

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import errno
+from collections.abc import Callable, Iterator
+from email.message import Message
 from pathlib import Path
 
 import pytest
 
+from chat.front import bots
+from chat.front.http import Refused, Request
+from chat.service.budget import BURST_LINES
 from chat.service.limits import WRONG_TRIES
+from chat.service.service import Service
 from chat.service.tokens import Tokens
 from tests.harness import Client, Server, serving, texts
+from tests.rooms import opened, service_of
 from tests.web import Answer, ask
 
 NOW = "2026-11-21T12:00:00.000Z"
@@ -118,3 +125,49 @@ def test_the_name_of_a_bot_is_not_for_members(token: str, server: Server) -> Non
     assert "name of a bot" in client.until("/error").text
     client.close()
     assert ask(server.port, "POST", "/join", {"name": "r0bot"}, Chat_Session="new").status == 403
+
+
+# ------------------------------------------------------------------------------ without a server of its own
+
+
+@pytest.fixture
+def service(history_path: Path) -> Iterator[Service]:
+    with opened(history_path) as room:
+        service = service_of(room, rate=0.001)
+        yield service
+        service.close()
+
+
+def answered(service: Service, token: str, body: bytes) -> int:
+    """The status of the answer."""
+    headers = Message()
+    headers["Authorization"] = f"bearer {token}"
+    try:
+        return bots.answer(service, Request("POST", "/say/robot", {}, headers, body, "10.0.0.7")).status
+    except Refused as refused:
+        return refused.status
+
+
+def test_503_means_not_stored(
+    token: str, service: Service, history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R65
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(service.room.log.history, "append", full)
+    assert answered(service, token, b"hello") == 503
+    monkeypatch.undo()
+    assert answered(service, token, b"again") == 200
+    service.room.stop("")
+    assert answered(service, token, b"hello") == 503
+    assert b"again" in history_path.read_bytes()
+    assert b"hello" not in history_path.read_bytes()
+
+
+def test_what_is_said_is_charged_to_the_address(
+    token: str, service: Service, history_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # R67
+    monkeypatch.setattr(bots, "TURN_SECONDS", 0)
+    statuses = [answered(service, token, b"x\n" * BURST_LINES) for _ in range(6)]
+    assert statuses == [200] * 5 + [429]
+    assert history_path.read_bytes().count(b"\tx\n") == 5 * BURST_LINES
