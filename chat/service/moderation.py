@@ -34,7 +34,12 @@ def kick(service: Service, caller: Caller, argument: str) -> None:
 
 
 def mute(service: Service, caller: Caller, argument: str) -> None:
-    """`mute NAME`: stop a member from speaking, even if they come back under that name."""
+    """`mute NAME`: stop a member from speaking, even if they come back under that name; or a bot."""
+    bot = service.tokens.reserves(argument)
+    if bot and service.room.log.roster.find(argument) is None:
+        mark_muted(service, record.name_key(bot.name), muted=True)
+        service.notice(f"{caller.name} muted {bot.name}")
+        return
     presence = _somebody_else(service, caller, argument)
     for key in {record.name_key(presence.name), presence.session} - {""}:
         mark_muted(service, key, muted=True)

@@ -114,11 +114,12 @@ def test_a_banned_bot_may_not_speak(service: Service, target: str) -> None:  # R
 
 
 def test_a_muted_bot_may_not_speak(service: Service, host: HostCaller) -> None:  # R67
-    peer = Peer(service.room, "robot")
-    asked(service, host, "mute", "robot")
-    peer.close()
+    asked(service, host, "token", "robot")
+    assert asked(service, host, "mute", "robot") == []
     with pytest.raises(CommandError, match="muted"):
         bots.check_may_speak(service, "robot", "10.0.0.7")
+    assert asked(service, host, "unmute", "robot") == []
+    bots.check_may_speak(service, "robot", "10.0.0.7")
 
 
 def test_what_cannot_be_stored_is_not_said(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:  # R65
