@@ -191,6 +191,7 @@ class Relay:
             if not carried.gone.wait(LINGER_SECONDS):
                 self._order(self._drop, carried)
                 carried.gone.wait()
+            pair.close()  # the relay has done it, unless it ended before it began
 
     def _order(self, order: Callable[[_Carried], None], carried: _Carried) -> None:
         self._orders.append((order, carried))

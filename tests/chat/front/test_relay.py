@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import socket
 import ssl
 import struct
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -229,6 +231,21 @@ def test_when_the_server_stops_everybody_gets_the_rest_and_a_clean_end(certifica
     go_on.set()
     handler.join(DEADLINE)
     assert not handler.is_alive()
+
+
+def test_a_connection_that_comes_when_the_relay_has_ended_leaves_nothing_open(
+    certificate: Certificate,
+) -> None:
+    relay = Relay()
+    relay.start()
+    relay.stop()
+    here, there = socket.socketpair()
+    with here, there, relay.carry(Tls(here, certificate.context())) as inside:
+        assert inside.fileno() >= 0
+    with warnings.catch_warnings(record=True) as left_open:
+        warnings.simplefilter("always")
+        gc.collect()
+    assert [str(each.message) for each in left_open if each.category is ResourceWarning] == []
 
 
 def test_a_client_that_never_reads_the_rest_is_dropped(
