@@ -66,7 +66,7 @@ function showRoom() {
   room.hidden = false;
   composer.restore();
   log.toBottom();
-  if (matchMedia("(hover: hover)").matches) composer.text.focus(); // where it opens no keyboard on the screen
+  if (!matchMedia("(pointer: coarse)").matches) composer.text.focus(); // where it opens no keyboard on the screen
 }
 
 joinForm.addEventListener("submit", async (event) => {

@@ -1,0 +1,258 @@
+"""The page in Chromium, beside a terminal: people talk, servers die, and what is said does no harm."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.harness import DEADLINE, Client, Server, serving, texts
+
+if not (shutil.which("chromium") and shutil.which("chromedriver")):
+    pytest.skip("chromium and chromium-driver are not installed (apt install)", allow_module_level=True)
+pytest.importorskip("selenium", reason="selenium is not installed")
+
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService, Keys
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+pytestmark = pytest.mark.slow
+
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+)
+Open = Callable[[], Chrome]
+
+
+@pytest.fixture
+def chromium() -> Iterator[Open]:
+    """Browsers, each with a profile of its own."""
+    drivers: list[Chrome] = []
+
+    def opened() -> Chrome:
+        options = ChromeOptions()
+        for flag in FLAGS:
+            options.add_argument(flag)
+        drivers.append(Chrome(options=options, service=ChromeService(shutil.which("chromedriver"))))
+        return drivers[-1]
+
+    yield opened
+    for driver in drivers:
+        driver.quit()
+
+
+def wait(browser: Chrome, ready: Callable[[Chrome], Any]) -> Any:
+    return WebDriverWait(browser, DEADLINE, 0.05).until(ready)
+
+
+def enter(browser: Chrome, server: Server, name: str) -> None:
+    """Open the page and join."""
+
+    def opened(
+        page: Chrome,
+    ) -> bool:  # a browser that is slow to ask is greeted as a person is; it asks again
+        page.get(f"http://127.0.0.1:{server.port}/")
+        return bool(page.find_elements(By.NAME, "name"))
+
+    wait(browser, opened)
+    field = browser.find_element(By.NAME, "name")
+    wait(browser, lambda _: field.is_displayed())
+    field.send_keys(name, Keys.ENTER)
+    wait(browser, connected)
+
+
+def connected(browser: Chrome) -> bool:
+    return browser.find_element(By.CSS_SELECTOR, "[role=status]").text == "connected"
+
+
+def say(browser: Chrome, *lines: str) -> None:
+    for line in lines:
+        browser.find_element(By.NAME, "text").send_keys(line, Keys.ENTER)
+
+
+def shown(browser: Chrome) -> list[str]:
+    """The texts of what was said and is stored, as they stand in the log."""
+    stored = "document.querySelectorAll('[role=log] > :not(.pending) .text')"
+    script = f"return Array.from({stored}, e => e.textContent)"
+    found: list[str] = browser.execute_script(script)
+    return found
+
+
+def size(browser: Chrome, width: int, height: int = 800) -> None:
+    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+
+
+def scheme(browser: Chrome, value: str) -> None:
+    features = [{"name": "prefers-color-scheme", "value": value}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def test_two_browsers_and_a_terminal_talk(server: Server, chromium: Open) -> None:
+    alice, bob = chromium(), chromium()
+    enter(alice, server, "alice")
+    enter(bob, server, "bob")
+    carol = Client(server.port, "carol")
+    say(alice, "from alice")
+    carol.until("message", "from alice")
+    say(bob, "from bob")
+    carol.until("message", "from bob")
+    carol.send("from carol", "/msg bob for you alone")
+    for browser in (alice, bob):
+        wait(browser, lambda page: "from carol" in shown(page))
+    wait(bob, lambda page: "for you alone" in shown(page))
+    assert shown(alice) == ["from alice", "from bob", "from carol"]
+    assert alice.execute_script("return document.getElementById('count').textContent") == " · 3 here"
+    carol.close()
+
+
+def test_a_server_is_killed_while_people_type(history_path: Path, chromium: Open) -> None:
+    browser = chromium()
+    server = Server(history_path, "--rate", "0")
+    port, said = server.port, []
+    try:
+        enter(browser, server, "alice")
+        for round_ in range(5):
+            for number in range(4):
+                said.append(f"round {round_} line {number}")
+                say(browser, said[-1])
+            server.close()
+            said.append(f"round {round_} in the dark")
+            say(browser, said[-1])
+            server = Server(history_path, "--rate", "0", port=port)
+            wait(browser, lambda page: shown(page)[-1:] == said[-1:])
+        assert shown(browser) == said
+        assert texts(server.records()) == said  # each once, in order
+    finally:
+        server.close()
+
+
+def test_a_page_that_is_reloaded_is_the_same_person(server: Server, chromium: Open) -> None:
+    watcher = Client(server.port, "watcher")
+    browser = chromium()
+    enter(browser, server, "alice")
+    say(browser, "before")
+    watcher.until("message", "before")
+    browser.find_element(By.NAME, "text").send_keys("half a thought")
+    browser.refresh()
+    wait(browser, connected)
+    wait(browser, lambda page: "before" in shown(page))
+    assert browser.find_element(By.NAME, "text").get_attribute("value") == "half a thought"
+    say(browser, "")
+    watcher.until("message", "half a thought")
+    assert not [found for found in watcher.records if found.kind == "leave"]
+    watcher.close()
+
+
+HOSTILE = [
+    "<script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">",
+    "</div></main><style>*{display:none}</style>",
+    'http://a.b/"onmouseover="alert(1) javascript:alert(1)',
+    "x" * 4096,
+    "{{7*7}} ${7*7} &lt;b&gt;",
+    "e" + "\u0301" * 500,
+]
+
+
+@pytest.mark.parametrize("width", [320, 390, 1200])
+def test_hostile_names_and_texts_are_text(server: Server, chromium: Open, width: int) -> None:
+    names = ("<b>x</b>", '"><img/src=x>', "W" * 24, "__proto__")
+    people = [Client(server.port, name) for name in names]
+    browser = chromium()
+    size(browser, width)
+    enter(browser, server, "alice")
+    for name, person in zip(names, people, strict=True):
+        person.send(*HOSTILE)
+        person.until("message", HOSTILE[-1], name)
+    people[0].send("\u202eend")
+    wait(browser, lambda page: shown(page)[-1:] == ["end"] and len(shown(page)) == 4 * len(HOSTILE) + 1)
+    assert sorted(shown(browser)) == sorted([*HOSTILE * 4, "end"])
+    assert browser.title != "owned"
+    widths = "return [document.documentElement.scrollWidth, document.getElementById('scroller').scrollWidth]"
+    assert max(browser.execute_script(widths)) <= width
+    assert browser.execute_script("return document.querySelectorAll('img, iframe, #log style').length") == 0
+    for link in browser.find_elements(By.CSS_SELECTOR, "#log a"):
+        assert (link.get_attribute("rel"), link.get_attribute("target")) == ("noopener noreferrer", "_blank")
+        assert str(link.get_attribute("href")).startswith("http")
+    for person in people:
+        person.close()
+
+
+def test_a_keyboard_is_enough(server: Server, chromium: Open) -> None:
+    bob = Client(server.port, "bob")
+    browser = chromium()
+    enter(browser, server, "alice")
+    wait(browser, lambda page: "2 here" in page.find_element(By.ID, "count").text)
+    box = browser.find_element(By.NAME, "text")
+    assert browser.switch_to.active_element == box
+    box.send_keys("bo", Keys.TAB, "hello")
+    box.send_keys(Keys.SHIFT, Keys.ENTER, Keys.NULL, "/clear", Keys.ENTER)
+    bob.until("message", "bob: hello")
+    bob.until("message", "/clear")  # of several lines none is a command
+    box.send_keys("/he", Keys.TAB, Keys.ENTER)
+    wait(browser, lambda page: page.find_elements(By.CSS_SELECTOR, "#log .answer"))
+    bob.close()
+
+
+def test_what_is_older_comes_as_one_scrolls_up(server: Server, chromium: Open) -> None:
+    bob = Client(server.port, "bob")
+    bob.send(*(f"number {number}" for number in range(400)))
+    bob.until("message", "number 399")
+    browser = chromium()
+    enter(browser, server, "alice")
+    wait(browser, lambda page: "number 399" in shown(page))
+    assert "number 0" not in shown(browser)
+
+    def scrolled(page: Chrome) -> bool:
+        page.execute_script("document.getElementById('scroller').scrollTop = 0")
+        return "number 0" in shown(page)
+
+    wait(browser, scrolled)
+    assert shown(browser) == [f"number {number}" for number in range(400)]
+    bob.send("new")
+    wait(browser, lambda page: page.find_element(By.ID, "new").text == "1 new")
+    browser.find_element(By.ID, "new").click()
+    wait(browser, lambda page: not page.find_element(By.ID, "new").is_displayed())
+    bob.close()
+
+
+@pytest.mark.parametrize("value", ["light", "dark"])
+def test_axe_finds_nothing(server: Server, chromium: Open, value: str) -> None:
+    axe_core = pytest.importorskip("axe_core_python.selenium", reason="axe-core-python is not installed")
+    bob = Client(server.port, "bob")
+    browser = chromium()
+    scheme(browser, value)
+    browser.get(f"http://127.0.0.1:{server.port}/")
+    checker = axe_core.Axe()
+    assert [found["id"] for found in checker.run(browser)["violations"]] == []
+    enter(browser, server, "alice")
+    bob.send("hello alice", "/me waves", "/msg alice psst", "https://example.org/")
+    say(browser, "hi", "/help", "/nope")
+    wait(browser, lambda page: page.find_elements(By.CSS_SELECTOR, "#log .error"))
+    for width in (390, 1200):
+        size(browser, width)
+        violations = checker.run(browser)["violations"]
+        assert [(found["id"], [node["html"] for node in found["nodes"]]) for found in violations] == []
+    bob.close()
+
+
+def test_the_password_is_asked_for_and_said_why_not(
+    history_path: Path, tmp_path: Path, chromium: Open
+) -> None:
+    password = tmp_path / "password"
+    password.write_text("sesame\n")
+    password.chmod(0o600)
+    with serving(history_path, "--password-file", str(password)) as server:
+        browser = chromium()
+        browser.get(f"http://127.0.0.1:{server.port}/")
+        browser.find_element(By.NAME, "name").send_keys("alice")
+        field = browser.find_element(By.NAME, "password")
+        field.send_keys("wrong", Keys.ENTER)
+        wait(browser, lambda page: "not the password" in page.find_element(By.ID, "why").text)
+        field.clear()
+        field.send_keys("sesame", Keys.ENTER)
+        wait(browser, connected)
