@@ -1,4 +1,4 @@
-"""Who speaks: the first bytes of a connection decide. Pure.
+"""Who speaks: the first bytes of a connection decide (R50). Pure.
 
     a line, or nothing for a while          -->  lines: nc, TCP_client.py, a bot
     an HTTP request line                    -->  a browser

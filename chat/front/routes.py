@@ -71,7 +71,7 @@ class Routes:
         if request.path.startswith(bots.PATH):
             return bots.answer(self._service, request)
         self.browsers.seen(request.address)
-        if request.path in self._documents:
+        if request.path in self._documents:  # R51
             if request.method not in ("GET", "HEAD"):
                 raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "That can only be read.", Allow="GET, HEAD")
             return _document(self._documents[request.path], request)
@@ -104,7 +104,7 @@ class Routes:
     # ----- joining
 
     def _join(self, request: Request) -> Answer:
-        """Let somebody in. The thread keeps the member until its stream is asked for."""
+        """R53: let somebody in. The thread keeps the member until its stream is asked for."""
         _require_header(request)
         asked = request.json()
         resume = _resume(str(asked.get("session", "")))
@@ -171,7 +171,7 @@ class Routes:
 
     def _events(self, request: Request) -> Answer:
         stream = self._streams.find(request.query.get("session", ""))
-        # The browser's own reconnecting knows better than the address that the page once gave it.
+        # R54: the browser's own reconnecting knows better than the address that the page once gave it.
         place = parse_place(request.headers.get("Last-Event-ID") or request.query.get("at", ""))
 
         def serve(connection: socket.socket, head: bytes) -> None:
@@ -190,7 +190,7 @@ class Routes:
     # ----- speaking
 
     def _lines(self, request: Request) -> Answer:
-        """Take lines, as they would come on a line connection, each number once."""
+        """R57: take lines, as they would come on a line connection, each number once."""
         stream = self._session(request)
         asked = request.json()
         number, lines = asked.get("number"), asked.get("lines")
@@ -234,7 +234,7 @@ class Routes:
     # ----- looking up
 
     def _history(self, request: Request) -> Answer:
-        """The records before a place in the history, oldest first, each with where it begins."""
+        """R58: the records before a place in the history, oldest first, each with where it begins."""
         stream = self._session(request)
         before, wanted = _number(request, "before"), min(_number(request, "records"), REPLAY_MOST)
         self._wait_turn(stream)
@@ -289,7 +289,7 @@ def _require_header(request: Request) -> str:
 
 
 def _check_same_site(request: Request) -> None:
-    """Raises Refused where another page than this one makes the browser ask."""
+    """R52. Raises Refused where another page than this one makes the browser ask."""
     origin = request.headers.get("Origin")
     site = request.headers.get("Sec-Fetch-Site", "none")
     host = request.headers["Host"].strip().lower()

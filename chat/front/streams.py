@@ -25,13 +25,13 @@ from chat.room.ending import CLOSED, SERVER_STOPPED, Ending
 from chat.room.room import Member, Room
 from chat.service.budget import Account
 
-GRACE_SECONDS = 12  # a reload takes two, a change of network five
+GRACE_SECONDS = 12  # R55: a reload takes two, a change of network five
 LIFE_SECONDS = 15  # between signs of life, where nothing else is sent
 HAND_OVER_SECONDS = 2  # for the thread that serves a stream to let go of it
 LAST_WORDS_SECONDS = 10  # for a browser to take what comes up to its own leave
 READ_BYTES = 64 * 1024
 MISSED_BYTES = 1024 * 1024  # that are read again for a stream that broke; for more the page joins anew
-# A browser opens six connections to a host: four tabs have one each, and the others poll.
+# R56: a browser opens six connections to a host: four tabs have one each, and the others poll.
 STREAMS_PER_BROWSER = 4
 
 # Without a descriptor of its own for each stream.

@@ -1,4 +1,4 @@
-"""Who speaks, going by the first bytes."""
+"""Who speaks, going by the first bytes (R50)."""
 
 from __future__ import annotations
 

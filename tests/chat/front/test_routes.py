@@ -34,7 +34,7 @@ def page(server: Server) -> Iterator[Callable[..., Page]]:
 MakePage = Callable[..., Page]
 
 
-# ---------------------------------------------------------------------------------------------- documents
+# ----------------------------------------------------------------------------------------- documents (R51)
 
 
 def test_a_browser_gets_the_page(server: Server) -> None:
@@ -102,7 +102,7 @@ def test_what_a_page_from_elsewhere_can_send_says_and_clears_nothing(server: Ser
     ],
 )
 def test_only_our_own_page_may_ask(server: Server, page: MakePage, headers: dict[str, str]) -> None:
-    """Even one that has got hold of a secret."""
+    """R52: even one that has got hold of a secret."""
     alice = page("alice")
     own = {"Chat_Session": alice.session}
     for method, path in (("POST", "/join"), ("POST", "/lines"), ("GET", "/people")):
@@ -232,6 +232,7 @@ def test_a_page_a_terminal_and_another_page_talk(page: MakePage, join: Join) -> 
 
 
 def test_who_joins_learns_what_it_needs(page: MakePage, join: Join) -> None:
+    """R53"""
     join("alice")
     bob = page("bob")
     joined = bob.joined
@@ -288,6 +289,7 @@ def test_what_is_asked_for_needs_a_session(server: Server, page: MakePage) -> No
 
 
 def test_a_line_that_is_sent_again_is_not_said_again(page: MakePage, join: Join) -> None:
+    """R57"""
     alice, bob = join("alice"), page("bob")
     bob.post("one", "two")
     assert bob.post("one", "two", number=0).json == {"number": 2}
@@ -348,6 +350,7 @@ def test_who_is_kicked_is_told(history_path: Path, tmp_path: Path) -> None:
 
 
 def test_older_records_come_with_where_they_begin(server: Server, page: MakePage, join: Join) -> None:
+    """R58"""
     alice = join("alice")
     alice.send(*(f"number {n}" for n in range(200)))
     alice.until("message", "number 199")

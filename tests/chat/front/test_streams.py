@@ -59,6 +59,7 @@ def test_the_id_is_the_place_in_the_history(server: Server, page: MakePage) -> N
 
 
 def test_a_stream_that_breaks_goes_on_where_it_was(page: MakePage, join: Join) -> None:
+    """R54"""
     alice, bob = join("alice"), page("bob")
     bob.until("")
     said = 0
@@ -207,6 +208,7 @@ def test_who_does_not_come_back_leaves(history_path: Path, monkeypatch: pytest.M
 
 
 def test_who_joins_and_never_listens_leaves(history_path: Path) -> None:
+    """R55"""
     with serving(history_path) as server:
         alice, bob = Client(server.port, "alice"), Page(server.port, "bob")
         assert alice.until("leave").name == bob.name
@@ -247,7 +249,7 @@ def test_a_killed_server_costs_nothing(history_path: Path) -> None:
 
 
 def test_a_browser_holds_so_many_streams_and_polls_for_the_rest(page: MakePage, join: Join) -> None:
-    """It has six connections to a host; the eighth tab's people talk all the same."""
+    """R56: it has six connections to a host; the eighth tab's people talk all the same."""
     alice = join("alice")
     tabs = [page(f"tab{n}", browser="one") for n in range(STREAMS_PER_BROWSER + 2)]
     for tab in tabs:
