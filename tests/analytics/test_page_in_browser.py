@@ -94,7 +94,7 @@ def test_every_picture_has_its_numbers_and_a_sentence(browser: Chrome, name: str
 def _until(browser: Chrome, code: str) -> Any:
     from selenium.webdriver.support.wait import WebDriverWait
 
-    return WebDriverWait(browser, 10).until(lambda _: script(browser, code))
+    return WebDriverWait(browser, 60).until(lambda _: script(browser, code))
 
 
 def test_a_choice_of_days_changes_pictures_and_tables(browser: Chrome) -> None:
