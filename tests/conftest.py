@@ -79,6 +79,7 @@ SLOW = [
     "analytics/test_report.py",
     "analytics/test_serve.py",
     "chat/front/test_relay.py",
+    "chat/front/test_streams.py",
     "chat/log/test_engine.py",
     "chat/log/test_jetstream.py",
     "chat/service/test_counters.py",

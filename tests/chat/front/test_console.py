@@ -28,6 +28,9 @@ TCP_server.run()
 """
 
 
+_PORT = re.compile(r"open on port (\d+)")
+
+
 def _command(home: Path, *without: str) -> list[str]:
     arguments = [
         "--host",
@@ -51,7 +54,8 @@ def terminal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Termina
 
 
 def _join(terminal: Terminal, name: str) -> Client:
-    found = re.search(r"open on port (\d+)", terminal.text)
+    terminal.until(lambda: bool(_PORT.search(terminal.text)), "the port")
+    found = _PORT.search(terminal.text)
     assert found
     client = Client(int(found.group(1)), name)
     terminal.shows(f"{name} joined")
