@@ -49,7 +49,9 @@ def _say(service: Service, token: Token, address: str, lines: list[bytes]) -> st
     except CommandError as failure:
         raise Refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, str(failure)) from None
     except broadcaster.Refused as refused:
-        raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, str(refused)) from None
+        known = str(refused) != broadcaster.SERVER_FAILED  # else it may have been written just before
+        status = HTTPStatus.SERVICE_UNAVAILABLE if known else HTTPStatus.INTERNAL_SERVER_ERROR
+        raise Refused(status, str(refused)) from None
     except Closed:
         raise Refused(HTTPStatus.SERVICE_UNAVAILABLE, "The server stops.") from None
 

@@ -67,10 +67,12 @@ class Routes:
 
     def answer(self, request: Request) -> Answer:
         """Answer a request. Raises Refused."""
+        by_bot = request.path.startswith(bots.PATH)
+        if not by_bot:
+            self.browsers.seen(request.address)
         self._check_host(request)
-        if request.path.startswith(bots.PATH):
+        if by_bot:
             return bots.answer(self._service, request)
-        self.browsers.seen(request.address)
         if request.path in self._documents:  # R51
             if request.method not in ("GET", "HEAD"):
                 raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "That can only be read.", Allow="GET, HEAD")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import threading
 from collections.abc import Callable, Iterator
 from email.message import Message
 from pathlib import Path
@@ -15,8 +17,8 @@ from chat.service.budget import BURST_LINES
 from chat.service.limits import WRONG_TRIES
 from chat.service.service import Service
 from chat.service.tokens import Tokens
-from tests.harness import Client, Server, serving, texts
-from tests.rooms import opened, service_of
+from tests.harness import DEADLINE, Client, Server, serving, texts
+from tests.rooms import opened, service_of, unstarted
 from tests.web import Answer, ask
 
 NOW = "2026-11-21T12:00:00.000Z"
@@ -162,6 +164,28 @@ def test_503_means_not_stored(
     assert answered(service, token, b"hello") == 503
     assert b"again" in history_path.read_bytes()
     assert b"hello" not in history_path.read_bytes()
+
+
+def test_500_means_not_known(token: str, history_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # R65
+    with unstarted(history_path) as room:
+        service = service_of(room)
+        append = room.log.history.append
+
+        def fails_after_writing(drafts: bytes, now: str) -> None:
+            append(drafts, now)
+            raise RuntimeError
+
+        def run() -> None:
+            with contextlib.suppress(RuntimeError):
+                room.run()
+
+        monkeypatch.setattr(room.log.history, "append", fails_after_writing)
+        broadcaster = threading.Thread(target=run)
+        broadcaster.start()
+        assert answered(service, token, b"hello") == 500
+        broadcaster.join(DEADLINE)
+        service.close()
+    assert b"hello" in history_path.read_bytes()
 
 
 def test_what_is_said_is_charged_to_the_address(
