@@ -30,6 +30,7 @@ LIFE_SECONDS = 15  # between signs of life, where nothing else is sent
 HAND_OVER_SECONDS = 2  # for the thread that serves a stream to let go of it
 LAST_WORDS_SECONDS = 10  # for a browser to take what comes up to its own leave
 READ_BYTES = 64 * 1024
+FEW_BYTES = 448  # at once, unless they were all filled: see lines.py
 MISSED_BYTES = 1024 * 1024  # that are read again for a stream that broke; for more the page joins anew
 # R56: a browser opens six connections to a host: four tabs have one each, and the others poll.
 STREAMS_PER_BROWSER = 4
@@ -175,7 +176,7 @@ class Stream:
 
     def _pump(self, connection: socket.socket, turn: int) -> _Pumped:
         """Raises OSError where the connection is lost."""
-        leaves = False
+        leaves, size = False, FEW_BYTES
         with _Selector() as ready:
             ready.register(self._reader, selectors.EVENT_READ)
             ready.register(connection, selectors.EVENT_READ)
@@ -194,7 +195,8 @@ class Stream:
                         return _Pumped.LOST
                     self._send(connection, turn, SIGN_OF_LIFE)
                 elif any(key.fileobj is self._reader for key, _ in happened):
-                    received = self._reader.recv(READ_BYTES)
+                    received = self._reader.recv(size)
+                    size = READ_BYTES if len(received) == size else FEW_BYTES
                     if not received:
                         self._leave(SERVER_STOPPED)
                         return _Pumped.ENDED
