@@ -86,8 +86,10 @@ def main() -> int:
                 f"{kind}: {len(times)} deliveries, p50 {statistics.median(times):.1f} ms, "
                 f"p99 {statistics.quantiles(times, n=100)[98]:.1f} ms"
             )
-        for each in (*lines, *pages):
-            each.close()
+        for line in lines:
+            line.close()
+        for stream in pages:
+            stream.close()
     return 0 if all(len(times) == count * RATE * SECONDS for times in found.values()) else 1
 
 
