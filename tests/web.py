@@ -76,14 +76,18 @@ class Event:
 
 
 class EventStream:
-    """An open event stream."""
+    """An open event stream. Raises EOFError if the server ends it before it answers."""
 
     def __init__(self, port: int, session: str, at: str = "", **headers: str) -> None:
         self.socket = connect(port)
         self._stream = self.socket.makefile("rb")
         path = f"/events?session={session}&at={at.replace(' ', '%20')}"
         self.socket.sendall(request_bytes("GET", path, **headers))
-        self.answer = read_answer(self.socket)
+        try:
+            self.answer = read_answer(self.socket)
+        except BaseException:
+            self.close()
+            raise
 
     def next(self) -> Event:
         """The next event. Raises EOFError at the end."""
