@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 from pathlib import Path
@@ -11,6 +12,10 @@ from chat.front import qr
 from chat.front.tls import TlsAcceptor
 from chat.service.policy import Policy
 
+PASSWORD = "A password is required."
+NO_PASSWORD = "There is no password: everybody on the network can join."
+CONSOLE_ROWS = 2  # of the console, below the start-up lines
+
 
 def welcome(host: str, port: int, history: Path, policy: Policy, tls: TlsAcceptor | None = None) -> None:
     """Print what the host needs to tell the others."""
@@ -18,35 +23,35 @@ def welcome(host: str, port: int, history: Path, policy: Policy, tls: TlsAccepto
     browser = f"{'https' if tls else 'http'}://{_in_url(addresses[0])}:{port}"
     pin = f" --pin {tls.certificate.pin}" if tls else ""
     suffix = "" if port == 9999 else f":{port}"
-    print(f"The chat is open on port {port}. Messages are kept in {history}.")
-    print(f"In a browser, on a phone too:  {browser}")
-    if code := _code(browser):
-        print(code)
-    print("In a terminal on the other computers:")
-    for address in addresses:
-        print(f"    python3 TCP_client.py {_in_url(address)}{suffix}{pin}")
-    print(f"They get that file with  curl {'-k ' if tls else ''}-O {browser}/TCP_client.py")
-    if tls and tls.required:
-        print(f"or join without it:  openssl s_client -quiet -connect {_in_url(addresses[0])}:{port}")
-    else:
-        print(f"or join without it:  nc {addresses[0]} {port}")
-    print(
-        "A password is required."
-        if policy.password
-        else "There is no password: everybody on the network can join.",
-        "Ctrl-C stops.",
-        flush=True,
-    )
+    lines = [
+        f"The chat is open on port {port}. Messages are kept in {history}.",
+        f"In a browser, on a phone too:  {browser}",
+        "In a terminal on the other computers:",
+        *(f"    python3 TCP_client.py {_in_url(address)}{suffix}{pin}" for address in addresses),
+        f"They get that file with  curl {'-k ' if tls else ''}-O {browser}/TCP_client.py",
+        f"or join without it:  openssl s_client -quiet -connect {_in_url(addresses[0])}:{port}"
+        if tls and tls.required
+        else f"or join without it:  nc {addresses[0]} {port}",
+        f"{PASSWORD if policy.password else NO_PASSWORD} Ctrl-C stops.",
+    ]
+    if code := _code(browser, lines):
+        lines.insert(2, code)
+    print(*lines, sep="\n", flush=True)
 
 
 def _in_url(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
-def _code(browser: str) -> str:
-    """The address as a QR code, if the terminal can show one and segno is installed; else ""."""
+def _code(browser: str, others: list[str]) -> str:
+    """The address as a QR code, if the terminal can show one beside the other lines; else ""."""
     drawn = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return qr.drawn(browser) if drawn and (sys.stdout.encoding or "").lower().startswith("utf") else ""
+    if not drawn or not (sys.stdout.encoding or "").lower().startswith("utf"):
+        return ""
+    code = qr.drawn(browser)
+    columns, rows = shutil.get_terminal_size()
+    taken = sum(len(line) // columns + 1 for line in others) + code.count("\n") + 1
+    return code if taken + CONSOLE_ROWS <= rows else ""
 
 
 def own_addresses() -> list[str]:
