@@ -39,7 +39,7 @@ def test_a_token_lasts_until_it_is_taken_back(tmp_path: Path) -> None:
         *(sys.executable, str(ROOT / "TCP_server.py"), "--host", "127.0.0.1", "--port", "0"),
         *("--history", str(history), "--no-discovery", "--log-level", "debug"),
     ]
-    with Terminal(tmp_path, command, columns=200) as terminal:
+    with Terminal(tmp_path, command, columns=200, rows=40) as terminal:
         terminal.shows("Ctrl-C stops")
         terminal.prompts()
         terminal.type(f"token robot{ENTER}")

@@ -119,7 +119,7 @@ def test_hostile_text_does_nothing_to_the_terminal(terminal: Terminal) -> None:
 
 
 def test_the_line_being_typed_stays_whole(tmp_path: Path) -> None:
-    with Terminal(tmp_path, _command(tmp_path)) as terminal:
+    with Terminal(tmp_path, _command(tmp_path), rows=40) as terminal:
         terminal.prompts()
         alice = _join(terminal, "alice")
         terminal.type("say half of ")
