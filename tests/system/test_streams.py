@@ -101,6 +101,15 @@ def test_it_stops_though_nobody_reads_its_log(history_path: Path) -> None:
     assert last_kind(history_path) == "stop"
 
 
+@pytest.fixture
+def hang_ups() -> Iterator[None]:
+    """SIGHUP is not ignored by what a test starts, even if the tests run under nohup."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hang_ups")
 def test_a_terminal_that_goes_away_stops_it_in_order(history_path: Path) -> None:
     with running(history_path) as (process, port):
         alice = joined(port, "alice")
