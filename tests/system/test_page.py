@@ -2,94 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.harness import DEADLINE, Client, Server, serving, texts
-
-if not (shutil.which("chromium") and shutil.which("chromedriver")):
-    pytest.skip("chromium and chromium-driver are not installed (apt install)", allow_module_level=True)
-pytest.importorskip("selenium", reason="selenium is not installed")
-
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService, Keys
-from selenium.webdriver.common.by import By
-from selenium.webdriver.support.wait import WebDriverWait
-
-pytestmark = pytest.mark.slow
-
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-Open = Callable[[], Chrome]
-
-
-@pytest.fixture
-def chromium() -> Iterator[Open]:
-    """Browsers, each with a profile of its own."""
-    drivers: list[Chrome] = []
-
-    def opened() -> Chrome:
-        options = ChromeOptions()
-        for flag in FLAGS:
-            options.add_argument(flag)
-        drivers.append(Chrome(options=options, service=ChromeService(shutil.which("chromedriver"))))
-        return drivers[-1]
-
-    yield opened
-    for driver in drivers:
-        driver.quit()
-
-
-def wait(browser: Chrome, ready: Callable[[Chrome], Any]) -> Any:
-    return WebDriverWait(browser, DEADLINE, 0.05).until(ready)
-
-
-def enter(browser: Chrome, server: Server, name: str) -> None:
-    """Open the page and join."""
-
-    def opened(
-        page: Chrome,
-    ) -> bool:  # a browser that is slow to ask is greeted as a person is; it asks again
-        page.get(f"http://127.0.0.1:{server.port}/")
-        return bool(page.find_elements(By.NAME, "name"))
-
-    wait(browser, opened)
-    field = browser.find_element(By.NAME, "name")
-    wait(browser, lambda _: field.is_displayed())
-    field.send_keys(name, Keys.ENTER)
-    wait(browser, connected)
-
-
-def connected(browser: Chrome) -> bool:
-    return browser.find_element(By.CSS_SELECTOR, "[role=status]").text == "connected"
-
-
-def say(browser: Chrome, *lines: str) -> None:
-    for line in lines:
-        browser.find_element(By.NAME, "text").send_keys(line, Keys.ENTER)
-
-
-def shown(browser: Chrome) -> list[str]:
-    """The texts of what was said and is stored, as they stand in the log."""
-    stored = "document.querySelectorAll('[role=log] > :not(.pending) .text')"
-    script = f"return Array.from({stored}, e => e.textContent)"
-    found: list[str] = browser.execute_script(script)
-    return found
-
-
-def size(browser: Chrome, width: int, height: int = 800) -> None:
-    metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-
-
-def scheme(browser: Chrome, value: str) -> None:
-    features = [{"name": "prefers-color-scheme", "value": value}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+from tests.browser import By, Chrome, Keys, Open, connected, enter, prefer, say, shown, size, visit, wait
+from tests.harness import Client, Server, serving, texts
 
 
 def test_two_browsers_and_a_terminal_talk(server: Server, chromium: Open) -> None:
@@ -225,8 +143,8 @@ def test_axe_finds_nothing(server: Server, chromium: Open, value: str) -> None:
     axe_core = pytest.importorskip("axe_core_python.selenium", reason="axe-core-python is not installed")
     bob = Client(server.port, "bob")
     browser = chromium()
-    scheme(browser, value)
-    browser.get(f"http://127.0.0.1:{server.port}/")
+    prefer(browser, color_scheme=value)
+    visit(browser, server)
     checker = axe_core.Axe()
     assert [found["id"] for found in checker.run(browser)["violations"]] == []
     enter(browser, server, "alice")
@@ -248,7 +166,7 @@ def test_the_password_is_asked_for_and_said_why_not(
     password.chmod(0o600)
     with serving(history_path, "--password-file", str(password)) as server:
         browser = chromium()
-        browser.get(f"http://127.0.0.1:{server.port}/")
+        visit(browser, server)
         browser.find_element(By.NAME, "name").send_keys("alice")
         field = browser.find_element(By.NAME, "password")
         field.send_keys("wrong", Keys.ENTER)
