@@ -29,6 +29,7 @@ import os
 import socket
 import socketserver
 import threading
+import time
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -41,6 +42,7 @@ from chat.front.console import Console, has_keyboard
 from chat.front.detect import Front
 from chat.front.http import HttpConnection
 from chat.front.lines import LineConnection, turn_away
+from chat.front.login import LOGIN_SECONDS
 from chat.front.logs import log_to_standard_error
 from chat.front.routes import Routes, to_https
 from chat.front.startup import (
@@ -85,15 +87,20 @@ class ChatHandler(socketserver.BaseRequestHandler):
     server: ChatServer
     request: socket.socket
 
+    def setup(self) -> None:
+        # R19: one time limit for all that comes before the name, a TLS handshake included.
+        self.login_until = time.monotonic() + LOGIN_SECONDS
+
     def handle(self) -> None:
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         liveness.keep_alive(self.request)
         address, tls = address_of(self.client_address), self.server.tls
+        browsers, until = self.server.routes.browsers, self.login_until
         try:
-            front, first = first_bytes(self.request, address, self.server.routes.browsers)
+            front, first = first_bytes(self.request, address, browsers, until)
             if front == "tls" and tls:
-                with tls.accept(self.request, first) as inside:
-                    front, first = first_bytes(inside, address, self.server.routes.browsers)
+                with tls.accept(self.request, first, until) as inside:
+                    front, first = first_bytes(inside, address, browsers, until)
                     self._serve(inside, address, front, first, encrypted=True)
             else:
                 self._serve(self.request, address, front, first, encrypted=False)
@@ -110,7 +117,7 @@ class ChatHandler(socketserver.BaseRequestHandler):
             answer = to_https if refused else self.server.routes.answer
             HttpConnection(connection, address, answer, first).run()
         elif front == "lines" and not refused:
-            LineConnection(connection, address, service, first).run()
+            LineConnection(connection, address, service, self.login_until, first).run()
         elif front in ("lines", "tls"):
             turn_away(connection, service.room.now(), TLS_ONLY if refused else NO_TLS)
 

@@ -51,10 +51,12 @@ class Browsers:
         return LOGIN_SECONDS if time.monotonic() - last < known else DETECT_SECONDS
 
 
-def first_bytes(connection: socket.socket, address: str, browsers: Browsers) -> tuple[Front | None, bytes]:
+def first_bytes(
+    connection: socket.socket, address: str, browsers: Browsers, until: float
+) -> tuple[Front | None, bytes]:
     """Who speaks, and what has been read; nobody (None) where that is a browser's spare connection.
 
-    Raises OSError.
+    Waits until this time.monotonic() at most. Raises OSError.
     """
     first = b""
     if DONT_WAIT:  # a program has sent its login by now, and with a crowd each system call counts
@@ -68,7 +70,7 @@ def first_bytes(connection: socket.socket, address: str, browsers: Browsers) -> 
             if front := front_of(first):
                 return front, first
     patience = browsers.patience(address)
-    until = time.monotonic() + patience
+    until = min(until, time.monotonic() + patience)
     try:
         while (remaining := until - time.monotonic()) > 0:
             connection.settimeout(remaining)

@@ -45,9 +45,19 @@ log = logging.getLogger("chat.front.lines")
 
 
 class LineConnection:
-    """One connection, from the greeting to its end. `run` is all of it. `first` has been read already."""
+    """One connection, from the greeting to its end. `run` is all of it.
 
-    def __init__(self, connection: socket.socket, address: str, service: Service, first: bytes = b"") -> None:
+    The login must end at the time.monotonic() `login_until`. `first` has been read already.
+    """
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        address: str,
+        service: Service,
+        login_until: float,
+        first: bytes = b"",
+    ) -> None:
         self._connection = connection
         self._address = address
         self._service = service
@@ -57,7 +67,7 @@ class LineConnection:
         self._account = service.budget.open(address)
         self._account.charge(received=len(first))
         self._receive_bytes = FEW_BYTES
-        self._login_until = 0.0
+        self._login_until = login_until
         # In one end of a socket pair, Linux wakes whoever waits in recv each time when the other end takes
         # what was sent: with TLS that is each delivery. Whoever waits in poll is woken by what arrives.
         self._poll: Callable[[], object] | None = None
@@ -95,7 +105,6 @@ class LineConnection:
 
         Raises OSError if the connection is lost, Closed if the room is closed.
         """
-        self._login_until = time.monotonic() + LOGIN_SECONDS
         login = Login(self._lines, admitted=not self._service.policy.password)
         self._send("/hello", login.greeting(self._room.history_path.name))
         while True:

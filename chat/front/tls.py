@@ -20,7 +20,6 @@ from hashlib import sha256
 from pathlib import Path
 
 from chat import private
-from chat.front.login import LOGIN_SECONDS
 from chat.front.relay import Relay, Tls
 
 # R72: of the fingerprint (SHA-256, 64 hexadecimal digits) in the command for the others: 128 bits, for which
@@ -48,14 +47,14 @@ class TlsAcceptor:
         self.relay = Relay()
 
     @contextlib.contextmanager
-    def accept(self, tcp: socket.socket, received: bytes) -> Iterator[socket.socket]:
+    def accept(self, tcp: socket.socket, received: bytes, until: float) -> Iterator[socket.socket]:
         """Do the handshake, and yield the plain socket that stands for the connection; see Relay.carry.
 
-        `received` has been read from it already. Waits for the client as long as for a login.
+        `received` has been read from it already. Waits for the client until this time.monotonic().
         Raises TimeoutError, OSError.
         """
         tls = Tls(tcp, self.certificate.context(), received)
-        tls.handshake(time.monotonic() + LOGIN_SECONDS)
+        tls.handshake(until)
         with self.relay.carry(tls) as inside:
             yield inside
 

@@ -6,11 +6,13 @@ import contextlib
 import re
 import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from chat import record
 from chat.front import lines as line_driver
+from chat.front.login import LOGIN_SECONDS
 from chat.log.history import History
 from chat.log.log import LocalLog
 from chat.record import Record
@@ -52,7 +54,8 @@ class World:
 
         def handle() -> None:
             with connection:
-                line_driver.LineConnection(connection, address, self.service).run()
+                until = time.monotonic() + LOGIN_SECONDS
+                line_driver.LineConnection(connection, address, self.service, until).run()
 
         self._run(handle)
 

@@ -6,6 +6,7 @@ import contextlib
 import re
 import socket
 import threading
+import time
 import unicodedata
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -124,10 +125,13 @@ def test_a_name_is_a_valid_field(text: str) -> None:
 
 
 @contextlib.contextmanager
-def logging_in(history_path: Path, there: socket.socket, here: socket.socket) -> Iterator[None]:
+def logging_in(
+    history_path: Path, there: socket.socket, here: socket.socket, until: float | None = None
+) -> Iterator[None]:
     """The handler of a connection that has not sent a name. It must end with the with statement."""
+    until = until or time.monotonic() + DEADLINE
     with idle(history_path) as room:
-        connection = lines.LineConnection(here, "10.0.0.1", service_of(room))
+        connection = lines.LineConnection(here, "10.0.0.1", service_of(room), until)
         handler = threading.Thread(target=connection.run, daemon=True)
         handler.start()
         try:
@@ -139,14 +143,11 @@ def logging_in(history_path: Path, there: socket.socket, here: socket.socket) ->
             there.close()
 
 
-def test_the_login_times_out_however_much_arrives_at_once(
-    monkeypatch: pytest.MonkeyPatch, history_path: Path
-) -> None:
+def test_the_login_times_out_however_much_arrives_at_once(history_path: Path) -> None:
     """A slow loris in a single packet: enough lines for two hours at the rate at which they are read."""
-    monkeypatch.setattr(lines, "LOGIN_SECONDS", 0.2)
     here, there = socket.socketpair()
     there.sendall(b"/replay 1\n" * 6000)
-    with logging_in(history_path, there, here):
+    with logging_in(history_path, there, here, time.monotonic() + 0.2):
         pass
 
 
@@ -156,10 +157,9 @@ def test_a_slowly_dripping_login_times_out_as_well(
     """A slow loris that sends a byte when its time is nearly over: the time limit must not start again."""
     clock = [0.0]
     monkeypatch.setattr("chat.front.lines.time.monotonic", lambda: clock[0])
-    monkeypatch.setattr(lines, "LOGIN_SECONDS", 3600)
     monkeypatch.setattr(lines, "HANG_UP_SECONDS", 0)
     here, there = socket.socketpair()
-    with logging_in(history_path, there, here):
+    with logging_in(history_path, there, here, until=3600):
         while here.gettimeout() is None:  # until it is waiting
             threading.Event().wait(0.001)
         clock[0] = 3599.9

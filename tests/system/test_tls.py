@@ -13,15 +13,18 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from chat.front import tls
+from TCP_server import ChatServer
 from tests import certificates
 from tests.certificates import TlsClient
 from tests.harness import DEADLINE, ROOT, Client, Server, serving, texts
+from tests.rooms import opened, service_of
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +224,40 @@ def test_a_slow_handshake_holds_up_nobody(secure: Server) -> None:
         client.send("hello")
         assert client.until("message").text == "hello"
         client.close()
+
+
+def test_handshake_and_login_share_one_time_limit(  # R19
+    history_path: Path, files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who dawdles over the handshake has the less time for a name: it costs what silence costs."""
+    seconds = 4.0
+    monkeypatch.setattr("TCP_server.LOGIN_SECONDS", seconds)
+    acceptor = tls.TlsAcceptor(tls.Certificate(*files))
+    with opened(history_path) as room, ChatServer(("127.0.0.1", 0), service_of(room), tls=acceptor) as server:
+        acceptor.relay.start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        began = time.monotonic()
+        with socket.create_connection(("127.0.0.1", server.server_address[1]), DEADLINE) as connection:
+            to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+            client = certificates.client_context().wrap_bio(to_client, to_server)
+            with pytest.raises(ssl.SSLWantReadError):
+                client.do_handshake()
+            hello = to_server.read()
+            connection.sendall(hello[:100])
+            assert not select.select([connection], [], [], 0.75 * seconds)[0]
+            connection.sendall(hello[100:])
+            answer = b""
+            while b"No name came" not in answer:
+                received = connection.recv(65536)
+                assert received, answer
+                to_client.write(received)
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    client.do_handshake()
+                    connection.sendall(to_server.read())
+                    answer += client.read(65536)
+        assert seconds <= time.monotonic() - began < 1.5 * seconds
+        server.shutdown()
+        acceptor.relay.stop()
 
 
 def test_an_invalid_handshake_costs_nobody_anything(secure: Server) -> None:
