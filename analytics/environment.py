@@ -19,6 +19,7 @@ ENVIRONMENT = ROOT / ".venv"
 PYTHON = ENVIRONMENT / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 GROUPS = ("analytics", "country", "zstd")  # of pyproject.toml: all that --setup installs
 SETUP = "python3 -m analytics --setup"
+INSTALL = "pipx install --force '.[analytics]'"  # not by name: an index may have another tcp-chat
 
 NEEDED = ("jinja2", "matplotlib", "numpy", "pandas", "py3langid", "rich", "stopwordsiso", "tzlocal")
 OPTIONAL = {"pyarrow": "parquet", "zstandard": "zstd", "iptocc": "country"}  # package: its group
@@ -57,7 +58,7 @@ def how_to_install(package: str) -> str:
             f"{_spelled(sys.executable)} -m pip install {package}"
         )
     if not (ROOT / "pyproject.toml").exists():
-        return f"Analytics needs {package}, which is not installed: pip install 'tcp-chat[analytics]'"
+        return f"Analytics needs {package}, which is not installed. In the checkout: {INSTALL}"
     return f"Analytics needs {package}, which this Python does not have. This line installs it: {SETUP}"
 
 
@@ -68,7 +69,7 @@ def _spelled(path: str) -> str:
 def set_up() -> int:
     """Makes `.venv` with what analytics needs, or completes the one that is there; returns the exit code."""
     if not (ROOT / "pyproject.toml").exists():
-        print("There is no checkout to set up; use: pip install 'tcp-chat[analytics]'", file=sys.stderr)
+        print(f"--setup is for a checkout. For an installed chat, there: {INSTALL}", file=sys.stderr)
         return 1
     if not _works(PYTHON, "import pip"):
         print(f"Making {ENVIRONMENT} …", flush=True)

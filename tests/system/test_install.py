@@ -149,10 +149,20 @@ def test_installed_it_chats_and_keeps_the_history_in_the_users_data_folder(
     assert ("robot", "message", "the build is green") in [(each.name, each.kind, each.text) for each in said]
 
 
+@pytest.mark.parametrize("name", ["tcp-chat", "tcp-chat-server", "tcp-chat-stats"])
+def test_each_command_calls_itself_by_the_name_that_starts_it(commands: Path, home: Path, name: str) -> None:
+    for argument, code in (("--help", 0), ("--nonsense", 2)):
+        done = subprocess.run(
+            [commands / name, argument], capture_output=True, text=True, timeout=DEADLINE, check=False
+        )
+        assert done.returncode == code
+        assert f"usage: {name} [-h]" in done.stdout + done.stderr
+
+
 def test_commands_say_how_to_install_a_missing_package(commands: Path, home: Path) -> None:
     stats = subprocess.run(
         [commands / "tcp-chat-stats"], capture_output=True, text=True, timeout=DEADLINE, check=False
     )
     assert stats.returncode == 1
-    assert "analytics" in stats.stderr
+    assert "pipx install --force '.[analytics]'" in stats.stderr
     assert "Traceback" not in stats.stderr
