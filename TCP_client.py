@@ -3888,7 +3888,8 @@ def _load_settings() -> Settings:
 
 
 def _complain(sentence: str) -> None:
-    print(f"TCP_client.py: {clean(sentence)}", file=sys.stderr, flush=True)
+    program = Path(sys.argv[0]).name  # TCP_client.py, or tcp-chat
+    print(f"{program}: {clean(sentence)}", file=sys.stderr, flush=True)
 
 
 def _who_and_where(options: argparse.Namespace, settings: Settings) -> tuple[Address, str]:
@@ -3998,7 +3999,6 @@ def _password(path: Path | None) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="TCP_client.py",
         description="A terminal client for the chat. What is not said here is asked for.",
     )
     add = parser.add_argument

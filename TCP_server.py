@@ -231,7 +231,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         _serve(options)
     except (HistoryError, CannotStart) as error:
-        print(f"TCP_server.py: {error}", file=sys.stderr)
+        print(f"{Path(sys.argv[0]).name}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 1  # before the chat was open

@@ -84,8 +84,10 @@ def _let_go_of_output() -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
+    program = Path(sys.argv[0]).name
     parser = argparse.ArgumentParser(
-        prog="python3 -m analytics", description=(__doc__ or "").partition(": ")[2]
+        prog="python3 -m analytics" if program == "__main__.py" else program,
+        description=(__doc__ or "").partition(": ")[2],
     )
     add = parser.add_argument
     add(

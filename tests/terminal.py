@@ -35,6 +35,7 @@ _RUNNER = """
 import sys
 for name in {without!r}: sys.modules[name] = None
 sys.path.insert(0, {folder!r})
+sys.argv[0] = {program!r}
 import TCP_client
 TCP_client.find_servers = lambda: []
 {change}
@@ -46,7 +47,9 @@ def client_command(
     *arguments: str, python: str = sys.executable, without: Iterable[str] = (), change: str = ""
 ) -> list[str]:
     """What runs the client."""
-    code = _RUNNER.format(without=list(without), folder=str(CLIENT.parent), change=change)
+    code = _RUNNER.format(
+        without=list(without), folder=str(CLIENT.parent), program=str(CLIENT), change=change
+    )
     return [python, "-c", code, *arguments]
 
 

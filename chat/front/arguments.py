@@ -11,9 +11,7 @@ from chat import paths
 
 def parser() -> argparse.ArgumentParser:
     """The argument parser."""
-    made = argparse.ArgumentParser(
-        prog="TCP_server.py", description="The chat server. Messages are kept in history.txt."
-    )
+    made = argparse.ArgumentParser(description="The chat server. Messages are kept in history.txt.")
     add = made.add_argument
     add("--host", default="", metavar="ADDRESS", help="the address to listen on (all)")
     add("--port", type=_port, default=9999, help="the TCP port (9999)")
