@@ -57,6 +57,8 @@ class JetStreamLog:
     One thread proposes and settles. Raises HistoryError, EngineError.
     """
 
+    sessions = None  # the log holds a name until its server is declared dead; there is no other hold
+
     def __init__(self, history: History, address: Address, *, forget: bool = False) -> None:
         self.history = history
         self.roster = Roster()

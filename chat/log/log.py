@@ -22,6 +22,7 @@ from chat.log.entries import Append, Clear, Entry, Leave
 from chat.log.file import Position
 from chat.log.history import History
 from chat.log.roster import Roster
+from chat.log.sessions import SessionFile
 
 NAME_TAKEN = "That name is taken."
 
@@ -58,6 +59,10 @@ class Log(Protocol):
         """Have `wake` called, in whatever thread, when there may be something to settle."""
 
     @property
+    def sessions(self) -> SessionFile | None:
+        """Who was here when this server stopped; None if the log itself knows."""
+
+    @property
     def trouble(self) -> str:
         """Why proposals wait unusually long, a sentence; "" if they don't."""
 
@@ -88,6 +93,7 @@ class LocalLog:
     def __init__(self, history: History) -> None:
         self.history = history
         self.roster = Roster()
+        self.sessions = SessionFile(history.path.with_name(history.path.name + ".sessions"))
         self._settled: list[Result] = []
         self._unwritten = b""  # drafts to be retried: they go before the next append
         self._failure = ""  # why writing fails, while it does
@@ -121,6 +127,7 @@ class LocalLog:
         return max(record.format_time(time.time()), self.history.last_time)
 
     def close(self) -> None:
+        self.sessions.close()
         self.history.close()
 
     # ----- writing
@@ -149,6 +156,7 @@ class LocalLog:
             end += record.stamped_size(entry.drafts)
             self.roster.apply(entry, now)
             self._settled.append(Result(entry, (number, end), now))
+        self.sessions.note(entry for entry in entries if entry not in refused)
 
     def _reject(self, entries: Sequence[Entry], refused: set[Entry], why: str) -> None:
         """Settle entries that could not be written. A member that leaves is gone all the same."""
@@ -157,6 +165,7 @@ class LocalLog:
             if isinstance(entry, Leave):
                 self._unwritten += entry.drafts
                 self.roster.apply(entry, "")
+                self.sessions.note([entry])
                 self._settled.append(Result(entry, end))
             elif isinstance(entry, Append) and entry.retry:
                 self._unwritten += entry.drafts

@@ -198,7 +198,7 @@ class Room:
     def take_over(self, token: str) -> bool:
         """R40: end the session's earlier connection; what it sent is then committed, or dropped for good.
 
-        Returns whether the token was known. Raises TimeoutError, Closed.
+        Returns whether the token was known, be it from before a restart. Raises TimeoutError, Closed.
         """
         with self._lock:
             member = self._sessions.get(token)
@@ -207,11 +207,15 @@ class Room:
         elif member is None:
             self.flush()  # the connection may have ended just now, with its last lines still pending
         if member is None:
-            return False
+            return bool(self.log.sessions and self.log.sessions.remembers(_session(token)))
         self.end(member, RECONNECTING)
         if not member.gone.wait(TAKEOVER_SECONDS):
             raise TimeoutError
         return True
+
+    def seconds_held(self, name: str, token: str) -> int:
+        """R16: for how long the name is still held for another session than the token's; 0 if it isn't."""
+        return self.log.sessions.held(name, _session(token)) if self.log.sessions else 0
 
     def say(self, author: Listener | None, drafts: bytes) -> None:
         """Commit records and so send them to everybody. Waits while too much is pending. Raises Closed."""

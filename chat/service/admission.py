@@ -67,7 +67,7 @@ def _join(
         request.name
     ):  # the log decides on names, but a name that is taken can be refused now
         raise CommandError(_taken(request.name))
-    account = ownership.prove(service, request.name, request.secret, address, threading.Event())
+    account = ownership.prove(service, request.name, request.secret, address, threading.Event(), token)
     member = make_member(room.presence(request.name, address, token), token)
     member.account = account
     member.muted = is_muted(service, request.name, member.presence.session)

@@ -30,9 +30,16 @@ BUSY = "Many secrets are being checked at the moment; try again in a few seconds
 
 
 def prove(
-    service: Service, name: str, secret: str, address: str, ended: threading.Event, proved: object = None
+    service: Service,
+    name: str,
+    secret: str,
+    address: str,
+    ended: threading.Event,
+    token: str,
+    proved: object = None,
 ) -> Account | None:
     """R76: return if somebody with this secret may take the name: its account, if it is registered.
+    If it isn't, it may be held for another session than the token's (R16).
 
     Takes about 50 ms if it is, unless that account is `proved` already. Raises CommandError, Disconnect.
     """
@@ -41,6 +48,7 @@ def prove(
     account = service.accounts.owner(name)
     if account is None:
         check_no_bot(service, name)
+        _check_not_held(service, name, token)
     if account is None or account == proved:
         return account
     if not secret:
@@ -63,6 +71,14 @@ def check_no_bot(service: Service, name: str) -> None:
     if token := service.tokens.reserves(name):
         whose = name if name == token.name else f"{name} looks like {token.name}, which"
         raise CommandError(f"{whose} is the name of a bot; take another name.")
+
+
+def _check_not_held(service: Service, name: str, token: str) -> None:
+    if seconds := service.room.seconds_held(name, token):
+        raise CommandError(
+            f"The name {name} is held for whoever had it when the server stopped, for another {seconds} s. "
+            "Take another name, or try again then."
+        )
 
 
 def register(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:

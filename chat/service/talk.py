@@ -39,7 +39,9 @@ def nick(service: Service, caller: Caller, argument: str) -> Iterator[bytes] | N
         raise CommandError(f"You are {name} already.")
     if ban := service.bans.of_name(name):
         raise CommandError(refusal(ban))
-    account = ownership.prove(service, name, member.secret, member.address, member.ended, member.account)
+    account = ownership.prove(
+        service, name, member.secret, member.address, member.ended, member.token, member.account
+    )
     try:
         service.room.rename(member, name)
     except NameTaken:

@@ -54,7 +54,7 @@ def run_a_chat(checkout: Path, owner: str) -> None:
         try:
             found = next(filter(None, (re.search(r"open on port (\d+)", line) for line in server.stdout)))
             port = int(found[1])
-            with closing(Client(port, owner, "/password secret")) as alice:
+            with closing(Client(port, owner, "/password secret", "/session")) as alice:
                 alice.ask("/admin secret", "/admin")
                 alice.send("hello", "/ban mallory")
                 assert "mallory" in alice.ask("/bans", "/bans").text
@@ -82,6 +82,7 @@ def test_a_chat_leaves_nothing_for_git_but_the_history(checkout: Path) -> None:
     for name in (
         "history.torn.txt",
         "history.cleared-",
+        "history.txt.sessions",
         "bans.txt",
         "names.txt",
         "kept-messages/",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -119,7 +120,7 @@ def test_a_session_resumes_after_a_crash(history_path: Path) -> None:  # R41
     with serving(history_path, port=server.port) as server:
         again = Client(server.port, "bob", f"/session {token} {offset} {at}")
         assert [said.kind for said in again.history()] == ["start", "join"]
-        assert _place(again)[0] != token
+        assert _place(again)[0] == token
         assert not texts(again.records, "/error")
         bob.close()
         again.close()
@@ -161,3 +162,113 @@ def test_a_clear_sets_the_offset(join: Join, server: Server) -> None:  # R38
     alice.until("leave")
     again = join("bob", f"/session {token} {offset} {at}")
     assert [said.kind for said in again.history()] == ["leave", "join"]
+
+
+# ------------------------------------------------------------------------------------------- restarts
+
+
+@pytest.fixture(params=["killed", "stopped"])
+def restarted(request: pytest.FixtureRequest, history_path: Path) -> Iterator[Callable[[Server], Server]]:
+    """Restarts a server: after a crash, and after an orderly stop."""
+    servers: list[Server] = []
+
+    def restart(server: Server) -> Server:
+        if request.param == "killed":
+            server.kill()
+        else:
+            server.stop()
+        servers.append(Server(history_path, port=server.port))
+        return servers[-1]
+
+    yield restart
+    for server in servers:
+        server.close()
+
+
+Restart = Callable[[Server], Server]
+
+
+def _refusal(server: Server, *lines: str) -> str:
+    """The sentence that answers these lines of a login."""
+    client = Client(server.port)
+    client.send(*lines)
+    sentence = client.until("/error").text
+    client.close()
+    return sentence
+
+
+def test_a_name_is_held_over_a_restart(join: Join, server: Server, restarted: Restart) -> None:  # R16
+    alice = join("alice", "/session")
+    token, offset, at = _place(alice)
+    server = restarted(server)
+    for lines in (("Alice",), ("/session", "alice"), ("/session wrong 0 2026-11-21T10:15:42.123Z", "alice")):
+        assert re.search(r"The name alice is held for .* another [1-9]\d* s", _refusal(server, *lines), re.I)
+    bob = Client(server.port, "bob")
+    assert "held for" in bob.ask("/nick alice", "/error").text
+    again = Client(server.port, "alice", f"/session {token} {offset} {at}")
+    assert _place(again)[0] == token
+    assert [said.kind for said in again.history()][-1] == "join"
+    again.send("exit")
+    bob.until("leave", name="alice")
+    bob.ask("/nick alice", "rename")  # its owner had come back, and left
+    assert token not in server.errors()
+    assert token not in server.history.with_name("history.txt.sessions").read_text()
+    again.close()
+    bob.close()
+
+
+def test_the_name_that_a_session_had_last_is_held(join: Join, server: Server, restarted: Restart) -> None:
+    alice, bob = join("alice", "/session"), join("bob", "/session")
+    token, offset, at = _place(alice)
+    alice.ask("/nick alicia", "rename")
+    alice.send("clear")
+    bob.until("clear")
+    again = join("alicia", f"/session {token} {offset} {at}")  # a takeover
+    again.ask("/nick carol", "rename")
+    bob.send("exit")
+    again.until("leave", name="bob")
+    server = restarted(server)
+    assert "held for" in _refusal(server, "carol")
+    for name in ("alice", "alicia", "bob"):
+        Client(server.port, name).close()
+    carol = Client(server.port, "carol", f"/session {token} {offset} {at}")
+    assert _place(carol)[0] == token
+    carol.close()
+
+
+def test_who_comes_without_a_session_holds_no_name(join: Join, server: Server, restarted: Restart) -> None:
+    join("alice")
+    server = restarted(server)
+    Client(server.port, "alice").close()
+
+
+def test_a_held_name_can_be_taken_by_whoever_has_registered_it(
+    join: Join, server: Server, restarted: Restart
+) -> None:
+    alice = join("alice", "/session")
+    alice.ask("/register a long secret", "/register")
+    server = restarted(server)
+    assert "registered" in _refusal(server, "alice")
+    Client(server.port, "alice", "/identify a long secret").close()
+
+
+def test_a_session_that_takes_another_name_holds_none(join: Join, server: Server, restarted: Restart) -> None:
+    alice = join("alice", "/session")
+    token, offset, at = _place(alice)
+    server = restarted(server)
+    other = Client(server.port, "alicia", f"/session {token} {offset} {at}")
+    Client(server.port, "alice").close()
+    other.close()
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x00\xff\n" * 100, b"x" * 100])
+def test_a_damaged_file_of_sessions_keeps_nobody_out(damage: bytes, history_path: Path) -> None:
+    file = history_path.with_name("history.txt.sessions")
+    with serving(history_path) as server:
+        alice = Client(server.port, "alice", "/session")
+        server.kill()
+        alice.close()
+    file.write_bytes(damage)
+    with serving(history_path, port=server.port) as server:
+        Client(server.port, "alice", "/session").close()
+        assert (f"{file.name} is damaged" in server.errors()) == bool(damage)
