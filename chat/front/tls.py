@@ -123,8 +123,9 @@ def make(certificate: Path, key: Path) -> None:
         from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
     except ImportError:
         raise BadCertificate(
-            "to make a certificate, --tls needs the package cryptography: pip install cryptography; "
-            "or name an existing one with --tls-cert F --tls-key F."
+            "to make a certificate, --tls needs the package cryptography: apt install python3-cryptography "
+            "on Debian and Ubuntu, else pip install cryptography; or name an existing one with --tls-cert F "
+            "--tls-key F."
         ) from None
     own_key = ec.generate_private_key(ec.SECP256R1())
     names = dict.fromkeys(filter(_is_host_name, ("localhost", socket.gethostname())))
