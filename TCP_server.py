@@ -117,7 +117,7 @@ class ChatHandler(socketserver.BaseRequestHandler):
             answer = to_https if refused else self.server.routes.answer
             HttpConnection(connection, address, answer, first).run()
         elif front == "lines" and not refused:
-            LineConnection(connection, address, service, self.login_until, first).run()
+            LineConnection(connection, address, service, self.login_until, first, self.request).run()
         elif front in ("lines", "tls"):
             turn_away(connection, service.room.now(), TLS_ONLY if refused else NO_TLS)
 

@@ -37,6 +37,7 @@ HANG_UP_BYTES = (
     1024 * 1024
 )  # of input to discard meanwhile; a client that sends more is not waiting for an answer
 LOOK_UP_SECONDS = 0.2  # on Windows, where ending the reading of a socket does not end a wait for it
+ARRIVAL_SECONDS = 0.02  # between two looks whether the last of it has arrived
 HANG_UP_SECONDS = 2  # for a client to read the last records before the connection is closed
 
 NEVER_ENDED = threading.Event()  # nobody ends a connection that is not in the room yet
@@ -47,7 +48,8 @@ log = logging.getLogger("chat.front.lines")
 class LineConnection:
     """One connection, from the greeting to its end. `run` is all of it.
 
-    The login must end at the time.monotonic() `login_until`. `first` has been read already.
+    The login must end at the time.monotonic() `login_until`. `first` has been read already. `tcp` is the
+    client's socket, if `connection` only stands for it.
     """
 
     def __init__(
@@ -57,8 +59,10 @@ class LineConnection:
         service: Service,
         login_until: float,
         first: bytes = b"",
+        tcp: socket.socket | None = None,
     ) -> None:
         self._connection = connection
+        self._tcp = tcp or connection
         self._address = address
         self._service = service
         self._room = service.room
@@ -78,13 +82,16 @@ class LineConnection:
 
     def run(self) -> None:
         """Serve the client until it leaves or is lost. After that the connection may be closed."""
+        member = None
         try:
-            self._run()
+            member = self._run()
         finally:
             self._account.close()
-        hang_up(self._connection)
+        if hang_up(self._connection) and member:
+            self._confirm(member)
 
-    def _run(self) -> None:
+    def _run(self) -> Member | None:
+        """Returns the member that has left, if it has heard everything."""
         member = None
         with contextlib.suppress(OSError, Closed, Disconnect):  # it left before it had joined
             member = self._log_in()
@@ -92,11 +99,21 @@ class LineConnection:
             ending = LOST
             try:
                 ending = self._converse(member)
-                if ending is CLOSED and member.handed_over:
-                    ownership.received(self._service, member)
             finally:
                 self._room.leave(member, ending)
-                log.info("%s (%s) left: %s", member.name, member.address, (member.ending or ending).reason)
+                ending = member.ending or ending
+                log.info("%s (%s) left: %s", member.name, member.address, ending.reason)
+            if ending.hears_rest:
+                return member
+        return None
+
+    def _confirm(self, member: Member) -> None:
+        """The client has closed: it has what was handed over, once that has arrived."""
+        until = time.monotonic() + HANG_UP_SECONDS
+        while member.handed_over and time.monotonic() < until:
+            ownership.heard_from(self._service, member)
+            if member.handed_over:
+                NEVER_ENDED.wait(ARRIVAL_SECONDS)
 
     # ------------------------------------------------------------------------------------------ login
 
@@ -156,7 +173,7 @@ class LineConnection:
         return None
 
     def _member(self, presence: Presence, token: str) -> Member:
-        return Member(presence, self._connection, token, tcp=self._connection)
+        return Member(presence, self._connection, token, tcp=self._tcp)
 
     def _receive_within(self, seconds: float) -> bytes:
         """Receive within the time; empty at the end of the stream. Raises TimeoutError, OSError."""
@@ -212,6 +229,7 @@ class LineConnection:
                 return
             if request is None:
                 received = self._receive(member)
+                ownership.heard_from(self._service, member)
                 if not received:
                     return
                 self._account.charge(received=len(received))
@@ -246,8 +264,11 @@ def turn_away(connection: socket.socket, now: str, sentence: str) -> None:
     hang_up(connection)
 
 
-def hang_up(connection: socket.socket) -> None:
-    """Wait a moment for the peer to close: closing with unread input would cut off the last records."""
+def hang_up(connection: socket.socket) -> bool:
+    """Wait a moment for the peer to close: closing with unread input would cut off the last records.
+
+    Returns whether it has closed in order.
+    """
     try:
         connection.shutdown(socket.SHUT_WR)
         until, bytes_left = time.monotonic() + HANG_UP_SECONDS, HANG_UP_BYTES
@@ -255,7 +276,8 @@ def hang_up(connection: socket.socket) -> None:
             connection.settimeout(remaining)
             received = connection.recv(MANY_BYTES)
             if not received:
-                break
+                return True
             bytes_left -= len(received)
     except OSError:
         pass  # it has closed already
+    return False

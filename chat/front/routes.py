@@ -30,7 +30,7 @@ from chat.log.entries import Presence
 from chat.record import BadName
 from chat.room.broadcaster import Closed
 from chat.room.room import Member, Resume
-from chat.service import admission, commands
+from chat.service import admission, commands, ownership
 from chat.service.budget import JOIN_WORK
 from chat.service.lookup import HISTORY_RECORDS
 from chat.service.policy import CommandError, Disconnect, MemberCaller, error
@@ -198,6 +198,7 @@ class Routes:
         number, lines = asked.get("number"), asked.get("lines")
         if not isinstance(number, int) or not isinstance(lines, list) or len(lines) > LINES_MOST:
             raise Refused(HTTPStatus.BAD_REQUEST, f"A number is needed, and at most {LINES_MOST} lines.")
+        ownership.heard_from(self._service, stream.member)
         with stream.input:
             if number > stream.number:
                 raise Refused(HTTPStatus.CONFLICT, f"The next line is number {stream.number}.")

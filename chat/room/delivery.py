@@ -116,6 +116,14 @@ class Listener:
         if first:
             self.directs.append(_Direct((file.number, offset), first))
 
+    def directs_arrived(self) -> bool:
+        """Whether its direct records have arrived at its system, as far as the system here tells."""
+        try:
+            sockets = filter(None, (self.connection, self.tcp))
+            return not (self.directs or any(map(liveness.in_flight, sockets)))
+        except OSError:  # it has ended
+            return False
+
     def _stop_reading(self) -> None:
         with contextlib.suppress(OSError):  # it has ended already
             self.connection.shutdown(socket.SHUT_RD)

@@ -21,6 +21,7 @@ UNACKNOWLEDGED_SECONDS = 60  # without any acknowledgement until it is gone
 
 # Linux' struct tcp_info: its third and fourth byte are retransmits and probes, two of its 32-bit fields are
 # tcpi_unacked at 24 and tcpi_last_ack_recv (milliseconds) at 56 (linux/tcp.h).
+_TCP_CLOSE = 7  # in the first byte (netinet/tcp.h): reset, or ended by both sides
 _TCP_INFO = struct.Struct("=2xBB20xI28xI")
 
 
@@ -31,6 +32,24 @@ def keep_alive(connection: socket.socket) -> None:
     for option, value in ((idle, IDLE_SECONDS), ("TCP_KEEPINTVL", PROBE_SECONDS), ("TCP_KEEPCNT", PROBES)):
         with contextlib.suppress(AttributeError, OSError):  # neither Python nor the system has to know it
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+
+
+def in_flight(connection: socket.socket) -> int:
+    """The bytes sent that have not arrived: not acknowledged, or, in a pair, not read.
+
+    0 on systems that don't tell. Raises OSError, also if the connection was reset.
+    """
+    if sys.platform != "linux":
+        return 0
+    import fcntl
+    import termios
+
+    if connection.family != socket.AF_UNIX:
+        (state_now,) = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
+        if state_now == _TCP_CLOSE:
+            raise ConnectionResetError
+    (size,) = struct.unpack("=i", fcntl.ioctl(connection, termios.TIOCOUTQ, bytes(4)))
+    return int(size)
 
 
 def state(connection: socket.socket) -> tuple[bool, bool]:

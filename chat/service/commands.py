@@ -58,8 +58,6 @@ def perform(service: Service, caller: Caller, request: Request) -> Iterator[byte
     Each line is answered (R27): by its own record, by records of the command's kind, or by a `/error`.
     Raises Disconnect, Closed.
     """
-    if caller.member and caller.member.handed_over:
-        ownership.received(service, caller.member)  # who speaks has read what came before
     try:
         if isinstance(request, Speak):
             require_unmuted(caller)

@@ -195,8 +195,10 @@ def _introduced(service: Service, messages: list[Record], how: str) -> bytes:
     return record.stamp(service.room.now(), introduction) + b"".join(sent.encode() for sent in messages)
 
 
-def received(service: Service, member: Member) -> None:
-    """The member has received what was handed over: delete it."""
+def heard_from(service: Service, member: Member) -> None:
+    """The member has sent something, or closed in order: delete what was handed over, if it has arrived."""
+    if not (member.handed_over and member.directs_arrived()):
+        return
     member.handed_over = False
     if isinstance(member.account, Account):
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import select
 import socket
 import struct
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from chat.room import liveness
+from tests.harness import DEADLINE
 
 if sys.platform != "linux":
     pytest.skip("only Linux tells what was acknowledged", allow_module_level=True)
@@ -43,6 +45,33 @@ def test_a_peer_that_does_not_read_is_not_lost(pair: tuple[socket.socket, socket
         while True:
             here.send(b"x" * 65536)
     assert not liveness.state(here)[1]
+
+
+def test_what_is_in_flight_is_what_has_not_arrived(pair: tuple[socket.socket, socket.socket]) -> None:
+    here, there = pair
+    assert liveness.in_flight(here) == 0
+    here.setblocking(False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            here.send(b"x" * 65536)
+    assert liveness.in_flight(here) > 0
+    there.settimeout(DEADLINE)
+    while liveness.in_flight(here):
+        there.recv(65536)
+    there.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    there.close()
+    assert select.select([here], [], [], DEADLINE)[0]
+    with pytest.raises(ConnectionResetError):
+        liveness.in_flight(here)
+
+
+def test_in_a_pair_that_is_what_was_not_read() -> None:
+    here, there = socket.socketpair()
+    with here, there:
+        here.send(b"x")
+        assert liveness.in_flight(here) > 0
+        there.recv(10)
+        assert liveness.in_flight(here) == 0
 
 
 def test_a_system_that_lacks_an_option_gets_the_others() -> None:
