@@ -37,6 +37,7 @@ from chat import paths, private
 from chat.front import discovery
 from chat.front.arguments import parser
 from chat.front.arrival import first_bytes
+from chat.front.certificate import BadCertificate
 from chat.front.connections import Connections, address_of
 from chat.front.console import Console, has_keyboard
 from chat.front.detect import Front
@@ -44,6 +45,7 @@ from chat.front.http import HttpConnection
 from chat.front.lines import LineConnection, turn_away
 from chat.front.login import LOGIN_SECONDS
 from chat.front.logs import log_to_standard_error
+from chat.front.relay import Relay
 from chat.front.routes import Routes, to_https
 from chat.front.startup import (
     CannotStart,
@@ -53,11 +55,10 @@ from chat.front.startup import (
     password,
     possible,
     raise_file_limit,
-    tls_acceptor,
+    tls_relay,
     why_not_listening,
     why_not_readable,
 )
-from chat.front.tls import TLS_ONLY, BadCertificate, TlsAcceptor
 from chat.front.welcome import welcome
 from chat.log.history import History, HistoryError
 from chat.room import liveness
@@ -77,6 +78,10 @@ else:
     STOP_SIGNALS.append(signal.SIGHUP)  # the terminal is gone
 
 NO_TLS = "There is no TLS here; connect without it."
+TLS_ONLY = (  # R71
+    "This chat speaks TLS only, so that nobody listens in. TCP_client.py does so by itself; "
+    "without it: openssl s_client -quiet -connect HOST:PORT"
+)
 
 log = logging.getLogger("chat.server")
 
@@ -99,7 +104,7 @@ class ChatHandler(socketserver.BaseRequestHandler):
         try:
             front, first = first_bytes(self.request, address, browsers, until)
             if front == "tls" and tls:
-                with tls.accept(self.request, first, until) as inside:
+                with tls.carry(self.request, first, until) as inside:
                     front, first = first_bytes(inside, address, browsers, until)
                     self._serve(inside, address, front, first, encrypted=True)
             else:
@@ -137,7 +142,7 @@ class ChatServer(socketserver.ThreadingTCPServer):
         address: tuple[str, int],
         service: Service,
         *,
-        tls: TlsAcceptor | None = None,
+        tls: Relay | None = None,
         max_clients: int = 0,
         max_per_address: int = 0,
     ) -> None:
@@ -276,7 +281,7 @@ def _serve(options: argparse.Namespace) -> None:
         raise CannotStart(why_not_readable(error)) from None
     service.room.foreign = functools.partial(shared.take, service)
     try:
-        tls = tls_acceptor(options, history.path.parent)
+        tls = tls_relay(options, history.path.parent)
         server = ChatServer(
             (options.host, options.port),
             service,
@@ -296,7 +301,7 @@ def _serve(options: argparse.Namespace) -> None:
         chat_log.open(advertised(options, server.server_address[1]))
         broadcaster.start()
         if tls:
-            tls.relay.start()
+            tls.start()
         _open(options, server, console)
         server.serve_forever()
     except KeyboardInterrupt:
@@ -309,7 +314,7 @@ def _serve(options: argparse.Namespace) -> None:
         if broadcaster.ident:
             broadcaster.join()
         if tls:
-            tls.relay.stop()
+            tls.stop()
         if console:
             console.close()
         service.close()

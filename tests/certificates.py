@@ -6,7 +6,7 @@ import socket
 import ssl
 from pathlib import Path
 
-from chat.front import tls
+from chat.front import certificate
 from tests.harness import Client
 
 RECORD_TYPES = {20, 21, 22, 23}  # change cipher spec, alert, handshake, application data
@@ -16,7 +16,7 @@ APPLICATION_DATA = 23
 def make(folder: Path, name: str = "tls") -> tuple[Path, Path]:
     """A new certificate and its key."""
     files = folder / f"{name}-cert.pem", folder / f"{name}-key.pem"
-    tls.make(*files)
+    certificate.make(*files)
     return files
 
 

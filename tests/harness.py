@@ -238,3 +238,12 @@ def reset(client: Client) -> None:
     """End the connection with a RST, like a system that has lost its state."""
     client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     client.close()
+
+
+def children(process: int) -> list[int]:
+    """The numbers of the processes that this one has started. Linux."""
+    return [
+        int(child)
+        for thread in Path(f"/proc/{process}/task").iterdir()
+        for child in (thread / "children").read_text().split()
+    ]

@@ -27,7 +27,7 @@ LAYERS = [
 BETTER_WITH = {
     "chat.front.console": {"colorama", "TCP_client"},
     "chat.front.qr": {"segno"},
-    "chat.front.tls": {"cryptography"},
+    "chat.front.certificate": {"cryptography"},
     "chat.log.consumer": {"nats"},
     "chat.log.engine": {"nats"},
     "chat.log.jetstream": {"nats"},

@@ -10,7 +10,8 @@ import sys
 from pathlib import Path
 
 from chat import private, record
-from chat.front.tls import BadCertificate, Certificate, TlsAcceptor, own_certificate
+from chat.front.certificate import BadCertificate, Certificate, own_certificate
+from chat.front.relay import Relay
 from chat.front.welcome import own_addresses
 from chat.log.history import History
 from chat.log.log import LocalLog, Log
@@ -75,8 +76,8 @@ def why_not_listening(host: str, port: int, error: OSError | UnicodeError) -> st
     return f"can't listen on {where}: {error.strerror}."
 
 
-def tls_acceptor(options: argparse.Namespace, folder: Path) -> TlsAcceptor | None:
-    """The acceptor of TLS connections, if the host wants it. Raises BadCertificate."""
+def tls_relay(options: argparse.Namespace, folder: Path) -> Relay | None:
+    """The relay of TLS connections, if the host wants them. Raises BadCertificate."""
     if bool(options.tls_cert) != bool(options.tls_key):
         raise BadCertificate("--tls-cert and --tls-key belong together: name both files.")
     if options.tls_cert:
@@ -85,7 +86,7 @@ def tls_acceptor(options: argparse.Namespace, folder: Path) -> TlsAcceptor | Non
         certificate = own_certificate(folder)
     else:
         return None
-    return TlsAcceptor(certificate, required=options.tls == "only")
+    return Relay(certificate, required=options.tls == "only")
 
 
 def open_log(options: argparse.Namespace, history: History) -> Log:

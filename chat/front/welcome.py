@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from chat.front import qr
-from chat.front.tls import TlsAcceptor
+from chat.front.relay import Relay
 from chat.service.policy import Policy
 
 PASSWORD = "A password is required."
@@ -17,7 +17,7 @@ NO_PASSWORD = "There is no password: everybody on the network can join."
 CONSOLE_ROWS = 2  # of the console, below the start-up lines
 
 
-def welcome(host: str, port: int, history: Path, policy: Policy, tls: TlsAcceptor | None = None) -> None:
+def welcome(host: str, port: int, history: Path, policy: Policy, tls: Relay | None = None) -> None:
     """Print what the host needs to tell the others."""
     addresses = own_addresses() if host in ("", "0.0.0.0", "::") else [host]
     browser = f"{'https' if tls else 'http'}://{_in_url(addresses[0])}:{port}"

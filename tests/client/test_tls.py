@@ -12,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from chat.front import tls
-from chat.front.tls import Certificate
+from chat.front.certificate import PIN_DIGITS, Certificate
 from tests import certificates
 from tests.certificates import TlsClient
 from tests.client.program import WELCOME, run, says
@@ -108,7 +107,7 @@ def test_a_server_that_had_tls_is_not_spoken_to_without_it(secure: Server, tmp_p
 def test_a_pin_makes_the_first_contact_safe(secure: Server, tmp_path: Path, files: tuple[Path, Path]) -> None:
     certificate = Certificate(*files)
     assert certificate.pin in secure.welcome
-    wrong = say(tmp_path, secure, "--pin", "0" * tls.PIN_DIGITS)
+    wrong = say(tmp_path, secure, "--pin", "0" * PIN_DIGITS)
     assert wrong.returncode == 1
     assert f"fingerprint {certificate.pin}, which is not the one that you gave" in wrong.stderr
     assert texts(secure.records()) == []
@@ -120,10 +119,10 @@ def test_a_pin_makes_the_first_contact_safe(secure: Server, tmp_path: Path, file
 
 def test_a_pin_is_not_satisfied_by_a_server_without_tls(server: Server, tmp_path: Path) -> None:
     with fake_server(says(WELCOME)) as address:
-        refused = run(tmp_path, "hi", address, "--name", "bot", "--pin", "0" * tls.PIN_DIGITS)
+        refused = run(tmp_path, "hi", address, "--name", "bot", "--pin", "0" * PIN_DIGITS)
     assert refused.returncode == 1
     assert "handshake" in refused.stderr
-    refused = say(tmp_path, server, "--pin", "0" * tls.PIN_DIGITS)
+    refused = say(tmp_path, server, "--pin", "0" * PIN_DIGITS)
     assert refused.returncode == 1
     assert "answers without TLS" in refused.stderr
     assert texts(server.records()) == []

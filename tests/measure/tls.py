@@ -26,7 +26,7 @@ from itertools import chain
 from pathlib import Path
 
 from tests import certificates
-from tests.harness import Server, serving
+from tests.harness import Server, children, serving
 from tests.measure.bench.servers import TICKS
 
 LISTENERS = 100
@@ -129,9 +129,12 @@ def pace(port: int, listeners: list[Listener]) -> None:
 
 
 def cpu_seconds(server: Server) -> float:
-    """What the server has used of the processors."""
-    fields = Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
+    """What the server and its relay have used of the processors."""
+    ticks = 0
+    for process in (server.pid, *children(server.pid)):
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+        ticks += int(fields[11]) + int(fields[12])
+    return ticks / TICKS
 
 
 def p50(listeners: list[Listener]) -> float:

@@ -19,8 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from chat.front import tls
-from TCP_server import ChatServer
+from chat.front.certificate import PIN_DIGITS, Certificate, fingerprint_of
+from chat.front.relay import Relay
+from TCP_server import TLS_ONLY, ChatServer
 from tests import certificates
 from tests.certificates import TlsClient
 from tests.harness import DEADLINE, ROOT, Client, Server, serving, texts
@@ -232,9 +233,9 @@ def test_handshake_and_login_share_one_time_limit(  # R19
     """Who dawdles over the handshake has the less time for a name: it costs what silence costs."""
     seconds = 4.0
     monkeypatch.setattr("TCP_server.LOGIN_SECONDS", seconds)
-    acceptor = tls.TlsAcceptor(tls.Certificate(*files))
-    with opened(history_path) as room, ChatServer(("127.0.0.1", 0), service_of(room), tls=acceptor) as server:
-        acceptor.relay.start()
+    relay = Relay(Certificate(*files))
+    with opened(history_path) as room, ChatServer(("127.0.0.1", 0), service_of(room), tls=relay) as server:
+        relay.start()
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
         began = time.monotonic()
         with socket.create_connection(("127.0.0.1", server.server_address[1]), DEADLINE) as connection:
@@ -257,7 +258,7 @@ def test_handshake_and_login_share_one_time_limit(  # R19
                     answer += client.read(65536)
         assert seconds <= time.monotonic() - began < 1.5 * seconds
         server.shutdown()
-        acceptor.relay.stop()
+        relay.stop()
 
 
 def test_an_invalid_handshake_costs_nobody_anything(secure: Server) -> None:
@@ -279,7 +280,7 @@ def test_tls_only_tells_others_how_to_connect(history_path: Path, arguments: lis
     with serving(history_path, *arguments, "--tls", "only") as server:
         plain = Client(server.port)
         plain.send("alice")
-        assert plain.next().text == tls.TLS_ONLY
+        assert plain.next().text == TLS_ONLY
         assert plain.rest() == []
         plain.close()
         encrypted = TlsClient(server.port, "alice")
@@ -293,7 +294,7 @@ def test_the_first_start_generates_a_certificate_and_the_next_uses_it(tmp_path: 
         with serving(tmp_path / "history.txt", "--tls") as server:
             client = TlsClient(server.port, "alice")
             assert isinstance(client.socket, ssl.SSLSocket)
-            pin = tls.fingerprint_of(client.socket.getpeercert(binary_form=True) or b"")[: tls.PIN_DIGITS]
+            pin = fingerprint_of(client.socket.getpeercert(binary_form=True) or b"")[:PIN_DIGITS]
             client.close()
             assert f"python3 TCP_client.py 127.0.0.1:{server.port} --pin {pin}" in server.welcome
             pins.add(pin)

@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
+import signal
 import socket
 import ssl
 import struct
+import sys
 import threading
 import time
 import warnings
@@ -13,10 +16,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from chat.front import relay as relay_module
-from chat.front.relay import Relay, Tls
-from chat.front.tls import Certificate
+from chat.front.certificate import Certificate
+from chat.front.relay import Relay
 from tests import certificates
-from tests.harness import DEADLINE
+from tests.harness import DEADLINE, children
 
 CLIENT = certificates.client_context()
 MEGABYTE = bytes(range(256)) * 4096
@@ -28,8 +31,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 
 @pytest.fixture
-def relay() -> Iterator[Relay]:
-    running = Relay()
+def relay(certificate: Certificate) -> Iterator[Relay]:
+    running = Relay(certificate)
     running.start()
     yield running
     running.stop()
@@ -38,12 +41,9 @@ def relay() -> Iterator[Relay]:
 class Handler(threading.Thread):
     """Accepts one TLS connection, and runs the given handler with the plain socket."""
 
-    def __init__(
-        self, relay: Relay, certificate: Certificate, handle: Callable[[socket.socket], None]
-    ) -> None:
+    def __init__(self, relay: Relay, handle: Callable[[socket.socket], None]) -> None:
         super().__init__()
         self._relay = relay
-        self._certificate = certificate
         self._handle = handle
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -52,11 +52,8 @@ class Handler(threading.Thread):
     def run(self) -> None:
         tcp, _ = self._listener.accept()
         self._listener.close()
-        with tcp:
-            tls = Tls(tcp, self._certificate.context())
-            tls.handshake(time.monotonic() + DEADLINE)
-            with self._relay.carry(tls) as inside:
-                self._handle(inside)
+        with tcp, self._relay.carry(tcp, b"", time.monotonic() + DEADLINE) as inside:
+            self._handle(inside)
 
     def connect(self) -> ssl.SSLSocket:
         tcp = socket.create_connection(("127.0.0.1", self.port), DEADLINE)
@@ -77,8 +74,8 @@ def read_all(client: ssl.SSLSocket) -> bytes:
     return b"".join(pieces)
 
 
-def test_bytes_flow_both_ways_and_the_end_is_clean(relay: Relay, certificate: Certificate) -> None:
-    handler = Handler(relay, certificate, echo)
+def test_bytes_flow_both_ways_and_the_end_is_clean(relay: Relay) -> None:
+    handler = Handler(relay, echo)
     with handler.connect() as client:
         client.sendall(b"hello\n")
         assert client.recv(100) == b"hello\n"
@@ -93,19 +90,17 @@ def test_bytes_flow_both_ways_and_the_end_is_clean(relay: Relay, certificate: Ce
     assert not handler.is_alive()
 
 
-def test_the_last_output_arrives_before_the_close_notify(relay: Relay, certificate: Certificate) -> None:
+def test_the_last_output_arrives_before_the_close_notify(relay: Relay) -> None:
     def handle(inside: socket.socket) -> None:
         inside.sendall(MEGABYTE)
         inside.shutdown(socket.SHUT_WR)
 
-    handler = Handler(relay, certificate, handle)
+    handler = Handler(relay, handle)
     with handler.connect() as client:
         assert read_all(client) == MEGABYTE
 
 
-def test_a_client_that_does_not_read_costs_its_buffers_and_holds_up_nobody(
-    relay: Relay, certificate: Certificate
-) -> None:
+def test_a_client_that_does_not_read_costs_its_buffers_and_holds_up_nobody(relay: Relay) -> None:
     filled = threading.Event()
     go_on = threading.Event()
     taken = 0
@@ -122,11 +117,11 @@ def test_a_client_that_does_not_read_costs_its_buffers_and_holds_up_nobody(
         go_on.wait(DEADLINE)
         inside.shutdown(socket.SHUT_WR)
 
-    stopped = Handler(relay, certificate, fill)
+    stopped = Handler(relay, fill)
     with stopped.connect() as client:
         assert filled.wait(DEADLINE)
         assert taken < 16 * len(MEGABYTE)  # the capacity of the system's buffers
-        other = Handler(relay, certificate, echo)
+        other = Handler(relay, echo)
         with other.connect() as reading:
             reading.sendall(b"still quick\n")
             assert reading.recv(100) == b"still quick\n"
@@ -134,9 +129,7 @@ def test_a_client_that_does_not_read_costs_its_buffers_and_holds_up_nobody(
         assert read_all(client) == (MEGABYTE * 16)[:taken]
 
 
-def test_a_client_whose_input_is_not_read_is_the_only_one_held_up(
-    relay: Relay, certificate: Certificate
-) -> None:
+def test_a_client_whose_input_is_not_read_is_the_only_one_held_up(relay: Relay) -> None:
     go_on = threading.Event()
     heard = []
 
@@ -145,7 +138,7 @@ def test_a_client_whose_input_is_not_read_is_the_only_one_held_up(
         while piece := inside.recv(65536):
             heard.append(piece)
 
-    handler = Handler(relay, certificate, handle)
+    handler = Handler(relay, handle)
     with handler.connect() as client:
         client.settimeout(0.5)
         sent = 0
@@ -160,14 +153,14 @@ def test_a_client_whose_input_is_not_read_is_the_only_one_held_up(
     assert got == (MEGABYTE * 33)[: len(got)]
 
 
-def test_the_clients_close_notify_ends_the_handlers_input(relay: Relay, certificate: Certificate) -> None:
+def test_the_clients_close_notify_ends_the_handlers_input(relay: Relay) -> None:
     heard: list[bytes] = []
 
     def handle(inside: socket.socket) -> None:
         while piece := inside.recv(65536):
             heard.append(piece)
 
-    handler = Handler(relay, certificate, handle)
+    handler = Handler(relay, handle)
     with handler.connect() as client:
         client.sendall(b"the last line\n")
         with contextlib.suppress(OSError):
@@ -176,7 +169,7 @@ def test_the_clients_close_notify_ends_the_handlers_input(relay: Relay, certific
     assert heard == [b"the last line\n"]
 
 
-def test_a_connection_that_is_reset_ends_for_its_handler(relay: Relay, certificate: Certificate) -> None:
+def test_a_connection_that_is_reset_ends_for_its_handler(relay: Relay) -> None:
     ended = threading.Event()
 
     def handle(inside: socket.socket) -> None:
@@ -186,7 +179,7 @@ def test_a_connection_that_is_reset_ends_for_its_handler(relay: Relay, certifica
                 pass
         ended.set()
 
-    handler = Handler(relay, certificate, handle)
+    handler = Handler(relay, handle)
     client = handler.connect()
     assert client.recv(100) == b"welcome\n"
     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -194,9 +187,9 @@ def test_a_connection_that_is_reset_ends_for_its_handler(relay: Relay, certifica
     assert ended.wait(DEADLINE)
 
 
-def test_an_invalid_tls_record_ends_only_its_connection(relay: Relay, certificate: Certificate) -> None:
-    other = Handler(relay, certificate, echo)
-    broken = Handler(relay, certificate, echo)
+def test_an_invalid_tls_record_ends_only_its_connection(relay: Relay) -> None:
+    other = Handler(relay, echo)
+    broken = Handler(relay, echo)
     with other.connect() as reading, broken.connect() as client:
         raw = socket.socket(fileno=client.detach())
         with raw:
@@ -213,7 +206,7 @@ def test_an_invalid_tls_record_ends_only_its_connection(relay: Relay, certificat
 
 
 def test_when_the_server_stops_everybody_gets_the_rest_and_a_clean_end(certificate: Certificate) -> None:
-    relay = Relay()
+    relay = Relay(certificate)
     relay.start()
     sent = threading.Event()
     go_on = threading.Event()
@@ -223,7 +216,7 @@ def test_when_the_server_stops_everybody_gets_the_rest_and_a_clean_end(certifica
         sent.set()
         go_on.wait(DEADLINE)
 
-    handler = Handler(relay, certificate, handle)
+    handler = Handler(relay, handle)
     with handler.connect() as client:
         assert sent.wait(DEADLINE)
         relay.stop()
@@ -236,21 +229,19 @@ def test_when_the_server_stops_everybody_gets_the_rest_and_a_clean_end(certifica
 def test_a_connection_that_comes_when_the_relay_has_ended_leaves_nothing_open(
     certificate: Certificate,
 ) -> None:
-    relay = Relay()
+    relay = Relay(certificate)
     relay.start()
     relay.stop()
     here, there = socket.socketpair()
-    with here, there, relay.carry(Tls(here, certificate.context())) as inside:
-        assert inside.fileno() >= 0
+    with here, there, pytest.raises(OSError), relay.carry(here, b"", time.monotonic() + DEADLINE):  # noqa: PT011
+        pass
     with warnings.catch_warnings(record=True) as left_open:
         warnings.simplefilter("always")
         gc.collect()
     assert [str(each.message) for each in left_open if each.category is ResourceWarning] == []
 
 
-def test_a_client_that_never_reads_the_rest_is_dropped(
-    relay: Relay, certificate: Certificate, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_client_that_never_reads_the_rest_is_dropped(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "LINGER_SECONDS", 0.3)
 
     def handle(inside: socket.socket) -> None:
@@ -261,19 +252,19 @@ def test_a_client_that_never_reads_the_rest_is_dropped(
                 inside.send(MEGABYTE)
                 quiet_since = time.monotonic()
 
-    handler = Handler(relay, certificate, handle)
+    handler = Handler(relay, handle)
     with handler.connect():
         handler.join(DEADLINE)
         assert not handler.is_alive()
 
 
-def handshake_of(sent: bytes, certificate: Certificate, seconds: float) -> tuple[BaseException, bytes]:
+def handshake_of(sent: bytes, relay: Relay, seconds: float) -> tuple[BaseException, bytes]:
     """How a handshake ends, and what is answered, if the client sends this and then nothing."""
     here, there = socket.socketpair()
     with here, there:
-        there.sendall(sent)
-        with pytest.raises(OSError) as failure:  # noqa: PT011
-            Tls(here, certificate.context()).handshake(time.monotonic() + seconds)
+        until = time.monotonic() + seconds
+        with pytest.raises(OSError) as failure, relay.carry(here, sent, until):  # noqa: PT011
+            pass
         here.shutdown(socket.SHUT_WR)
         answer = b""
         while piece := there.recv(4096):
@@ -281,12 +272,46 @@ def handshake_of(sent: bytes, certificate: Certificate, seconds: float) -> tuple
         return failure.value, answer
 
 
-def test_a_handshake_that_never_ends_has_a_time_limit(certificate: Certificate) -> None:
-    failure, _ = handshake_of(b"\x16\x03\x01\x02\x00\x01", certificate, 0.2)
-    assert isinstance(failure, TimeoutError)
+def test_a_handshake_that_never_ends_has_a_time_limit(relay: Relay) -> None:
+    failure, _ = handshake_of(b"\x16\x03\x01\x02\x00\x01", relay, 0.2)
+    assert isinstance(failure, OSError)
 
 
-def test_an_invalid_handshake_is_answered_by_an_alert(certificate: Certificate) -> None:
-    failure, answer = handshake_of(b"\x16\x03\x01\x00\x05hello", certificate, DEADLINE)
-    assert isinstance(failure, ssl.SSLError)
+def test_an_invalid_handshake_is_answered_by_an_alert(relay: Relay) -> None:
+    failure, answer = handshake_of(b"\x16\x03\x01\x00\x05hello", relay, DEADLINE)
+    assert isinstance(failure, ConnectionResetError)
     assert certificates.records(answer) == [21]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the process in /proc")
+def test_if_the_relay_fails_its_connections_end_and_another_one_takes_its_place(
+    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "RESTART_SECONDS", 0.01)
+    before = children(os.getpid())
+    relay = Relay(certificate)
+    relay.start()
+    ended = threading.Event()
+
+    def handle(inside: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            echo(inside)
+        ended.set()
+
+    with Handler(relay, handle).connect() as client:
+        client.sendall(b"hello\n")
+        assert client.recv(100) == b"hello\n"
+        [process] = set(children(os.getpid())) - set(before)
+        os.kill(process, signal.SIGKILL)
+        assert ended.wait(DEADLINE)
+        with pytest.raises(OSError, match=r"EOF occurred|reset"):
+            client.recv(100)
+    until = time.monotonic() + DEADLINE
+    while not set(children(os.getpid())) - {*before, process}:
+        assert time.monotonic() < until
+        ended.wait(0.01)
+    with Handler(relay, echo).connect() as client:
+        client.sendall(b"hello again\n")
+        assert client.recv(100) == b"hello again\n"
+    relay.stop()
+    assert children(os.getpid()) == before

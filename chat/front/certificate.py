@@ -1,4 +1,4 @@
-"""TLS: the certificate, generated once and reloaded when its files change, and who connects with it.
+"""The certificate of the server: generated once, and reloaded when its files change.
 
 No authority has to vouch for the certificate: the host tells people its fingerprint, and their clients
 remember it.
@@ -6,21 +6,17 @@ remember it.
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import ipaddress
 import logging
 import re
 import socket
 import ssl
-import threading
 import time
-from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
 from chat import private
-from chat.front.relay import Relay, Tls
 
 # R72: of the fingerprint (SHA-256, 64 hexadecimal digits) in the command for the others: 128 bits, for which
 # nobody finds a second certificate.
@@ -30,33 +26,7 @@ LOOK_SECONDS = 1.0  # between checks of the files: asking the disk for every new
 # For TLS 1.2; those of 1.3 are all good. All have forward secrecy, and none uses cipher block chaining.
 CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 
-TLS_ONLY = (  # R71
-    "This chat speaks TLS only, so that nobody listens in. TCP_client.py does so by itself; "
-    "without it: openssl s_client -quiet -connect HOST:PORT"
-)
-
-log = logging.getLogger("chat.front.tls")
-
-
-class TlsAcceptor:
-    """Accepts connections that begin with a TLS handshake. `required`: refuse all others."""
-
-    def __init__(self, certificate: Certificate, *, required: bool = False) -> None:
-        self.certificate = certificate
-        self.required = required
-        self.relay = Relay()
-
-    @contextlib.contextmanager
-    def accept(self, tcp: socket.socket, received: bytes, until: float) -> Iterator[socket.socket]:
-        """Do the handshake, and yield the plain socket that stands for the connection; see Relay.carry.
-
-        `received` has been read from it already. Waits for the client until this time.monotonic().
-        Raises TimeoutError, OSError.
-        """
-        tls = Tls(tcp, self.certificate.context(), received)
-        tls.handshake(until)
-        with self.relay.carry(tls) as inside:
-            yield inside
+log = logging.getLogger("chat.front.certificate")
 
 
 class BadCertificate(Exception):
@@ -64,11 +34,10 @@ class BadCertificate(Exception):
 
 
 class Certificate:
-    """A certificate and its key in two files (PEM). Thread-safe. Raises BadCertificate."""
+    """A certificate and its key in two files (PEM). Raises BadCertificate."""
 
     def __init__(self, certificate: Path, key: Path) -> None:
-        self._files = (certificate, key)
-        self._lock = threading.Lock()  # guards the next two, and checking the files
+        self.files = (certificate, key)
         self._look_at = time.monotonic() + LOOK_SECONDS
         self._seen = self._state()
         self._context, self.fingerprint = _load(certificate, key)
@@ -80,29 +49,25 @@ class Certificate:
 
     def context(self) -> ssl.SSLContext:
         """The context for a handshake. Reloads changed files; if they are invalid, keeps the old ones."""
-        if time.monotonic() >= self._look_at and self._lock.acquire(blocking=False):
-            try:
-                self._look()
-            finally:
-                self._lock.release()
+        if time.monotonic() >= self._look_at:
+            self._look()
         return self._context
 
     def _look(self) -> None:
-        """Requires holding the lock."""
         self._look_at = time.monotonic() + LOOK_SECONDS
         state = self._state()
         if state == self._seen:
             return
         self._seen = state
         try:
-            self._context, self.fingerprint = _load(*self._files)
+            self._context, self.fingerprint = _load(*self.files)
         except BadCertificate as bad:
             log.error("%s The previous certificate stays in use.", bad)
         else:
             log.info("a new certificate is in use; its fingerprint is %s", self.fingerprint)
 
     def _state(self) -> list[tuple[int, int, int] | None]:
-        return [_state(path) for path in self._files]
+        return [_state(path) for path in self.files]
 
 
 def own_certificate(folder: Path) -> Certificate:

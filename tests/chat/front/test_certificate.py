@@ -1,22 +1,18 @@
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import socket
 import ssl
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import pytest
 
-from chat.front import tls
-from chat.front.relay import Tls
-from chat.front.tls import BadCertificate, Certificate
+from chat.front import certificate as certificate_module
+from chat.front.certificate import BadCertificate, Certificate, fingerprint_of
 from tests import certificates
-from tests.harness import DEADLINE
 
 
 def openssl(*arguments: str) -> str:
@@ -35,15 +31,13 @@ def made_by_openssl(folder: Path, name: str, *options: str) -> tuple[Path, Path]
 
 def presented(certificate: Certificate) -> str:
     """The fingerprint of the certificate that a client gets."""
-    here, there = socket.socketpair()
-    with here, there:
-        server = threading.Thread(
-            target=Tls(here, certificate.context()).handshake, args=(time.monotonic() + DEADLINE,)
-        )
-        server.start()
-        with certificates.client_context().wrap_socket(there) as client:
-            server.join(DEADLINE)
-            return tls.fingerprint_of(client.getpeercert(binary_form=True) or b"")
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server = certificate.context().wrap_bio(to_server, to_client, server_side=True)
+    client = certificates.client_context().wrap_bio(to_client, to_server)
+    for side in (client, server, client):
+        with contextlib.suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    return fingerprint_of(client.getpeercert(binary_form=True) or b"")
 
 
 def test_a_generated_certificate_has_the_fingerprint_that_openssl_and_clients_see(
@@ -115,7 +109,7 @@ def test_a_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_new_files_are_loaded_without_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tls, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(certificate_module, "LOOK_SECONDS", 0)
     files = certificates.make(tmp_path)
     certificate = Certificate(*files)
     before = certificate.fingerprint
@@ -128,7 +122,7 @@ def test_new_files_are_loaded_without_a_restart(tmp_path: Path, monkeypatch: pyt
 def test_invalid_new_files_leave_the_old_certificate_in_use(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(tls, "LOOK_SECONDS", 0)
+    monkeypatch.setattr(certificate_module, "LOOK_SECONDS", 0)
     files = certificates.make(tmp_path)
     certificate = Certificate(*files)
     files[0].write_text("half a file")
@@ -145,7 +139,7 @@ def test_without_the_package_for_certificates_the_sentence_names_it(
 ) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)
     with pytest.raises(BadCertificate, match="pip install cryptography"):
-        tls.make(tmp_path / "cert.pem", tmp_path / "key.pem")
+        certificate_module.make(tmp_path / "cert.pem", tmp_path / "key.pem")
 
 
 def test_weak_keys_are_refused(tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""Handing sockets over to another process: with SCM_RIGHTS (unix(7)), and on Windows with socket.share()."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+
+_SIZE = struct.Struct("!I")  # before each part of a message
+
+
+def start(
+    command: Sequence[str], environment: Mapping[str, str]
+) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a process that gets one end of a socket pair; returns it and the other end. Raises OSError."""
+    ours, theirs = socket.socketpair()
+    with theirs:
+        try:
+            if sys.platform != "win32":
+                return subprocess.Popen(command, stdin=theirs.fileno(), env=environment), ours
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
+            assert process.stdin
+            with process.stdin:
+                process.stdin.write(theirs.share(process.pid))
+            return process, ours
+        except OSError:
+            ours.close()
+            raise
+
+
+def inherited() -> socket.socket:
+    """The end that `start` gave to this process."""
+    if sys.platform != "win32":
+        return socket.socket(fileno=os.dup(0))
+    return socket.fromshare(sys.stdin.buffer.read())
+
+
+def send(control: socket.socket, process: int, sockets: Sequence[socket.socket], data: bytes) -> None:
+    """Hand sockets over, with some data, to the process with this number. Raises OSError."""
+    message = _SIZE.pack(len(data)) + data
+    if sys.platform != "win32":
+        sent = socket.send_fds(control, [message], [each.fileno() for each in sockets])
+        control.sendall(message[sent:])
+        return
+    shares = [each.share(process) for each in sockets]
+    control.sendall(b"".join(_SIZE.pack(len(share)) + share for share in shares) + message)
+
+
+def receive(control: socket.socket, count: int) -> tuple[list[socket.socket], bytes]:
+    """So many sockets, and the data that came with them. Raises EOFError at the end, OSError.
+
+    Fewer sockets if this process has too many files open.
+    """
+    if sys.platform != "win32":
+        size, files, _, _ = socket.recv_fds(control, _SIZE.size, count)
+        sockets = [socket.socket(fileno=file) for file in files]
+        return sockets, _exactly(control, *_SIZE.unpack(size + _exactly(control, _SIZE.size - len(size))))
+    sockets = [socket.fromshare(_part(control)) for _ in range(count)]
+    return sockets, _part(control)
+
+
+def _part(control: socket.socket) -> bytes:
+    return _exactly(control, *_SIZE.unpack(_exactly(control, _SIZE.size)))
+
+
+def _exactly(control: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        received = control.recv(size - len(data))
+        if not received:
+            raise EOFError
+        data += received
+    return data
