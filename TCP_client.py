@@ -3,22 +3,22 @@
 
     python3 TCP_client.py                      looks for a server and asks for what it needs to know
     python3 TCP_client.py HOST --name alice    joins
-    echo hi | python3 TCP_client.py HOST       says one thing, and ends when that is in the history
+    echo hi | python3 TCP_client.py HOST       says one thing, and ends once that is in the history
 
-The parts, from the bottom up; each one uses only what stands above it:
+The parts, from the bottom up; each one uses only those above it:
 
     the grammar        Record, parse, clean, Lines    what a line from the server means; nothing in it is
                                                       trusted before it is cleaned
     the commands       COMMANDS, expected_answer      one table: what can be typed, who does it, and the kind
-                                                      of record by which the server answers
+                                                      of record with which the server answers
     the conversation   Position                       where we are in the history
-                       Outbox                         what is not acknowledged
+                       Outbox                         what is not acknowledged yet
                        State, Conversation            the protocol without sockets, terminals or clocks:
                                                       bytes in, events and bytes out
-    the settings       Settings                       what is remembered from one time to the next
+    the settings       Settings                       what is remembered from one run to the next
     the view           View, People                   records as lines for people; who is here
-    the network        Connection, connect            where the socket is opened
-                       KnownServers, Trust            TLS, and whether a server is the one that it was
+    the network        Connection, connect            the socket
+                       KnownServers, Trust            TLS, and whether a server is still the same one
                        Outcome, judge                 how a connection ended, and what follows from it
                        Route                          the servers of one chat, and which comes next
                        Link                           a thread that carries a conversation over as many
@@ -30,14 +30,14 @@ The parts, from the bottom up; each one uses only what stands above it:
     people             Chat                           between a link and a screen: what to show, what is meant
     the start          main                           arguments and questions
 
-It needs nothing installed. colorama makes colours on a Windows console that is too old for its own.
+It needs no packages. colorama, if installed, brings colours to Windows consoles that are too old for them.
 """
 
 from __future__ import annotations
 
 import sys
 
-# An older Python shows this line, with what it says behind it, or goes on and says the same.
+# An older Python shows this line with its comment as a syntax error, or runs it and says the same.
 if (needed := (3, 9)) > sys.version_info:  # TCP_client.py needs Python 3.9 or newer; python.org has it
     sys.exit(
         "TCP_client.py needs Python {}.{} or newer, and this is {}.{}: try python3.11 or python3.13, or get "
@@ -75,19 +75,19 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, NoReturn, TextIO, TypeVar, Union
 
 PORT = 9999
-LINE_BYTES = 16 * 1024  # no record is a third as long; what is longer is skipped and never held
-BACKLOG = 1000  # lines from a pipe that may wait for their answer before no more are read
+LINE_BYTES = 16 * 1024  # more than three times the longest record; a longer line is skipped, and never held
+BACKLOG = 1000  # lines from a pipe that may be unanswered; beyond it no more are read
 SEND_BYTES = 64 * 1024  # taken from the outbox at once; the rest waits for its turn
 CONNECT_SECONDS = 10
-# For a server that is older than TLS to greet us: it would take a handshake for a name.
+# For a server that knows no TLS to greet us: it would take a handshake for a name.
 GREETING_SECONDS = 0.05
-PIN_DIGITS = 32  # of a certificate's SHA-256, at least: nobody finds another one that begins like this
-SILENCE_SECONDS = 20  # without a word, though something is due, the connection counts as lost
-COMMAND_SECONDS = 75  # the same, where a command is due: the server counts its statistics for 60 at most
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between tries to connect, doubling
+PIN_DIGITS = 32  # of a certificate's SHA-256, at least: nobody can make another one that begins like it
+SILENCE_SECONDS = 20  # without a word while an answer is due: the connection counts as lost
+COMMAND_SECONDS = 75  # the same if the answer to a command is due: the server takes at most 60 for statistics
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between attempts to connect, doubling
 NOT_STORED = 3  # exit code: something that was sent is not known to be stored
 LEAVE_SECONDS = 5  # for the server to hang up after our /exit
-MOST_SERVERS = 16  # of one chat that are remembered
+MOST_SERVERS = 16  # of one chat, that are remembered
 TURNED_AWAY_TRIES = 5  # when reconnecting: our own old connection may still hold the name
 DISCOVERY_SECONDS = 1.2  # on one network an answer takes milliseconds; Wi-Fi that sleeps takes a second
 
@@ -96,7 +96,7 @@ DISCOVERY_SECONDS = 1.2  # on one network an answer takes milliseconds; Wi-Fi th
 
 
 class Record(NamedTuple):
-    """One thing that happened, as it stands on the wire. `time` is UTC in ISO 8601 with milliseconds."""
+    """One thing that happened, as on the wire. `time` is UTC in ISO 8601 with milliseconds."""
 
     time: str
     address: str
@@ -122,7 +122,7 @@ _UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 
 
 def parse(line: bytes) -> Record | None:
-    """The record in a line, with or without its LF; None if it is none (R4)."""
+    """The record in a line, with or without its LF; None if the line is not a record (R4)."""
     match = _RECORD.fullmatch(line[:-1] if line.endswith(b"\n") else line)
     if match is None:
         return None
@@ -135,7 +135,7 @@ def parse(line: bytes) -> Record | None:
 
 
 def clean(text: str) -> str:
-    """Without what could act on a terminal or pretend to be another line; a TAB becomes a space."""
+    """The text without what could control a terminal or forge a line; a TAB becomes a space."""
     return _UNWANTED.sub("", text.replace("\t", " "))
 
 
@@ -145,20 +145,20 @@ def clean_bytes(line: bytes) -> str:
 
 
 def written_name(text: str) -> str:
-    """A name as the server will write it, if it takes it."""
+    """A name as the server writes it, if it accepts it."""
     return unicodedata.normalize("NFC", clean(text).strip())
 
 
 def checked_name(text: str) -> str:
-    """A name that the server may take. Raises ValueError with a sentence."""
+    """A name that the server may accept. Raises ValueError with a sentence."""
     name = written_name(text)
     if not 1 <= len(name) <= 24 or name.startswith("/") or re.search(r"\s", name):
-        raise ValueError("A name has 1 to 24 characters, no space and no slash in front.")
+        raise ValueError("A name has 1 to 24 characters, no space, and no slash at the start.")
     return name
 
 
 def is_name(text: str) -> bool:
-    """Whether the server may take this name."""
+    """Whether the server may accept this name."""
     try:
         return checked_name(text) == text
     except ValueError:
@@ -166,12 +166,12 @@ def is_name(text: str) -> bool:
 
 
 def name_key(name: str) -> str:
-    """What two names have in common that differ only in case or form."""
+    """What names that differ only in case or form have in common."""
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
 
 
 class Lines:
-    """Received bytes as whole lines (R1). Of a line that never ends, LINE_BYTES are held at most."""
+    """Received bytes as whole lines (R1). Of an endless line, at most LINE_BYTES are held."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -195,10 +195,10 @@ class Lines:
 
 
 class Command(NamedTuple):
-    """What can be typed behind a slash. /help, completion, expected answers and near misses come from it.
+    """What can be typed after a slash. /help, completion, expected answers and near misses come from it.
 
-    `answer` is the kind of the record by which the server answers; `run` does what the client does itself,
-    with what stands behind the command's name, and returns what to tell.
+    `answer` is the kind of record with which the server answers. `run` is for what the client does itself: it
+    takes what follows the command's name, and returns a sentence for the person.
     """
 
     topic: str
@@ -208,7 +208,7 @@ class Command(NamedTuple):
     answer: str = ""
     aliases: tuple[str, ...] = ()
     run: Callable[[Chat, str], str] | None = None
-    secret: bool = False  # what stands behind it is kept nowhere and shown nowhere
+    secret: bool = False  # its argument is kept nowhere and shown nowhere
     harms: bool = False  # never suggested to somebody who mistyped
 
     @property
@@ -255,14 +255,14 @@ COMMANDS = (
         ROOM,
         "secret",
         "",
-        "show what makes your name yours, for another device",
+        "show the secret of your name, for another device",
         run=lambda chat, _: chat.secret(),
     ),
-    Command(ROOM, "unregister", "[NAME]", "give your name back", "/unregister", harms=True),
+    Command(ROOM, "unregister", "[NAME]", "give up your name", "/unregister", harms=True),
     Command(ROOM, "exit", "", "leave, also: exit", "leave", ("quit",), harms=True),
     Command(ROOM, "admin", "PASSWORD", "become an admin; it is asked for", "/admin", secret=True),
     Command(ADMINS, "kick", "NAME [WHY]", "end somebody's connection", "notice", harms=True),
-    Command(ADMINS, "mute", "NAME", "hide from all what somebody says", "notice", harms=True),
+    Command(ADMINS, "mute", "NAME", "hide from everybody what somebody says", "notice", harms=True),
     Command(ADMINS, "unmute", "NAME", "end that", "notice", harms=True),
     Command(ADMINS, "ban", "NAME-or-ADDRESS [TIME] [WHY]", "keep somebody out", "notice", harms=True),
     Command(ADMINS, "unban", "NAME-or-ADDRESS", "let them in again", "notice", harms=True),
@@ -272,7 +272,7 @@ COMMANDS = (
         ROOM,
         "password",
         "PASSWORD",
-        "enter a room that has a password; it is asked for",
+        "join a room that has a password; it is asked for",
         run=lambda chat, text: chat.give_password(text),
         secret=True,
     ),
@@ -287,7 +287,7 @@ COMMANDS = (
         OWN,
         "highlight",
         "[WORD]",
-        "make a word stand out, or no longer",
+        "mark a word, or no longer",
         run=lambda chat, text: chat.highlight(text),
     ),
     Command(
@@ -306,7 +306,7 @@ COMMANDS = (
         OWN,
         "color",
         "NAME COLOUR",
-        "show a name in another colour",
+        "choose the colour of a name",
         aliases=("colour",),
         run=lambda chat, text: chat.set_color(text),
     ),
@@ -316,7 +316,7 @@ BARE_WORDS = ("clear", "exit")  # commands without a slash too: that is what the
 
 
 def command_in(line: str) -> tuple[str, str] | None:
-    """A command's name, in lower case, and what stands behind it; None if the line says something."""
+    """A command's name, in lower case, and its argument; None if the line is a message."""
     if line.strip(" ") in BARE_WORDS:
         return line.strip(" "), ""
     if line.startswith("/") and not line.startswith("//"):
@@ -333,13 +333,13 @@ def literal_line(text: str) -> str:
 
 
 def known_command(line: str) -> Command | None:
-    """The command of the table that the line gives."""
+    """The command in the line, if it is in the table."""
     found = command_in(line)
     return _BY_NAME.get(found[0]) if found else None
 
 
 def is_secret(line: str) -> bool:
-    """Whether the line has something in it that nobody may see or keep."""
+    """Whether the line contains something that must not be shown or kept."""
     command = known_command(line.strip())
     return command is not None and command.secret
 
@@ -351,9 +351,9 @@ def is_private(line: str) -> bool:
 
 
 class Answer(NamedTuple):
-    """R27: how the server answers a line: a record of this kind and, where that is known, with this text.
+    """R27: how the server answers a line: a record of this kind and, if that is known, with this text.
 
-    The kind is "" where the command is unknown to us: any kind may answer it.
+    The kind is "" if we don't know the command: any kind may answer it.
     """
 
     kind: str
@@ -361,12 +361,12 @@ class Answer(NamedTuple):
 
     @property
     def direct(self) -> bool:
-        """Whether it may consist of records for us alone, of which nobody knows how many come."""
+        """Whether it may consist of direct records, of which nobody knows how many will come."""
         return self.kind.startswith("/") or not self.kind
 
 
 def expected_answer(line: str) -> Answer:
-    """The answer that a line gets if nothing goes wrong."""
+    """The answer that a line gets unless it fails."""
     found = command_in(line)
     if found is None:
         return Answer("message", line[1:] if line.startswith("//") else line)
@@ -382,14 +382,14 @@ def expected_answer(line: str) -> Answer:
 
 
 class Position:
-    """Where we are in the history, so that the next connection can go on just there.
+    """Where we are in the history, so that the next connection can continue exactly there.
 
-    The offset is the byte behind the last history record that came: the server's START, plus what came since
-    (R38).
+    The offset is the byte after the last history record that came: the server's START, plus what has come
+    since (R38).
     """
 
     def __init__(self) -> None:
-        self.exact = True  # the replay on this connection begins just where the last one broke
+        self.exact = True  # the replay on this connection begins exactly where the last one broke
         self._token = ""
         self._offset = 0
         self._end = 0  # our own join is not before it
@@ -397,7 +397,7 @@ class Position:
         self._break_time = ""  # the same, when the connection broke
 
     def login_options(self, replay: str) -> list[str]:
-        """The login lines that ask to go on here; `replay` is how much to see the first time, "" as usual."""
+        """The login lines that ask to continue here; `replay` is how much to see the first time, if given."""
         if self._token and self._time:
             return [f"/session {self._token} {self._offset} {self._time}"]
         return [*([f"/replay {replay}"] if replay else []), "/session"]
@@ -408,9 +408,9 @@ class Position:
         self.exact = not self._time
 
     def begin(self, session: str, *, joining: bool) -> bool:
-        """Take the text of a /session record; False if it is none.
+        """Take the text of a /session record; False if it is malformed.
 
-        One that comes while the replay goes on only corrects the offset: something in the file was no record.
+        One that comes during the replay only corrects the offset: something in the file was not a record.
         """
         match = re.fullmatch(r"(\S{1,200}) (\d{1,18}) (\d{1,18})", session, re.ASCII)
         if match is None:
@@ -423,8 +423,8 @@ class Position:
         return True
 
     def advance(self, record: Record, size: int) -> bool:
-        """Go on behind a history record of so many bytes: whether it may be our own join."""
-        if record.kind == "clear" and self._offset:  # R38; else it only is where the file begins
+        """Move past a history record of this size in bytes. Returns whether it may be our own join."""
+        if record.kind == "clear" and self._offset:  # R38; at 0 it is merely the first record of the file
             self._offset = self._end = 0
         new = self._offset >= self._end
         self._offset += size
@@ -432,13 +432,13 @@ class Position:
         return new
 
     def came_before(self, record: Record) -> bool:
-        """Whether a record of the replay came on an earlier connection already, as far as its time tells."""
+        """Whether a replayed record has come on an earlier connection, judging by its time."""
         return not self.exact and record.time <= self._break_time
 
 
 @dataclass
 class Line:
-    """A line to be sent. `quiet` ones are the client's own, and nobody misses their answer.
+    """A line to be sent. A `quiet` one was sent by the client itself, so its answer is not shown.
 
     A `literal` one says its text, whatever that looks like. `wire` is the line as it is sent.
     """
@@ -453,10 +453,10 @@ class Line:
 
 
 class Acknowledged(NamedTuple):
-    """What a record of ours says of the lines in flight.
+    """What a record of ours means for the lines in flight.
 
-    `line` is the one that it answers; None where it answers none, or goes on with an answer. `skipped` were
-    handled before it, and their answers never came. `quiet`: it answers what nobody typed.
+    `line` is the line that it answers; None if it answers none, or continues an answer. `skipped` were
+    handled before that line, and their answers never came. `quiet`: it answers what nobody typed.
     """
 
     line: Line | None
@@ -465,14 +465,13 @@ class Acknowledged(NamedTuple):
 
 
 class Outbox:
-    """What is not acknowledged: each line moves from right to left.
+    """What is not acknowledged yet: each line moves from right to left.
 
-        answered | in flight | unsent       when a connection breaks, those in flight that the replay does not
-                    ^ oldest                show move back to the right
+        answered | in flight | unsent       when a connection breaks, those in flight that the replay does
+                    ^ oldest                not show move back to the right
 
-    Lines are answered in their order (R27, R39). Some commands are answered by several direct records, and
-    nothing marks the last of them: where the next answer could be taken for more of it, _SEPARATOR is sent in
-    between.
+    Lines are answered in order (R27, R39). Some commands are answered by several direct records, and nothing
+    marks the last one: if the next answer could be taken for more of them, _SEPARATOR is sent in between.
     """
 
     def __init__(self) -> None:
@@ -488,12 +487,12 @@ class Outbox:
 
     @property
     def waiting(self) -> list[str]:
-        """What somebody typed and is not yet known to be handled, oldest first."""
+        """What somebody typed that is not yet known to be handled, oldest first."""
         return [line.text for line in (*self._in_flight, *self._unsent) if not line.quiet]
 
     @property
     def answer_due(self) -> bool:
-        """Whether the server has a line that it has not answered."""
+        """Whether there is a line that the server has not answered."""
         return bool(self._in_flight)
 
     @property
@@ -525,7 +524,7 @@ class Outbox:
         return taken
 
     def acknowledge(self, record: Record) -> Acknowledged:
-        """Our own history record: it answers the line that says the same, or else the oldest of its kind."""
+        """Our own history record: it answers the line with the same text, or else the oldest of its kind."""
         kind, text = record.kind, record.text
         same = (line.answer.kind == kind and line.answer.text in (None, text) for line in self._in_flight)
         alike = (line.answer.kind in (kind, "") for line in self._in_flight)
@@ -556,14 +555,14 @@ class Outbox:
         return acknowledged
 
     def acknowledge_all(self) -> None:
-        """The server has handled whatever was sent."""
+        """The server has handled everything that was sent."""
         self._in_flight.clear()
 
     def send_again(self, *, exact: bool, first: Iterable[Line] = ()) -> list[Line]:
-        """R42: after a break, what is in flight is to be sent again, behind `first`.
+        """R42: after a break, send again what is in flight, after `first`.
 
         Returns the lines that are dropped instead, because they could be done twice: commands, and all of
-        them where the replay did not begin where we were.
+        them if the replay did not begin where we were.
         """
         again: list[Line] = list(first)
         dropped: list[Line] = []
@@ -592,7 +591,7 @@ def _could_be_one(answer: Answer, following: Answer) -> bool:
 
 
 def _is_private_answer(line: Line, record: Record) -> bool:
-    """Whether our /msg record answers the line; what we sent to ourselves comes besides its answer."""
+    """Whether our /msg record answers the line; what we send to ourselves comes in addition to its answer."""
     command, _, argument = line.text.partition(" ")
     to = argument.strip(" ").partition(" ")[0] if command.casefold() == "/msg" else record.name
     strictly = name_key(to) == name_key(record.name)
@@ -600,14 +599,14 @@ def _is_private_answer(line: Line, record: Record) -> bool:
     return re.fullmatch(rf"(?:to|kept for) \S+: {text}", record.text) is not None
 
 
-_SENT_AGAIN = ("message", "action", "rename")  # R43: what the replay shows if it was done, and harms nobody
+_SENT_AGAIN = ("message", "action", "rename")  # R43: the replay shows these if they were done
 
 
 @dataclass(frozen=True)
 class Received:
     """A record that came. `mine`: we are its author. `quiet`: it answers a line that nobody typed.
 
-    `answers` is the line that it answers, "" where it answers none.
+    `answers` is the line that it answers, "" if it answers none.
     """
 
     record: Record
@@ -624,14 +623,14 @@ class Joined:
 
 @dataclass(frozen=True)
 class Refused:
-    """We are not let in; the server waits for another name, or hangs up."""
+    """We were refused; the server waits for another name, or hangs up."""
 
     record: Record
 
 
 @dataclass(frozen=True)
 class Unconfirmed:
-    """A line was sent when the connection broke, and nobody can say what became of it."""
+    """A line was in flight when the connection broke, and there is no telling what became of it."""
 
     line: str
 
@@ -647,12 +646,12 @@ Event = Union[Received, Joined, Refused, Unconfirmed, Left]
 
 
 def asks_for_password(refusal: Record) -> bool:
-    """Whether we are not let in for want of the right password."""
+    """Whether we were refused because the password is missing or wrong."""
     return re.search(r"(/| the )password\b", refusal.text) is not None
 
 
 class NotAChat(Exception):
-    """What answers is no chat server; the argument is what it said."""
+    """What answers is not a chat server; the argument is what it said."""
 
 
 class State(enum.Enum):
@@ -668,27 +667,27 @@ class Conversation:
     """One person's side of the protocol, over as many connections as it takes.
 
     `connected` begins each connection; then bytes go in through `receive` and come out of `data_to_send`.
-    Every line that `say` takes is in the history once in the end, or an event tells that this is not known.
+    Every line that `say` takes ends up in the history exactly once, or an event says that this is not known.
     """
 
     def __init__(self, name: str, password: str = "", replay: str = "", proofs: Iterable[str] = ()) -> None:
         self.name = name
         self.password = password
-        self._proofs = deque(proofs)  # that the name is ours; the first one is tried first
+        self._proofs = deque(proofs)  # that the name is ours, in the order in which they are tried
         self.state = State.LOGIN
-        self.leaving = False  # behind the lines that wait comes /exit, and none is taken any more
+        self.leaving = False  # /exit follows the lines that wait, and no more are taken
         self.exit_sent = False
         self._replay = replay
         self._position = Position()
         self._outbox = Outbox()
         self._lines = Lines()
-        self._login = b""  # lines that are to be sent before we are in
+        self._login = b""  # lines that have to be sent before we are in
         self._greeted = False  # by a record, on this connection: it is a chat
-        # Who we are in the records. Behind our old connection's leave, a namesake is somebody else.
+        # Who we are in the records. After our old connection's leave, a namesake is somebody else.
         self._own_name = ""
         self._own_address = ""
         self._still_there = False
-        self._renamed = ""  # a name that we took just before the break, and must take again
+        self._renamed = ""  # a name that we took just before the break, and have to take again
 
     @property
     def joined(self) -> bool:
@@ -702,17 +701,17 @@ class Conversation:
 
     @property
     def been_in(self) -> bool:
-        """Whether we have been in this room, so that our name was good once."""
+        """Whether we have been in this room, so that our name was accepted once."""
         return bool(self._own_name)
 
     @property
     def sends_secret(self) -> bool:
-        """Whether logging in takes something that nobody else may see."""
+        """Whether the login contains a secret."""
         return bool(self.password or self._proofs)
 
     @property
     def waiting(self) -> list[str]:
-        """What is not yet known to be handled, oldest first."""
+        """The typed lines that are not yet known to be handled, oldest first."""
         return self._outbox.waiting
 
     @property
@@ -722,7 +721,7 @@ class Conversation:
 
     @property
     def answer_due(self) -> bool:
-        """Whether the server owes us something."""
+        """Whether the server owes us an answer."""
         return self._outbox.answer_due or self.state in (State.LOGIN, State.REPLAY)
 
     @property
@@ -733,7 +732,7 @@ class Conversation:
     # ----- out
 
     def connected(self) -> None:
-        """A new connection is there: log in on it."""
+        """There is a new connection: log in on it."""
         self.state = State.LOGIN
         self.exit_sent = self._greeted = False
         self._lines = Lines()
@@ -744,10 +743,10 @@ class Conversation:
         self._login = _encoded(*options, *self._position.login_options(self._replay), self.name)
 
     def say(self, text: str, *, quiet: bool = False, literal: bool = False) -> None:
-        """Take a line to say or a command, a `literal` one to say as it stands; what could harm is removed.
+        """Take a message or a command; a `literal` one is said verbatim. Control characters are removed.
 
-        Where the server refused our first name it is another name. `/nick` while there is no connection
-        takes the name for the next one.
+        If the server has refused our first name, it is another name. `/nick` without a connection takes the
+        name for the next one.
         """
         text = clean(text)
         if self.leaving or not text:
@@ -763,11 +762,11 @@ class Conversation:
             self._outbox.add(line)
 
     def leave(self) -> None:
-        """Leave in order, behind all the lines that wait."""
+        """Leave in order, after all the lines that wait."""
         self.leaving = True
 
     def data_to_send(self) -> bytes:
-        """What is to go out now; the lines in it are in flight from now on."""
+        """What is to be sent now; the lines in it are in flight from now on."""
         out, self._login = self._login, b""
         if self.joined:
             out += _encoded(*(line.wire for line in self._outbox.take()))
@@ -777,7 +776,7 @@ class Conversation:
         return out
 
     def use_password(self, password: str) -> None:
-        """Log in with it from now on, and at once where the server waits for it."""
+        """Log in with it from now on, and at once if the server waits for it."""
         self.password = password
         if self.refused:
             self.state = State.LOGIN
@@ -789,7 +788,7 @@ class Conversation:
         self._login += _encoded(self.name)
 
     def prove(self, proof: str) -> None:
-        """Prove with it from now on that the name is ours, and at once where the server waits for a name."""
+        """Prove with it from now on that the name is ours, and at once if the server waits for a name."""
         self._proofs = deque([proof])
         if self.refused:
             self.state = State.LOGIN
@@ -798,7 +797,7 @@ class Conversation:
     # ----- in
 
     def receive(self, data: bytes) -> list[Event]:
-        """The events in what came. Raises NotAChat."""
+        """The events in the data. Raises NotAChat."""
         events: list[Event] = []
         for line in self._lines.feed(data):
             record = parse(line)
@@ -816,7 +815,7 @@ class Conversation:
                 self.state = State.REPLAY
             return []
         if record.kind == "/error" and logging_in:  # R21
-            if len(self._proofs) > 1:  # we stopped while the secret was being changed: it is the other one
+            if len(self._proofs) > 1:  # an earlier run ended while it was changing the secret: try the other
                 self._proofs.popleft()
                 self._login += _encoded("/identify " + self._proofs[0], self.name)
                 return []
@@ -840,7 +839,7 @@ class Conversation:
     def _live(self, record: Record) -> list[Event]:
         mine = self._is_mine(record)
         if mine and record.kind == "leave":
-            if record.text == "exit":  # ours, and it came behind all the lines; a kick may come between them
+            if record.text == "exit":  # ours, and it came after all the lines; a kick may come in between
                 self._outbox.acknowledge_all()
             return [Received(record, mine), Left(record.text)]
         if not mine:
@@ -852,7 +851,7 @@ class Conversation:
 
     def _replayed(self, record: Record) -> list[Event]:
         if self._position.came_before(record):
-            return []  # what it answered then it must not answer again
+            return []  # it must not answer another line than it did then
         mine = self._is_mine(record)
         if record.kind == "start" or (mine and record.kind == "leave"):
             self._still_there = False
@@ -871,14 +870,14 @@ class Conversation:
         return [Received(record, mine, replayed, quiet, answers), *_unconfirmed(skipped)]
 
     def _is_mine(self, record: Record) -> bool:
-        """Whether we are the author; of a notice, whether it says what we did as an admin."""
+        """Whether we are the author; of a notice: whether it says what we did as an admin."""
         if record.kind == "notice":
             name, _, did = record.text.partition(" ")
             return record.address == "-" and name == self._own_name and not did.startswith("is ")
         return (record.name, record.address) == (self._own_name, self._own_address)
 
     def _own_join(self, record: Record) -> list[Event]:
-        """We are in: what the replay did not show is sent again, or told where that could do it twice."""
+        """We are in: what was not in the replay is sent again, or reported if that could do it twice."""
         first = [Line("/nick " + self._renamed)] if self._renamed else []
         self._renamed = ""
         dropped = self._outbox.send_again(exact=self._position.exact, first=first)
@@ -887,7 +886,7 @@ class Conversation:
         return [Received(record, mine=True), Joined(), *_unconfirmed(dropped)]
 
 
-# R12: they come when the server has something to tell
+# R12: they come when the server has something to say
 _NEVER_ANSWERS = ("/hello", "/note", "/session", "/servers", "/waiting")
 
 
@@ -901,7 +900,7 @@ def _unconfirmed(lines: Iterable[Line]) -> list[Event]:
 
 # ------------------------------------------------------------------------------------------------- settings
 
-# Of the 256 colours those that stand out from black and from white alike (contrast above 3.6 with both).
+# Of the 256 colours, some that can be read on black and on white alike (contrast above 3.6 with both).
 COLOURS = {
     "red": 160,
     "orange": 166,
@@ -921,7 +920,7 @@ BELLS = ("off", "mention", "all")
 
 @dataclass
 class Settings:
-    """What is remembered from one time to the next. Names are kept as typed and compared by name_key."""
+    """What is remembered from one run to the next. Names are kept as typed and compared by name_key."""
 
     name: str = ""
     server: str = ""
@@ -933,13 +932,13 @@ class Settings:
 
     @classmethod
     def load(cls) -> Settings:
-        """Read the file; what is missing in it is as in a new one. Raises OSError, ValueError."""
+        """Read the file; what is missing or wrong in it has its default. Raises OSError, ValueError."""
         settings = cls()
         if not settings_path().exists():
             return settings
         stored = json.loads(settings_path().read_text("utf-8"))
         if not isinstance(stored, dict):
-            raise ValueError("it holds no settings")
+            raise ValueError("there are no settings in it")
         for known in fields(cls):
             value = stored.get(known.name)
             if isinstance(value, type(getattr(settings, known.name))):
@@ -962,9 +961,9 @@ class Settings:
 
 
 class Secrets:
-    """What proves that names are ours: by server and name, the newest last, in a file for our eyes only.
+    """What proves that names are ours: by server and name, the newest last, in a file that only we can read.
 
-    There are two while a secret is being changed: which of them holds, the server knows.
+    There are two while a secret is being changed: the server knows which of them counts.
     """
 
     def __init__(self) -> None:
@@ -985,12 +984,12 @@ class Secrets:
         _check_private(self.path)
         stored = _load_json(self.path)
         if not all(isinstance(names, dict) for names in stored.values()):
-            raise ValueError(f"{self.path} is damaged; correct it, or delete it")
+            raise ValueError(f"{self.path} is damaged; correct or delete it")
         return stored
 
 
 def _load_json(path: Path) -> dict[str, Any]:
-    """The object in a file; an empty one without a file. Raises OSError, ValueError with a sentence."""
+    """The object in a file; empty if there is no file. Raises OSError, ValueError with a sentence."""
     if not path.exists():
         return {}
     try:
@@ -998,18 +997,18 @@ def _load_json(path: Path) -> dict[str, Any]:
     except ValueError:
         stored = None
     if not isinstance(stored, dict):
-        raise ValueError(f"{path} is damaged; correct it, or delete it")
+        raise ValueError(f"{path} is damaged; correct or delete it")
     return stored
 
 
 def _check_private(path: Path) -> None:
-    """Raises ValueError, with a sentence, where others on this computer can read the file."""
+    """Raises ValueError, with a sentence, if others on this computer can read the file."""
     if os.name != "nt" and path.exists() and path.stat().st_mode & 0o077:
         raise ValueError(f"{path} can be read by others on this computer: chmod 600 {path}")
 
 
 def settings_folder() -> Path:
-    """Where this system keeps the settings of programs."""
+    """Where programs keep their settings on this system."""
     if os.name == "nt":
         return Path(os.environ.get("APPDATA") or Path.home()) / "tcp-chat"
     if sys.platform == "darwin":
@@ -1018,7 +1017,7 @@ def settings_folder() -> Path:
 
 
 def settings_path() -> Path:
-    """The one file of settings."""
+    """The file of the settings."""
     return settings_folder() / "settings.json"
 
 
@@ -1028,7 +1027,7 @@ def input_history_path() -> Path:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a file, whole or not at all, for nobody else's eyes. Raises OSError."""
+    """Write a file, whole or not at all, that only we can read. Raises OSError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     new = path.with_name(f"{path.name}.{os.getpid()}")
     new.touch(0o600)
@@ -1042,10 +1041,10 @@ def _write(path: Path, text: str) -> None:
 DIM, BOLD, BOLD_REVERSE, REVERSE = "2", "1", "1;7", "7"
 HEAD_CELLS = 12  # of the column in which names end, where the screen is wide enough for one
 CLOCK_CELLS = 6  # "10:15 "
-WIDE, NARROW = 60, 30  # columns: from here on there is that column; below it, hardly an indent
+WIDE, NARROW = 60, 30  # columns: there is that column from WIDE on, and hardly an indent below NARROW
 
-# How each kind is shown: what stands in the column of names, and what stands behind it. No name has a space
-# in it, so whoever is called "->" still can't forge a join.
+# How each kind is shown: in the column of names, and after it. No name contains a space, so whoever is called
+# "->" still can't forge a join.
 _SHAPES = {
     "message": ("{name}:", "{text}"),
     "action": ("*", "{name} {text}"),
@@ -1074,7 +1073,7 @@ Pieces = list[
 class Shown(NamedTuple):
     """A line for people, before it is known how wide the screen is: the time, the column of names, the rest.
 
-    With an `indent` the head is a column of its own instead, of so many cells.
+    With an `indent`, the head is a column of its own instead, of this many cells.
     """
 
     time: str
@@ -1084,7 +1083,7 @@ class Shown(NamedTuple):
 
     @property
     def pieces(self) -> Pieces:
-        """All of it, for one row however long."""
+        """All of it, for a single row of any length."""
         time_ = [(DIM, self.time + " ")] if self.time else []
         return [*time_, *self.head, *([("", " ")] if self.head else []), *self.body]
 
@@ -1103,7 +1102,7 @@ class Shown(NamedTuple):
 
 
 class View:
-    """Records as lines for people. It knows the settings, and the day of the line that it made last."""
+    """Records as lines for people. It knows the settings, and the day of the last line."""
 
     def __init__(self, settings: Settings, *, colours: bool, iso_times: bool = False) -> None:
         self._settings = settings
@@ -1112,7 +1111,7 @@ class View:
         self._day = date.today()
 
     def day_line(self, record: Record) -> str:
-        """What is to be shown before the record: the day, where it is another than the last one's."""
+        """What is to be shown before the record: its day, if it is not that of the last one; else ""."""
         day = local_time(record.time).date()
         if day == self._day:
             return ""
@@ -1122,18 +1121,18 @@ class View:
     def line(self, record: Record, own_name: str = "") -> str:
         """The record as one line, without escapes or line ends, whatever the server put into it.
 
-        With our name, what mentions us is marked.
+        With our name given, what mentions us is marked.
         """
         return self.painted(self.shown(record, own_name).pieces)
 
     def lines(self, record: Record, own_name: str = "") -> list[Shown]:
-        """The record for a screen; before it, where that is another, its day."""
+        """The record for a screen, after its day if that is another one."""
         record = quoted(record) or record
         day = self.day_line(record)
         return [*([Shown("", [], [(DIM, day)])] if day else []), self.shown(record, own_name)]
 
     def shown(self, record: Record, own_name: str = "") -> Shown:
-        """The same for a screen on which words wrap."""
+        """The record as a line for a screen."""
         name, text = clean(record.name), clean(record.text)
         kind = record.kind  # R5: one that is not known is shown as it stands
         head, body = _SHAPES.get(kind, ("--", "{text}" if record.direct else "{name} did {kind}: {text}"))
@@ -1156,13 +1155,13 @@ class View:
         return Shown(self._time(record.time), [*mark, *filled(head)], filled(body))
 
     def painted(self, pieces: Pieces) -> str:
-        """The pieces as text, with their styles where there are to be colours."""
+        """The pieces as text, with their styles if there are to be colours."""
         if not self._colours:
             return "".join(text for _, text in pieces)
         return "".join(f"\x1b[{style}m{text}\x1b[0m" if style and text else text for style, text in pieces)
 
     def mentions(self, record: Record, own_name: str) -> bool:
-        """Whether our name or a word of interest stands in what somebody else said."""
+        """Whether our name or a word of /highlight is in what somebody else said."""
         return (
             record.kind in ("message", "action", "notice")
             and name_key(record.name) != name_key(own_name)
@@ -1193,7 +1192,7 @@ class View:
 
 
 def quoted(record: Record) -> Record | None:
-    """What an answer of /history or /search quotes, as the record that it was; None if it quotes nothing."""
+    """The record that an answer to /history or /search quotes; None if it quotes none."""
     match = _QUOTED.fullmatch(record.text) if record.kind in ("/history", "/search") else None
     if match is None:
         return None
@@ -1208,7 +1207,7 @@ def quoted(record: Record) -> Record | None:
 
 
 def cells(text: str) -> int:
-    """How many columns of a terminal a text takes."""
+    """How many columns of a terminal the text takes."""
     return len(text) if text.isascii() else sum(map(_cells_of, text))
 
 
@@ -1221,10 +1220,10 @@ def _cells_of(character: str) -> int:
 
 
 def wrap(pieces: Pieces, columns: int, indent: int) -> list[Pieces]:
-    """The pieces in rows of so many columns, broken between words.
+    """The pieces in rows of this many columns, broken between words.
 
-    A word that is longer than a row, an address in the web maybe, is a row of its own however long: the
-    terminal wraps it, and knows that it is one.
+    A word that is longer than a row, such as a URL, is not broken: the terminal wraps it, and knows that it
+    is one word.
     """
     if sum(cells(text) for _, text in pieces) <= columns:
         return [pieces]
@@ -1249,7 +1248,7 @@ def wrap(pieces: Pieces, columns: int, indent: int) -> list[Pieces]:
 
 
 def _words_of(pieces: Pieces) -> Iterator[Pieces]:
-    """The characters of the pieces by words and by the spaces between them; one that is wide is a word."""
+    """The pieces by words and by the spaces between them; a wide character is a word by itself."""
     word: Pieces = []
     for style, text in pieces:
         for character in text:
@@ -1277,7 +1276,7 @@ def _joined(row: Pieces) -> Pieces:
 
 
 def local_time(time_: str) -> datetime:
-    """A record's time on this computer's clock. What no local clock can show stays UTC."""
+    """A record's time in the local time zone. What can't be shown in it stays UTC."""
     utc = datetime.fromisoformat(time_[:-1] + "+00:00")
     try:
         return utc.astimezone()
@@ -1296,7 +1295,7 @@ def iso_time(time_: str) -> str:
 
 
 def _short(time_: str) -> str:
-    """A time inside a text: 10:15, or with its date where that isn't today."""
+    """A time inside a text: 10:15, with its date if that isn't today."""
     try:
         moment = local_time(time_)
     except ValueError:  # it only looks like one: a name can
@@ -1305,23 +1304,23 @@ def _short(time_: str) -> str:
     return day + moment.strftime("%H:%M")
 
 
-PEOPLE = 10_000  # who is here, at most: as many as a server lets in; what claims to be more is not kept
+PEOPLE = 10_000  # who is here, at most: as many as a server lets in; beyond that, names are not kept
 
 
 class People:
-    """Who is here, as far as we have heard, and in which order they spoke last."""
+    """Who is here, as far as we know, and who spoke last."""
 
     def __init__(self) -> None:
         self._here: dict[str, str] = {}  # name_key: name
         self._spoke: dict[str, int] = {}  # name_key: its place in the order of speaking
         self._spoken = 0
-        self.counted = False  # whether the server told us all of them
+        self.counted = False  # whether the server has told us all of them
 
     def __len__(self) -> int:
         return len(self._here)
 
     def learn(self, record: Record) -> None:
-        """Learn from a record. What is a name in it is cleaned: it may be completed on the typed line."""
+        """Learn from a record. Names are cleaned: they may be completed on the typed line."""
         name, text = clean(record.name), clean(record.text)
         key = name_key(name)
         if record.kind == "start":
@@ -1347,13 +1346,13 @@ class People:
             self._here[name_key(name)] = name
 
     def forget(self) -> None:
-        """Who is here is to be heard anew."""
+        """Start again: the server will tell who is here."""
         self._here.clear()
         self.counted = False
 
     def latest_first(self) -> list[str]:
-        """The names of those who are here, whoever spoke last first."""
-        here = list(self._here.values())  # at once: the link's thread goes on learning
+        """The names of those who are here; whoever spoke last comes first."""
+        here = list(self._here.values())  # a copy: the link's thread goes on changing it
         return sorted(here, key=lambda name: -self._spoke.get(name_key(name), -1))
 
 
@@ -1361,7 +1360,7 @@ class People:
 
 
 class Address(NamedTuple):
-    """Where a server is, and where others are that have the same chat."""
+    """Where a server is, and where the other servers of the same chat are."""
 
     host: str
     port: int
@@ -1387,13 +1386,13 @@ def _parse_one(text: str, port: int) -> Address:
         r"\[([^\[\]\s]+)\](?::(\d+))?|([^:\[\]\s]+)(?::(\d+))?|([0-9A-Fa-f:.]+(?:%\w+)?)", text.strip()
     )
     if not match:
-        raise ValueError(f"{clean(text)!r} is no address; write HOST or HOST:PORT.")
+        raise ValueError(f"{clean(text)!r} is not an address; write HOST or HOST:PORT.")
     host = match.group(1) or match.group(3) or match.group(5)
     return Address(host, parse_port(match.group(2) or match.group(4) or str(port)))
 
 
 class Route:
-    """The servers of one chat: the one that we are at, or try, and where to go on if it is gone."""
+    """The servers of one chat: the one that we use or try, and those to turn to if it is gone."""
 
     def __init__(self, address: Address) -> None:
         self.here = address._replace(others=())
@@ -1404,7 +1403,7 @@ class Route:
         return str(self.here._replace(others=tuple(self._others)))
 
     def learn(self, text: str) -> None:
-        """Take in what the server says of itself, which comes first, and of the others."""
+        """Learn from a /servers record: the server itself comes first, then the others."""
         others = []
         for each in text.split(" ")[1:MOST_SERVERS]:
             with contextlib.suppress(ValueError):
@@ -1415,10 +1414,10 @@ class Route:
         """We are in."""
         self._failed.clear()
 
-    def go_on(self) -> bool:
-        """Turn to another server (R46), where there is one; whether it is one that has not failed us yet.
+    def turn_to_another(self) -> bool:
+        """Turn to another server (R46) if there is one. Returns whether it is one that hasn't failed yet.
 
-        Any of them, so that the people of a server that is gone spread over the others.
+        It is chosen at random, so that the people of a lost server spread over the others.
         """
         self._failed.add(self.here)
         fresh = [each for each in self._others if each not in self._failed]
@@ -1435,12 +1434,12 @@ class Route:
 def parse_port(text: str) -> int:
     """A TCP port. Raises ValueError with a sentence."""
     if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 65535):
-        raise ValueError(f"{clean(text)!r} is no port; a port is a number from 1 to 65535.")
+        raise ValueError(f"{clean(text)!r} is not a port; a port is a number from 1 to 65535.")
     return int(text)
 
 
 class Connection:
-    """An open socket that never waits. What else can carry the conversation has the same four methods."""
+    """An open socket that never waits."""
 
     def __init__(self, socket_: socket.socket) -> None:
         self._socket = socket_
@@ -1451,14 +1450,14 @@ class Connection:
         return self._socket.fileno()
 
     def receive(self) -> bytes | None:
-        """What has come: b"" at the end of the stream, None where nothing has. Raises OSError."""
+        """What has come: b"" at the end of the stream, None if nothing has. Raises OSError."""
         try:
             return self._socket.recv(256 * 1024)
         except BlockingIOError:
             return None
 
     def send(self, data: bytes) -> int:
-        """Send as much as goes out at once; how many bytes that is. Raises OSError."""
+        """Send as much as possible without waiting; the number of bytes. Raises OSError."""
         try:
             return self._socket.send(data)
         except BlockingIOError:
@@ -1495,17 +1494,17 @@ class SecureConnection(Connection):
             return 0
 
     def close(self) -> None:
-        with contextlib.suppress(OSError, ValueError):  # it doesn't wait: the other end's word may be missing
+        with contextlib.suppress(OSError, ValueError):  # it doesn't wait for the other end to do the same
             self._socket.unwrap()  # type: ignore[attr-defined]
         super().close()
 
 
 class Distrusted(Exception):
-    """The server may not be who it should be. The argument is a sentence that says what to do."""
+    """The server may not be the one that it should be. The argument is a sentence that says what to do."""
 
 
 class Interrupted(Exception):
-    """We are to leave, and have not even shaken hands."""
+    """We are to leave before the handshake is complete."""
 
 
 def _never() -> bool:
@@ -1515,14 +1514,14 @@ def _never() -> bool:
 class KnownServers:
     """Which servers had TLS, and with which certificate, as in ssh's known_hosts. Raises ValueError, OSError.
 
-    A damaged file is no empty one: then a server that is not the one that it was would be taken for new.
+    A damaged file is not treated as empty: a server that has changed would be taken for a new one.
     """
 
     def __init__(self) -> None:
         self.path = settings_folder() / "known-servers.json"
 
     def fingerprint(self, address: Address) -> str:
-        """The SHA-256 of the certificate that the server had; "" where it is not known to have had one."""
+        """The SHA-256 of the certificate that the server had; "" if it is not known to have had one."""
         return str(self._load().get(endpoint(address), {}).get("fingerprint", ""))
 
     def since(self, address: Address) -> str:
@@ -1530,13 +1529,13 @@ class KnownServers:
         return str(self._load().get(endpoint(address), {}).get("since", ""))
 
     def remember(self, address: Address, fingerprint: str) -> None:
-        """It has this certificate."""
+        """The server has this certificate."""
         known = self._load()
         known[endpoint(address)] = {"fingerprint": fingerprint, "since": date.today().isoformat()}
         _write(self.path, json.dumps(known, indent=2) + "\n")
 
     def forget(self, address: Address) -> bool:
-        """Let it be new the next time; whether it was known."""
+        """Treat the server as new from now on. Returns whether it was known."""
         known = self._load()
         found = known.pop(endpoint(address), None) is not None
         if found:
@@ -1551,7 +1550,7 @@ class KnownServers:
 
 
 class Trust:
-    """Decides whether a server is the one that it should be. `pins` hold for the servers that were typed."""
+    """Decides whether a server is the one that it should be. `pins` apply to the servers that were typed."""
 
     def __init__(self, pins: Iterable[str] = (), typed: Address | None = None) -> None:
         self._pins = tuple(pins)
@@ -1559,7 +1558,7 @@ class Trust:
         self.known = KnownServers()
 
     def open(self, address: Address, leaving: Callable[[], bool] = _never) -> tuple[Connection, str]:
-        """A connection, with TLS where the server has it, and what to tell. `leaving`: whether to give up.
+        """A connection, with TLS if the server has it, and a sentence or "". `leaving`: whether to give up.
 
         Raises Distrusted, OSError, Interrupted.
         """
@@ -1590,13 +1589,13 @@ class Trust:
         try:
             self.known.remember(address, fingerprint)
         except (OSError, ValueError) as error:
-            return f"{address} can't be remembered, so that next time it is new again: {_sentence(error)}."
+            return f"The certificate of {address} can't be remembered: {_sentence(error)}."
         return ""
 
     def _without_tls(
         self, address: Address, refusal: NoTls, known: bool, pinned: bool
     ) -> tuple[Connection, str]:
-        if (known or pinned) and not refusal.said:  # it may be about to stop, or have no room
+        if (known or pinned) and not refusal.said:  # it may be stopping, or full
             raise ConnectionResetError("it closed the connection in the middle of the handshake")
         if known or pinned:
             record = parse(refusal.said.partition(b"\n")[0])
@@ -1606,28 +1605,28 @@ class Trust:
 
 
 _CHANGED = (
-    "{address} shows another certificate than before. Either the host has a new one, or somebody is between "
-    "you and the server and reads along. Nothing was sent. Ask the host in another way; the fingerprint that "
-    "you see is {pin}. If the host says the same: --pin {pin}"
+    "{address} has a different certificate than before. Either the host has made a new one, or somebody is "
+    "between you and the server, reading along. Nothing was sent. Ask the host, in some other way than this "
+    "chat, for the fingerprint. If it is {pin}, connect with --pin {pin}"
 )
 _WRONG_PIN = (
-    "{address} shows a certificate with the fingerprint {pin}, which is not the one that you gave. Either it "
-    "was misread, or the host has a new certificate, or somebody is between you and the server. Nothing was "
-    "sent. Ask the host again."
+    "The fingerprint of {address} is {pin}, not the one that you gave. Either that was misread, or the host "
+    "has made a new certificate, or somebody is between you and the server. Nothing was sent. Ask the host "
+    "again."
 )
 _NO_TLS_NOW = (
-    "{address} had TLS before and answers without it now ({said!r}). Either it has no room for you, or the "
-    "host has turned TLS off, or somebody is between you and the server and wants to read along. Nothing was "
-    "sent. Ask the host; if it was turned off: --forget-server {address}"
+    "{address} had TLS before, and now answers without it ({said!r}). Either it is full, or the host has "
+    "turned TLS off, or somebody is between you and the server, trying to read along. Nothing was sent. Ask "
+    "the host; if TLS was turned off: --forget-server {address}"
 )
 _NO_TLS_FOR_PIN = (
-    "{address} answers without TLS ({said!r}), so that nothing shows whether it is the server that you mean. "
-    "Nothing was sent. Ask the host, or connect without --pin."
+    "{address} answers without TLS ({said!r}), so nothing shows that it is the right server. Nothing was "
+    "sent. Ask the host, or connect without --pin."
 )
 
 
 class NoTls(Exception):
-    """The other end did not go on with the handshake. `said`: what it answered in plain text, or b""."""
+    """The other end did not continue the handshake. `said`: what it answered in plain text, or b""."""
 
     def __init__(self, said: bytes) -> None:
         super().__init__(said)
@@ -1635,7 +1634,7 @@ class NoTls(Exception):
 
 
 def endpoint(address: Address) -> str:
-    """One server as files name it."""
+    """How files refer to a server."""
     return f"{address.host.lower()}:{address.port}"
 
 
@@ -1649,11 +1648,11 @@ def fingerprint_of(connection: ssl.SSLSocket) -> str:
 
 
 def parse_pin(text: str) -> str:
-    """A fingerprint as it was read out or pasted. Raises ValueError with a sentence."""
+    """A fingerprint, however it was written. Raises ValueError with a sentence."""
     digits = re.sub(r"^sha256:|[:\s]", "", text.strip().lower())
     if not re.fullmatch(rf"[0-9a-f]{{{PIN_DIGITS},64}}", digits):
         raise ValueError(
-            f"{clean(text)!r} is no fingerprint; it has {PIN_DIGITS} digits and letters from a to f, as the "
+            f"{clean(text)!r} is not a fingerprint; it has {PIN_DIGITS} digits and letters from a to f. The "
             "server prints it when it starts."
         )
     return digits
@@ -1665,7 +1664,7 @@ def secure(
     context: ssl.SSLContext | None = None,
     leaving: Callable[[], bool] = _never,
 ) -> ssl.SSLSocket:
-    """Shake hands; any certificate will do where there is no context. Raises NoTls, OSError, Interrupted."""
+    """Shake hands; without a context, any certificate will do. Raises NoTls, OSError, Interrupted."""
     if context is None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
@@ -1686,7 +1685,7 @@ def _shake_hands(secured: ssl.SSLSocket, leaving: Callable[[], bool]) -> None:
     while True:
         if not answered and select.select([secured], [], [], 0)[0]:
             answered = True
-            said = _peek(secured)  # the first byte tells what it is
+            said = _peek(secured)  # the first byte says what it is
             if said[:1] not in (b"\x16", b"\x15"):  # neither a handshake nor an alert
                 raise NoTls(said)
         try:
@@ -1703,11 +1702,11 @@ def _shake_hands(secured: ssl.SSLSocket, leaving: Callable[[], bool]) -> None:
         except ConnectionError as error:
             raise NoTls(b"") from error
         except ssl.SSLError as error:
-            raise NoTls(_peek(secured)) from error  # the rest of what OpenSSL could not understand
+            raise NoTls(_peek(secured)) from error  # the rest of what OpenSSL did not understand
 
 
 def _peek(connection: ssl.SSLSocket) -> bytes:
-    """What has come, as it is, which stays there."""
+    """What has come, undecrypted; it remains to be read."""
     try:
         return socket.socket.recv(connection, LINE_BYTES, socket.MSG_PEEK)
     except ConnectionError:
@@ -1715,7 +1714,7 @@ def _peek(connection: ssl.SSLSocket) -> bytes:
 
 
 def _vouched_for(address: Address, fingerprint: str) -> bool:
-    """Whether an authority that this system trusts says that this certificate is this host's."""
+    """Whether a certificate authority that this system trusts has issued this certificate to this host."""
     try:
         with secure(connect(address), address.host, ssl.create_default_context()) as secured:
             return fingerprint_of(secured) == fingerprint
@@ -1724,11 +1723,11 @@ def _vouched_for(address: Address, fingerprint: str) -> bool:
 
 
 def connect(address: Address) -> socket.socket:
-    """A socket that notices when the other end is gone. Raises OSError."""
+    """A connected socket that notices when the other end is gone. Raises OSError."""
     connection = socket.create_connection(address[:2], CONNECT_SECONDS)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    # Each system has its own of these; where one is missing, breaks are noticed later.
+    # Systems differ in which of these they have; without them, breaks are noticed later.
     for option, value in (
         ("TCP_KEEPIDLE", 30),
         ("TCP_KEEPALIVE", 30),
@@ -1744,16 +1743,16 @@ def connect(address: Address) -> socket.socket:
 def reason(error: OSError) -> str:
     """Why a connection failed, in words."""
     if isinstance(error, socket.gaierror):
-        return "there is no host of that name"
+        return "there is no host with that name"
     if isinstance(error, (socket.timeout, TimeoutError)):
         return "it does not answer"
     if isinstance(error, ConnectionRefusedError):
-        return "the host is there, but no server is open on that port"
+        return "the host is there, but nothing listens on that port"
     return (error.strerror or str(error) or type(error).__name__).lower()
 
 
 class Waker:
-    """Wakes a thread that waits in select, from any other thread; on Windows too, where only sockets can."""
+    """Wakes a thread that waits in select, from any other thread; a socket, as Windows selects only those."""
 
     def __init__(self) -> None:
         self.reader, self._writer = socket.socketpair()
@@ -1761,8 +1760,8 @@ class Waker:
         self._writer.setblocking(False)
 
     def wake(self) -> None:
-        """Wake it now, or, if it does not wait, as soon as it does."""
-        with contextlib.suppress(OSError):  # it is full: that wakes as well; or closed
+        """Wake it now, or as soon as it waits."""
+        with contextlib.suppress(OSError):  # it is full, which wakes as well; or closed
             self._writer.send(b".")
 
     def drain(self) -> None:
@@ -1772,7 +1771,7 @@ class Waker:
                 pass
 
     def close(self) -> None:
-        """Nobody waits any more."""
+        """Nobody waits for it any more."""
         self.reader.close()
         self._writer.close()
 
@@ -1793,9 +1792,9 @@ class How(enum.Enum):
 
 _SENTENCES = {
     How.UNREACHABLE: "Can't connect to {address}: {why}.",
-    How.NOT_A_CHAT: "{address} is no chat server; it said {why!r}.",
+    How.NOT_A_CHAT: "{address} is not a chat server; it said {why!r}.",
     How.DISTRUSTED: "{why}",
-    How.TURNED_AWAY: "{address} does not let us in: {why}",
+    How.TURNED_AWAY: "{address} refused you: {why}",
     How.SILENT: "{address} does not answer.",
     How.BROKEN: "The connection to {address} broke: {why}.",
     How.HUNG_UP: "{address} closed the connection.",
@@ -1803,29 +1802,29 @@ _SENTENCES = {
 
 
 class Outcome(NamedTuple):
-    """How a connection ended, and the other end's word or the system's for it."""
+    """How a connection ended, and why, as the other end or the system says."""
 
     how: How
     why: str = ""
 
 
 class Standing(NamedTuple):
-    """What matters besides, when a connection has ended.
+    """What else matters when a connection has ended.
 
-    `patient`: what was said before leaving must be stored, however long that takes; else leaving while the
-    connection is broken gives it up.
+    `patient`: what was said before leaving must be stored, however long that takes. Otherwise, leaving while
+    the connection is broken gives it up.
     """
 
     been_in: bool  # this server has let us in
-    waiting: bool  # something that was said is not known to be stored
+    waiting: bool  # something that was said is not known to be stored yet
     leaving: bool
     patient: bool
     refusals: int = 0  # in a row
-    refused: bool = False  # the last word of the server was that we must take another name
+    refused: bool = False  # the server's last word was that we have to take another name
 
 
 class Verdict(NamedTuple):
-    """What follows: an exit code, or None to try again; and a sentence for the person, or ""."""
+    """What follows: an exit code, or None to connect again; and a sentence for the person, or ""."""
 
     code: int | None
     sentence: str
@@ -1856,7 +1855,7 @@ def judge(outcome: Outcome, standing: Standing, address: Address) -> Verdict:
 
 
 class LinkObserver:
-    """Whom a link tells; all of it is called in the link's thread."""
+    """Whom a link tells. All of it is called in the link's thread."""
 
     def on_events(self, link: Link, events: list[Event]) -> None:
         """Something came."""
@@ -1865,7 +1864,7 @@ class LinkObserver:
         """Something about the connection that a person should know."""
 
     def on_change(self, link: Link) -> None:
-        """The state, or what waits, is another now."""
+        """The state has changed, or what waits."""
 
     def on_end(self, link: Link, code: int) -> None:
         """The link is closed for good; `code` is the program's exit code."""
@@ -1890,7 +1889,7 @@ class Link:
         self.route = Route(address)
         self.encrypted = False
         self._trust = trust or Trust()
-        self._warned = False  # that a secret goes out in plain text
+        self._warned = False  # that a secret is sent in plain text
         self.name = conversation.name
         self.state = "connecting"
         self.next_try = 0.0  # time.monotonic() of it, while the state is "waiting"
@@ -1901,8 +1900,8 @@ class Link:
         self._inbox: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._waker = Waker()
         self._been_in = False
-        self._heard_at = 0.0  # time.monotonic() of the last word, or since when an answer is due
-        self._bears = False  # the server has said that everybody has to wait
+        self._heard_at = 0.0  # time.monotonic() when something came last, or since when an answer is due
+        self._told_to_wait = False  # by the server, like everybody
         self._try_now = False
         self._pause = FIRST_PAUSE
         self._refusals = 0
@@ -1913,15 +1912,15 @@ class Link:
 
     @property
     def address(self) -> Address:
-        """Of the server that we are at, or try."""
+        """Of the server that we use or try."""
         return self.route.here
 
     def start(self) -> None:
-        """Connect, and go on until `leave`, or until we are turned away."""
+        """Connect, and stay connected until `leave`, or until we are turned away."""
         self._thread.start()
 
     def say(self, text: str, *, quiet: bool = False, literal: bool = False) -> None:
-        """Say a line; it is sent when the server can take it."""
+        """Say a line; it is sent once the server can take it."""
         self._call(lambda: self._say(text, quiet=quiet, literal=literal))
 
     def prove(self, proof: str) -> None:
@@ -1929,25 +1928,25 @@ class Link:
         self._call(lambda: self._conversation.prove(proof))
 
     def use_password(self, password: str) -> None:
-        """Log in with this password, at once."""
+        """Log in with this password, now."""
         self._call(lambda: self._conversation.use_password(password))
         self.retry_now()
 
     def leave(self) -> None:
-        """Leave in order, behind all that was said."""
+        """Leave in order, after everything that was said."""
         self._call(self._conversation.leave)
 
     def retry_now(self) -> None:
-        """Don't wait for the next try to connect."""
+        """Try to connect now."""
         self._call(self._retry_now)
 
     def wait_for_room(self) -> None:
-        """Wait while many lines wait: whoever pours lines in is slowed to the pace of the server."""
+        """Return once few lines wait: who has many is slowed down to the pace of the server."""
         while self._inbox.qsize() + len(self.waiting) > BACKLOG and self._thread.is_alive():
             time.sleep(0.02)
 
     def wait_until_ended(self, seconds: float = float("inf")) -> None:
-        """Wait for the end of the link, or so long."""
+        """Wait for the end of the link, at most this long."""
         until = time.monotonic() + seconds
         while self._thread.is_alive() and time.monotonic() < until:
             self._thread.join(0.2)  # without a timeout Windows would not let Ctrl-C through
@@ -1963,20 +1962,20 @@ class Link:
         try:
             while code is None:
                 outcome, here = self._connect_and_talk(), self.address
-                elsewhere = outcome.how in _ELSEWHERE and self.route.go_on()
+                elsewhere = outcome.how in _ELSEWHERE and self.route.turn_to_another()
                 if elsewhere and not self._been_in:
                     continue
                 code = self._follow(outcome, here)
                 if code is None and not self._pause_before_retry(at_once=elsewhere):
                     code = self._follow(Outcome(How.GIVEN_UP), here)
-        except Exception as unexpected:  # a bug; the person must not sit before a dead screen
+        except Exception as unexpected:  # a bug; nobody should be left with a dead screen
             code = 1
             self._observer.on_note(self, f"The client failed: {unexpected!r}.")
         self._waker.close()
         self._observer.on_end(self, code or 0)
 
     def _follow(self, outcome: Outcome, here: Address) -> int | None:
-        """Do what follows from the end of a connection: the exit code, or None to try again."""
+        """Act on the end of a connection. Returns the exit code, or None to connect again."""
         standing = Standing(
             been_in=self._been_in,
             waiting=bool(self._conversation.waiting),
@@ -1988,7 +1987,7 @@ class Link:
         code, sentence = judge(outcome, standing, here)
         if code is not None:
             self._set_state("closed")
-        if sentence and (code is not None or sentence != self._last_sentence):  # once, not at every try
+        if sentence and (code is not None or sentence != self._last_sentence):  # once, not each time
             self._observer.on_note(self, sentence)
         self._last_sentence = sentence
         if code:
@@ -2009,7 +2008,7 @@ class Link:
         except OSError as error:
             return Outcome(How.UNREACHABLE, reason(error))
         except UnicodeError:  # a host name that no DNS could carry
-            return Outcome(How.UNREACHABLE, "that is no host name")
+            return Outcome(How.UNREACHABLE, "that is not a host name")
         with contextlib.closing(connection):
             self.encrypted = isinstance(connection, SecureConnection)
             if told:
@@ -2024,7 +2023,7 @@ class Link:
                 return Outcome(How.BROKEN, reason(error))
 
     def _talk(self, connection: Connection) -> Outcome:
-        """Until the connection ends, or is to be ended. Raises NotAChat, OSError."""
+        """Talk until the connection ends, or should be ended. Raises NotAChat, OSError."""
         conversation = self._conversation
         conversation.connected()
         out = b""
@@ -2051,7 +2050,7 @@ class Link:
                 return outcome
 
     def _take(self, events: list[Event]) -> Outcome | None:
-        """Pass on what came; the outcome, where it ends the connection."""
+        """Pass on what came. Returns the outcome if it ends the connection."""
         self._heard_at = time.monotonic()
         if any(isinstance(event, Joined) for event in events):
             self._been_in, self._pause, self._refusals, self._last_sentence = True, FIRST_PAUSE, 0, ""
@@ -2070,21 +2069,21 @@ class Link:
         return None
 
     def _learn(self, events: list[Event]) -> list[Event]:
-        """Take in where the servers are (R45) and that we have to wait (R47); the events for people."""
+        """Learn where the servers are (R45), and that we have to wait (R47). Returns the rest."""
         kinds = [event.record.kind for event in events if isinstance(event, Received)]
-        self._bears = kinds[-1:] == ["/waiting"]
+        self._told_to_wait = kinds[-1:] == ["/waiting"]
         told = [each for each in events if isinstance(each, Received) and each.record.kind == "/servers"]
         for event in told:
             self.route.learn(event.record.text)
         return [event for event in events if event not in told] if told else events
 
     def _silence(self) -> Outcome | None:
-        """The outcome, where nothing has come for too long."""
+        """The outcome, if nothing has come for too long."""
         conversation = self._conversation
         silence = time.monotonic() - self._heard_at
         if (
             conversation.answer_due
-            and not self._bears
+            and not self._told_to_wait
             and silence > (COMMAND_SECONDS if conversation.command_due else SILENCE_SECONDS)
         ):
             return Outcome(How.SILENT)
@@ -2093,7 +2092,10 @@ class Link:
         return None
 
     def _pause_before_retry(self, *, at_once: bool) -> bool:
-        """Wait for the next try to connect, or hardly, or for another name; False if we leave instead."""
+        """Wait before connecting again, or until there is another name. Returns False if we leave instead.
+
+        `at_once`: hardly wait.
+        """
         pause = self._pause * random.uniform(0.8, 1.2)  # so that not everybody comes back at the same moment
         if at_once:
             pause = random.uniform(0, FIRST_PAUSE / 4)
@@ -2122,17 +2124,17 @@ class Link:
         self._conversation.say(text, quiet=quiet, literal=literal)
 
     def _warn(self) -> None:
-        """Once, before it is done: what is secret goes out for all to read."""
+        """Say once, beforehand, that a secret is about to be sent in plain text."""
         if not (self.encrypted or self._warned):
             self._warned = True
             self._observer.on_note(
                 self,
-                f"{self.address} has no TLS: what is secret goes there in plain text, and whoever is on the "
-                "network can read it. The host can start the server with --tls.",
+                f"{self.address} has no TLS: secrets are sent in plain text, and others on the network can "
+                "read them. The host can start the server with --tls.",
             )
 
     def _gives_up(self) -> bool:
-        """Whether we are to leave, and have nothing to wait for."""
+        """Whether we are to leave and have nothing to wait for."""
         conversation = self._conversation
         self._handle_calls()
         return conversation.leaving and not (conversation.joined or conversation.waiting or self._patient)
@@ -2153,17 +2155,17 @@ class Link:
         self._observer.on_change(self)
 
     def _publish(self) -> None:
-        """Let the other threads see what waits, and our name."""
+        """Let other threads see what waits, and our name."""
         waiting = self._conversation.waiting
         if (waiting, self._conversation.name) != (self.waiting, self.name):
             self.waiting, self.name = waiting, self._conversation.name
             self._observer.on_change(self)
 
 
-# After these there may be another server to go to.
+# After these, another server may do better.
 _ELSEWHERE = (How.UNREACHABLE, How.NOT_A_CHAT, How.SILENT, How.BROKEN, How.HUNG_UP)
 
-# R36: reasons to leave that nobody decided on: whoever left so reconnects.
+# R36: reasons to leave that nobody decided on: whoever left for one of them reconnects.
 _COMES_BACK = ("connection lost", "connection closed", "reconnecting", "the server stopped")
 
 
@@ -2171,14 +2173,14 @@ _COMES_BACK = ("connection lost", "connection closed", "reconnecting", "the serv
 
 
 class Found(NamedTuple):
-    """A server that answered; the title is its own."""
+    """A server that answered, with its own title."""
 
     address: Address
     title: str
 
 
 def find_servers(port: int = PORT) -> list[Found]:
-    """Ask every network that this computer is in, and the computer itself, for DISCOVERY_SECONDS (R44)."""
+    """Ask on every network of this computer, and the computer itself, for DISCOVERY_SECONDS (R44)."""
     found: dict[Address, str] = {}
     with contextlib.ExitStack() as closing:
         askers = []
@@ -2192,7 +2194,7 @@ def find_servers(port: int = PORT) -> list[Found]:
         until = time.monotonic() + DISCOVERY_SECONDS
         while askers and (remaining := until - time.monotonic()) > 0 and len(found) < 50:
             for asker in select.select(askers, [], [], remaining)[0]:
-                with contextlib.suppress(OSError, ValueError):  # ValueError: it is no answer
+                with contextlib.suppress(OSError, ValueError):  # ValueError: it is not an answer
                     answer, (host, _) = asker.recvfrom(1024)
                     server = _understand_answer(answer, host)
                     found[server.address] = server.title
@@ -2233,7 +2235,7 @@ def _understand_answer(answer: bytes, host: str) -> Found:
 def _networks() -> list[tuple[str, str]]:
     """(source address, broadcast address) for each IPv4 network, and for this computer itself.
 
-    A datagram to 255.255.255.255 takes one network card only, so each is asked at its own address.
+    A datagram to 255.255.255.255 leaves by one network card only, so each network has its own address.
     """
     networks = [("", "127.0.0.1")]
     if sys.platform == "win32":  # there the source chooses the card
@@ -2253,22 +2255,22 @@ def _networks() -> list[tuple[str, str]]:
 NOTHING_FOUND = """No server answered. Check, in this order:
   1. Is the server running? On its computer: python3 TCP_server.py
   2. Are both computers in the same network, and not in a guest Wi-Fi that keeps its devices apart?
-  3. Does the server's firewall let TCP and UDP port 9999 in?
-  4. Type the address that the server printed when it started; --doctor with it tells what is wrong."""
+  3. Does the firewall of the server's computer let TCP and UDP port 9999 in?
+  4. Type the address that the server printed when it started; with --doctor it says what is wrong."""
 
 
 def examine(address: Address, trust: Trust) -> bool:
-    """Print what works on the way to a server and what does not, step by step; whether all does."""
+    """Print step by step what works on the way to a server, and what doesn't. Returns whether all does."""
 
     def passed(what: str, why_not: str = "") -> bool:
         print(f"  {'FAILED' if why_not else 'ok':7}{what}{': ' + why_not if why_not else ''}")
         return not why_not
 
-    print(f"The way to {address}:")
+    print(f"Checking the way to {address}:")
     try:
         found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        return passed("the name resolves", f"{error}. Is it spelled right? Try the IP address.")
+        return passed("the name resolves", f"{error}. Is it spelled correctly? Try the IP address.")
     passed(f"the name resolves: {', '.join(dict.fromkeys(str(entry[4][0]) for entry in found))}")
     try:
         connect(address).close()
@@ -2278,7 +2280,9 @@ def examine(address: Address, trust: Trust) -> bool:
             f"port {address.port} is open", "nothing listens there. Is the server running, on this port?"
         )
     except OSError as error:
-        return passed("the host answers", f"{reason(error)}. Same network? A firewall?")
+        return passed(
+            "the host answers", f"{reason(error)}. Is it in the same network? Does a firewall block the port?"
+        )
     passed("the host answers")
     passed(f"port {address.port} is open")
     since = ""
@@ -2288,14 +2292,14 @@ def examine(address: Address, trust: Trust) -> bool:
     try:
         opened, _ = trust.open(address)
     except Distrusted as why:
-        return passed("it is who it was", str(why))
+        return passed("it is the same server as before", str(why))
     except OSError as error:
-        return passed("it shakes hands", f"{reason(error)}.")
+        return passed("the TLS handshake succeeds", f"{reason(error)}.")
     secured = isinstance(opened, SecureConnection)
     if secured:
         passed(f"it has TLS, fingerprint {trust.known.fingerprint(address)[:PIN_DIGITS]}{known}")
     else:
-        passed("it has no TLS: whoever is on the network can read what is said")
+        passed("it has no TLS: others on the network can read what is said")
     with contextlib.closing(opened):
         greeting = b""
         until = time.monotonic() + CONNECT_SECONDS
@@ -2311,13 +2315,13 @@ def examine(address: Address, trust: Trust) -> bool:
     record = parse(greeting.partition(b"\n")[0])
     if record is None:
         said = f"it says {clean_bytes(greeting[:40])!r}" if greeting else "it says nothing"
-        return passed("a chat server is there", f"{said}. Another program has this port.")
+        return passed("it is a chat server", f"{said}. Another program has this port.")
     if record.kind == "/error":
-        return passed("it lets us in", clean(record.text))
-    passed("a chat server is there")
+        return passed("it lets you in", clean(record.text))
+    passed("it is a chat server")
     apart = time.time() - local_time(record.time).timestamp()
     if abs(apart) > 60:
-        return passed("the clocks agree", f"they are {abs(apart):.0f} s apart; times will look wrong.")
+        return passed("the clocks agree", f"they differ by {abs(apart):.0f} s, so times will look wrong.")
     return passed(f"the clocks agree ({apart:+.1f} s)")
 
 
@@ -2328,8 +2332,8 @@ class PlainScreen(LinkObserver):
     """The contract for programs and screen readers: one record a line on standard output, nothing else.
 
     What is to be said comes from standard input; at its end, and at Ctrl-C, we leave in order. What the
-    client itself has to tell goes to standard error. `show` makes a line of a record; with `commands` an
-    input line can be a command, else all of them are said as they stand.
+    client itself has to say goes to standard error. `show` makes a line of a record. With `commands` an input
+    line can be a command; otherwise each is said verbatim.
     """
 
     def __init__(
@@ -2349,7 +2353,7 @@ class PlainScreen(LinkObserver):
         self._link = Link(address, conversation, self, patient=True, trust=trust)
 
     def run(self) -> NoReturn:
-        """Say what comes in until it ends, then end the program."""
+        """Say what comes in until the input ends, then end the program."""
         leave_on_signal(self._link.leave)
         self._link.start()
         try:
@@ -2378,9 +2382,9 @@ class PlainScreen(LinkObserver):
             sys.stdout.flush()
         except OSError as error:
             if error.errno != (errno.EINVAL if os.name == "nt" else errno.EPIPE):
-                self.on_note(link, f"can't write what comes: {reason(error)}.")
+                self.on_note(link, f"can't write to standard output: {reason(error)}.")
                 os._exit(1)
-            # whoever read it has gone, like head does
+            # the reader is gone, as in `| head`
             sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for good
             link.leave()
 
@@ -2393,23 +2397,23 @@ class PlainScreen(LinkObserver):
 
 
 def as_json(record: Record) -> str:
-    """The record as an object for programs."""
+    """The record as a JSON object."""
     return json.dumps({name: clean(value) for name, value in record._asdict().items()}, ensure_ascii=False)
 
 
 def shown_line(line: str) -> str:
-    """A typed line as it may be shown: what is secret in it is not."""
+    """A typed line as it may be shown: without its secret."""
     return line.strip().partition(" ")[0] + " ..." if is_secret(line) else line
 
 
 def unconfirmed_sentence(event: Unconfirmed) -> str:
-    """What to tell of a line that may or may not have been done."""
+    """What to say about a line that may or may not have been handled."""
     line = shown_line(event.line)
     return f"The connection broke before this was answered; do it again if it matters: {line}"
 
 
 def leave_on_signal(leave_link: Callable[[], None]) -> None:
-    """Whoever ends the program or its terminal gets an orderly leave; the second time, or late, an end."""
+    """Leave in order when the program or its terminal is ended; at the second signal, or too late, end."""
 
     def leave(*_: object) -> None:
         signal.signal(signal.SIGTERM, lambda *_: quit_now(1))
@@ -2419,13 +2423,13 @@ def leave_on_signal(leave_link: Callable[[], None]) -> None:
         late.start()
 
     for name in ("SIGTERM", "SIGHUP"):
-        if hasattr(signal, name):  # Windows has but one of them
+        if hasattr(signal, name):  # Windows has only one of them
             signal.signal(getattr(signal, name), leave)
 
 
 def quit_now(code: int) -> NoReturn:
-    """End the program from any thread. The main one may sit in a read that nothing can interrupt."""
-    for restore in tuple(_BEFORE_QUITTING):  # it takes itself out
+    """End the program from any thread. The main one may be in a read that nothing can interrupt."""
+    for restore in tuple(_BEFORE_QUITTING):  # a copy: each removes itself
         restore()
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
@@ -2437,7 +2441,7 @@ def quit_now(code: int) -> NoReturn:
 
 
 def is_terminal(stream: TextIO) -> bool:
-    """Whether a person is at the other end; not so for NUL, which Windows takes for a terminal."""
+    """Whether a person is at the other end. Windows says so even of NUL."""
     if not stream.isatty() or sys.platform != "win32":
         return stream.isatty()
     import ctypes
@@ -2494,11 +2498,11 @@ _SEQUENCES = {
 }
 _SEQUENCE = re.compile(r"\x1b(\[(?!\[)[0-?]*[ -/]*[@-~]|\[\[[A-E]|O[ -~]|[^\[O\x1b])", re.DOTALL)
 _PASTE_BEGINS, _PASTE_ENDS = "\x1b[200~", "\x1b[201~"
-PASTE_CHARACTERS = 1_000_000  # nobody wants more to be said; the rest of a paste is dropped
+PASTE_CHARACTERS = 1_000_000  # nobody means to say more; the rest of a paste is dropped
 
 
 class Keys:
-    """What a terminal sends, as keys. What no key here is bound to is dropped, whole."""
+    """What a terminal sends, as keys. A sequence that is not bound here is dropped, whole."""
 
     def __init__(self) -> None:
         self._rest = ""
@@ -2506,7 +2510,7 @@ class Keys:
 
     @property
     def unfinished(self) -> bool:
-        """Whether the last thing is either the Escape key or the beginning of a sequence: time will tell."""
+        """Whether the input ends with the Escape key or the beginning of a sequence: time will tell."""
         return bool(self._rest) and self._pasted is None
 
     def feed(self, received: str) -> list[Key]:
@@ -2523,13 +2527,13 @@ class Keys:
         return keys
 
     def flush(self) -> list[Key]:
-        """No more came: it was the Escape key."""
+        """Nothing more came: it was the Escape key."""
         keys = [Key("escape")] if self._rest.startswith("\x1b") else []
         self._rest = ""
         return keys
 
     def _next(self) -> Key | None:
-        """The next key; None where it is incomplete, or was dropped."""
+        """The next key; None if it is incomplete, or was dropped."""
         rest = self._rest
         if rest.startswith(_PASTE_BEGINS):
             self._rest, self._pasted = rest[len(_PASTE_BEGINS) :], []
@@ -2540,7 +2544,7 @@ class Keys:
                 if rest.startswith("\x1b\x1b"):  # Escape, and something else
                     self._rest = rest[1:]
                     return Key("escape")
-                if len(rest) > 64:  # no sequence is as long
+                if len(rest) > 64:  # no sequence is that long
                     self._rest = ""
                 return None
             self._rest = rest[match.end() :]
@@ -2557,7 +2561,7 @@ class Keys:
     def _paste(self) -> Key | None:
         assert self._pasted is not None
         text, end, rest = self._rest.partition(_PASTE_ENDS)
-        if not end:  # the end itself may be cut
+        if not end:  # the end marker may have come in part
             text, rest = text[: -len(_PASTE_ENDS)], text[-len(_PASTE_ENDS) :]
         self._pasted.append(text[: PASTE_CHARACTERS - sum(map(len, self._pasted))])
         self._rest = rest
@@ -2568,17 +2572,17 @@ class Keys:
 
 
 class Secret(NamedTuple):
-    """A question whose answer is typed unseen and kept nowhere."""
+    """A question whose answer is typed unseen, and kept nowhere."""
 
     question: str
     answer: Callable[[str], None]
 
 
-INPUT_LINES = 500  # as many can be found with the arrow keys, and rewriting them all is no work
+INPUT_LINES = 500  # that the arrow keys can find; few enough to rewrite them all each time
 
 
 class InputHistory:
-    """The lines that were typed, oldest first; in a file too, where there is one and it can be written."""
+    """The lines that were typed, oldest first; also in a file, if there is one and it can be written."""
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
@@ -2589,7 +2593,7 @@ class InputHistory:
         self._kept = list(self.lines)
 
     def add(self, line: str) -> None:
-        """Keep a line: no secret at all, and in the file nothing private."""
+        """Keep a line, unless it contains a secret; private messages are not kept in the file."""
         if not line.strip() or is_secret(line):
             return
         self.lines = [*self.lines[1 - INPUT_LINES :], line]
@@ -2604,9 +2608,9 @@ _NOT_FOR_SECRETS = ("tab", "back tab", "up", "down", "search")
 
 
 class Editor:
-    """The line being typed: keys in, and out comes what to do. It knows no terminal.
+    """The line being typed: keys in, actions out. It knows no terminal.
 
-    A line that begins with pasted text is `literal`: it is said as it stands. Pasted lines are asked for.
+    A line that begins with pasted text is `literal`: it is said verbatim. Pasted lines wait for a yes.
     """
 
     def __init__(self, complete: Callable[[str], list[str]], history: InputHistory) -> None:
@@ -2617,11 +2621,11 @@ class Editor:
         self.secret: Secret | None = None
         self._complete = complete
         self._history = history
-        self._cut = ""
+        self._cut = ""  # what "put back" inserts
         self._at: int | None = None  # where in the history the line comes from
         self._typed = ""  # what was typed before that
-        self._choices: list[str] = []  # what Tab can make of the last word, and where in it we are
-        self._choice = 0
+        self._choices: list[str] = []  # what Tab can make of the text before the cursor; first, that itself
+        self._choice = 0  # the one that is shown
         self._moves: dict[str, Callable[[], None]] = {
             "left": lambda: self._go(self._left(self.cursor)),
             "right": lambda: self._go(self._right(self.cursor)),
@@ -2643,9 +2647,9 @@ class Editor:
         }
 
     def press(self, key: Key) -> Key | None:
-        """A key was pressed: what the screen has to do; None if it is the line's own matter.
+        """Take a key. Returns what the screen has to do; None if it only concerns the line.
 
-        That is to `enter` a line, or to `say` lines as they stand, to `leave`, and what _FOR_THE_SCREEN has.
+        That is: `enter` a line, `say` lines verbatim, `leave`, or what is in _FOR_THE_SCREEN.
         """
         if key.name in _FOR_THE_SCREEN:
             return key
@@ -2675,12 +2679,12 @@ class Editor:
         self._set("")
 
     def insert(self, text: str) -> None:
-        """Put text where the cursor is."""
+        """Insert text at the cursor."""
         if self.cursor == 0:
             self.literal = False
         self._set(self.text[: self.cursor] + text + self.text[self.cursor :], self.cursor + len(text))
 
-    # ----- enter and what else ends a line
+    # ----- what ends a line
 
     def _enter(self) -> Key | None:
         text, literal = self.text, self.literal
@@ -2715,7 +2719,7 @@ class Editor:
             begins = not self.text
             self.insert("".join(lines[:1]))
             self.literal = (begins and bool(self.text)) or self.literal
-        elif command_in(self.text) and not self.literal:  # a command is one line, and goes where it says
+        elif command_in(self.text) and not self.literal:  # a command, /msg maybe, is one line
             self.insert(" ".join(lines))
         else:
             lines[0] = self.text[: self.cursor] + lines[0]
@@ -2768,7 +2772,7 @@ class Editor:
     # ----- the input history, and Tab
 
     def _step(self, step: int) -> None:
-        """To the line before or after in the history that begins with what was typed."""
+        """Go to the previous or next line in the history that begins with what was typed."""
         lines = self._history.lines
         at, typed = (len(lines), self.text) if self._at is None else (self._at, self._typed)
         while 0 <= (at := at + step) < len(lines):
@@ -2780,7 +2784,7 @@ class Editor:
             self._set(typed)
 
     def _search(self) -> None:
-        """To the newest line in the history that has in it what was typed; again, to the one before."""
+        """Go to the newest line in the history that contains what was typed; again: to the one before."""
         lines = self._history.lines
         at, typed = (len(lines), self.text) if self._at is None else (self._at, self._typed)
         found = [i for i in range(at) if typed.casefold() in lines[i].casefold() and lines[i] != self.text]
@@ -2793,7 +2797,7 @@ class Editor:
         self._at, self._typed = at, typed
 
     def _tab(self, step: int) -> None:
-        """Complete the last word before the cursor; again, take the next that fits."""
+        """Complete the last word before the cursor; again: take the next choice."""
         before = self.text[: self.cursor]
         if not self._choices:
             start = before.rfind(" ") + 1
@@ -2815,18 +2819,18 @@ class Editor:
 
 
 class LineOwner:
-    """For whom lines are typed: the chat, or the host's console. All is called in the screen's thread."""
+    """Who the typed lines are for: the chat, or the host's console. All is called in the screen's thread."""
 
     suspends = True  # Ctrl-Z may stop the program
 
     def begin(self) -> None:
-        """The screen is there."""
+        """The screen is ready."""
 
     def enter(self, text: str, *, literal: bool = False) -> None:
-        """A line was typed; a `literal` one was pasted, and is text whatever it looks like."""
+        """A line was typed. A `literal` one was pasted, and is text whatever it looks like."""
 
     def completions(self, before: str) -> list[str]:
-        """What the last word of `before` can become, best first, with what belongs behind it."""
+        """What the last word of `before` can become, best first, with what follows it."""
         return []
 
     def waiting(self) -> list[str]:
@@ -2834,7 +2838,7 @@ class LineOwner:
         return []
 
     def status(self) -> str:
-        """One line about how things stand; on a narrow screen its end is cut off."""
+        """One line about the state of things; on a narrow screen its end is cut off."""
         return ""
 
     def title(self) -> str:
@@ -2842,20 +2846,20 @@ class LineOwner:
         return ""
 
     def look(self, here: bool) -> None:
-        """Somebody looks at the window now, or no longer."""
+        """Somebody has begun to look at the window (`here`), or stopped."""
 
     def leave(self) -> None:
-        """Somebody wants to go. The screen goes on until it is closed."""
+        """Somebody wants to leave. The screen stays until it is closed."""
 
     def closed(self, code: int) -> None:
-        """The screen was closed, but its thread sits in a read that nothing can interrupt."""
+        """The screen was closed, but its thread is in a read that nothing can interrupt."""
 
 
 class Screen:
     """Where a person types and reads. All but `run` can be called from any thread."""
 
     def run(self) -> None:
-        """Until the end."""
+        """Serve the person until the end."""
 
     def show(self, shown: Shown, signal: str = "") -> None:
         """A finished line, above the one that is being typed; `signal` is what rings or notifies."""
@@ -2864,14 +2868,14 @@ class Screen:
         """Ask for something that is typed unseen."""
 
     def refresh(self) -> None:
-        """The status is another."""
+        """The status has changed."""
 
     def close(self, code: int) -> None:
-        """The end, with this exit code."""
+        """End, with this exit code."""
 
 
 class BareScreen(Screen):
-    """A terminal that can't move its cursor: what arrives comes between what is typed."""
+    """A terminal that can't move its cursor: what arrives appears in the middle of what is typed."""
 
     _PROMPT = "> "
 
@@ -2909,7 +2913,7 @@ class BareScreen(Screen):
 
 
 class Terminal:
-    """The terminal itself, while keys come one by one. Raises OSError where that can't be."""
+    """The terminal itself, with keys coming one by one. Raises OSError if it can't do that."""
 
     def __init__(self) -> None:
         self.waker = Waker()
@@ -2928,7 +2932,7 @@ class Terminal:
             raise OSError(*error.args) from None
 
     def begin(self) -> None:
-        """From now on each key comes as it is pressed, and none is shown by the terminal."""
+        """From now on each key comes as it is pressed, and the terminal shows none by itself."""
         self._take_modes()
         if self.end not in _BEFORE_QUITTING:
             _BEFORE_QUITTING.append(self.end)
@@ -2963,7 +2967,7 @@ class Terminal:
             termios.tcsetattr(self._input, termios.TCSADRAIN, self._modes)
 
     def read(self, seconds: float) -> str | None:
-        """What was typed: "" if nothing was within the time, or the waker woke; None at the end."""
+        """What was typed; "" if nothing was in this time, or the waker woke; None at the end."""
         readable = select.select([self._input, self.waker.reader], [], [], seconds)[0]
         self.waker.drain()
         if self._input not in readable:
@@ -2997,14 +3001,14 @@ class Terminal:
         self.begin()
 
 
-# Pasted text comes in brackets, and the terminal tells when somebody looks away.
+# The terminal puts pasted text in brackets, and says when its window gains or loses the focus.
 _TELL_MORE, _TELL_LESS = "\x1b[?2004h\x1b[?1004h", "\x1b[?2004l\x1b[?1004l"
 _KEEP_TITLE, _PUT_BACK_TITLE = "\x1b[22;2t", "\x1b[23;2t"
 _BEFORE_QUITTING: list[Callable[[], None]] = []
 
 
 class WindowsConsole(Terminal):
-    """The same on Windows, which has keys and modes of its own."""
+    """The same on Windows, with keys and modes of its own."""
 
     _KEYS: ClassVar = {
         "H": "[A",
@@ -3033,8 +3037,8 @@ class WindowsConsole(Terminal):
 
     def _take_modes(self) -> None:
         (keyboard, _), (display, mode) = self._modes
-        self._kernel.SetConsoleMode(keyboard, 0x200)  # no line, no echo; keys come as sequences
-        self._kernel.SetConsoleMode(display, mode | 0x4)  # sequences are understood
+        self._kernel.SetConsoleMode(keyboard, 0x200)  # no lines, no echo; keys come as sequences
+        self._kernel.SetConsoleMode(display, mode | 0x4)  # and sequences are understood
 
     def _restore(self) -> None:
         for handle, mode in self._modes:
@@ -3063,19 +3067,19 @@ class WindowsConsole(Terminal):
 
 
 class TerminalScreen(Screen):
-    """One line to type on at the bottom, with the status below it; what arrives goes above.
+    """The line being typed at the bottom, with the status below it; what arrives goes above.
 
-    One thread does all of it, the one that runs `run`: it reads keys and draws. The others leave lines in
-    `_arrived` and wake it; they wait where a terminal is slower than what comes.
+    One thread, the one in `run`, reads keys and draws. The others leave lines in `_arrived` and wake it; they
+    wait if the terminal is slower than what comes.
 
-        finished lines          the terminal's own past: never touched again, unless the window changes size
+        finished lines          the terminal's own past: not touched again, unless the window changes size
         … lines not stored yet  \
         > the line being typed   the live area, drawn anew at each change
         the status              /
     """
 
     _MOST_ARRIVED = 1000
-    _KEPT = 300  # finished lines, to draw them again in another width
+    _KEPT = 300  # finished lines, to draw them again when the window changes size
 
     def __init__(self, owner: LineOwner, view: View, terminal: Terminal, history: InputHistory) -> None:
         self._owner = owner
@@ -3093,7 +3097,7 @@ class TerminalScreen(Screen):
         self._size = terminal.size()
         self._title = ""
         self._leaving = False
-        self._stopped = False  # by the shell, and continued
+        self._stopped = False  # the program was suspended, and continued
 
     # ----- for any thread
 
@@ -3174,14 +3178,14 @@ class TerminalScreen(Screen):
             self._owner.look(action.name == "focus")
 
     def _hung_up(self) -> None:
-        """The terminal is gone: leave in order, as far as that is quick."""
+        """The terminal is gone: leave in order, if that is quick."""
         self._owner.leave()
         with self._lock:
             self._lock.wait_for(lambda: self._closed, LEAVE_SECONDS)
         self.close(0)
 
     def _continued(self) -> None:
-        """The program was stopped, and goes on."""
+        """The program was suspended, and goes on."""
         self._stopped = True
         self._terminal.waker.wake()
 
@@ -3206,7 +3210,7 @@ class TerminalScreen(Screen):
             self._drawn = live
 
     def _draw_all(self, size: tuple[int, int]) -> None:
-        """The window has another size: nobody knows where its rows are now, so all are drawn again."""
+        """The window has another size: there is no telling where its rows are now, so all are drawn again."""
         self._size = size
         self._take_arrived()
         live = self._live_area()
@@ -3219,9 +3223,9 @@ class TerminalScreen(Screen):
         self._drawn = live
 
     def _erase_and_write(self, text: str) -> None:
-        """Write over the live area, which is drawn no more."""
+        """Write over the live area, which is gone then."""
         erase = ""
-        if self._drawn:  # row by row: some terminals keep a copy in their past of what is cleared whole
+        if self._drawn:  # row by row: some terminals keep a copy of what is cleared all at once in their past
             rows, row, _ = self._drawn
             erase = "\r" + _moved(row, "A") + "\x1b[K\x1b[B" * (len(rows) - 1) + "\x1b[K"
             erase += _moved(len(rows) - 1, "A")
@@ -3244,10 +3248,10 @@ class TerminalScreen(Screen):
     def _live_area(self) -> tuple[list[str], int, int]:
         """Its rows, and the row and the column of the cursor in it."""
         columns, rows = self._size
-        width = max(1, columns - 1)  # a cursor behind the last column would be nowhere
+        width = max(1, columns - 1)  # a cursor after the last column would be nowhere
         typed, row, column = self._typed_rows(width)
         room = max(1, rows - 1)
-        if len(typed) > room:  # what is around the cursor
+        if len(typed) > room:  # show what is around the cursor
             first = min(max(0, row - room // 2), len(typed) - room)
             typed, row = typed[first : first + room], row - first
         above = [f"… {shown_line(line)}" for line in self._owner.waiting()[-3:]]
@@ -3262,15 +3266,15 @@ class TerminalScreen(Screen):
 
     def _status(self) -> str:
         if self._editor.pasted:
-            return f"Send {len(self._editor.pasted)} pasted lines? Enter sends them, Escape does not."
+            return f"Send {len(self._editor.pasted)} pasted lines? Enter: yes, Escape: no"
         if self._editor.secret:
-            return "What you type is not shown. Enter sends it, Escape does not."
+            return "What you type is not shown. Enter sends it, Escape cancels."
         if self._editor.literal and command_in(self._editor.text):
-            return "Pasted text is said as it stands, not done; type a command to have it done."
+            return "Pasted text is said, never run as a command. To run it, type it."
         return self._owner.status()
 
     def _typed_rows(self, width: int) -> tuple[list[str], int, int]:
-        """The line being typed in rows of this width, and where in them the cursor is."""
+        """The line being typed in rows of this width, and the cursor's row and column in them."""
         editor = self._editor
         prompt = f"{editor.secret.question}: " if editor.secret else "> "
         prompt = prompt if cells(prompt) < width else ""
@@ -3286,7 +3290,7 @@ class TerminalScreen(Screen):
                 place = len(rows) - 1, used
             rows[-1] += character
             used += size
-        rows[-1] = rows[-1][:-1]  # the space that stood for the cursor behind the end
+        rows[-1] = rows[-1][:-1]  # the space for the cursor after the end
         return rows, place[0], place[1]
 
     def _drawn_live(self, live: tuple[list[str], int, int]) -> str:
@@ -3295,7 +3299,7 @@ class TerminalScreen(Screen):
 
 
 def _moved(by: int, direction: str) -> str:
-    """What moves the cursor."""
+    """The sequence that moves the cursor."""
     return f"\x1b[{by}{direction}" if by else ""
 
 
@@ -3307,7 +3311,7 @@ def cut_to(text: str, width: int) -> str:
 
 
 def masked(line: str) -> str:
-    """A line being typed, without what is secret in it."""
+    """A line being typed, with stars for what is secret in it."""
     if not is_secret(line):
         return line
     size = len(line) - len(line.lstrip().partition(" ")[2])
@@ -3318,16 +3322,16 @@ def masked(line: str) -> str:
 
 
 class CommandError(Exception):
-    """A command of the client's own can't be done; the message is one sentence."""
+    """A command of the client's own failed; the message is one sentence."""
 
 
 AWAY_LINE = "--- new since you were away ---"
 
 
 class Chat(LinkObserver, LineOwner):
-    """Between a link and a person's screen: what to show, what to ring for, what is meant by a line.
+    """Between a link and a person's screen: what to show, what to ring for, what a typed line means.
 
-    While we go to another server there are two links; the new one is shown once it has let us in.
+    On the way to another server there are two links; the new one is shown once it has let us in.
     """
 
     def __init__(
@@ -3347,17 +3351,17 @@ class Chat(LinkObserver, LineOwner):
         self._people = People()
         self._screen = Screen()
         self._joined_before = False
-        self._asked = False  # for the password, since the server let us in
-        self._looking = True  # somebody sees the window, as far as the terminal tells
-        self._looks_are_told = False  # the terminal does tell
+        self._asked = False  # for the password, since the server last let us in
+        self._looking = True  # somebody sees the window, as far as the terminal says
+        self._focus_is_reported = False  # the terminal does say
         self._unread = 0
-        self._marked = False  # what is new has its line already
+        self._marked = False  # AWAY_LINE is above what is new already
         self._next_link: Link | None = None
         self._next_events: deque[Event] = deque(maxlen=BACKLOG)  # that came before it let us in
-        self._links = threading.Lock()  # guards which link is shown, and that one alone shows at a time
+        self._links = threading.Lock()  # guards which link is shown; only that one shows anything
 
     def run_on(self, screen: Screen) -> int:
-        """Talk on this screen until somebody leaves; the exit code."""
+        """Talk on this screen until the person leaves. Returns the exit code."""
         self._screen = screen
         leave_on_signal(self.leave)
         screen.run()
@@ -3378,7 +3382,7 @@ class Chat(LinkObserver, LineOwner):
                     self._take(event)
 
     def _switch_to(self, link: Link) -> list[Event]:
-        """Show the new link from now on, and leave the old one; what has come from the new one."""
+        """Show the new link from now on, and leave the old one. Returns what has come from the new one."""
         self.link.leave()
         self.link, self._next_link = link, None
         self._joined_before = self._asked = False
@@ -3393,8 +3397,10 @@ class Chat(LinkObserver, LineOwner):
             elif isinstance(event, Refused):
                 self._next_link = None
                 link.leave()
-                why = f"{link.address} does not let us in: {event.record.text}"
-                self.note(f"{why} You are still here. /connect HOST NAME takes another name.")
+                self.note(
+                    f"{link.address} refused you: {event.record.text} You are still here. /connect "
+                    f"{link.address} NAME tries another name."
+                )
 
     def _take(self, event: Event) -> None:
         if isinstance(event, Received):
@@ -3406,7 +3412,7 @@ class Chat(LinkObserver, LineOwner):
         elif isinstance(event, Joined):
             self._people.forget()
             self.link.say("/users", quiet=True)
-            if is_name(self.link.name):  # the server may have made something else of it
+            if is_name(self.link.name):  # the server may have changed it
                 self._settings.name = self.link.name
             self._settings.server = str(self.link.route)
             self._save()
@@ -3421,7 +3427,7 @@ class Chat(LinkObserver, LineOwner):
         if asks_for_password(record):
             self._ask_password(self.link)
         elif not self._joined_before:
-            self.note("Type another name, or /identify where this one is yours.")
+            self.note("Type another name, or /identify if this one is yours.")
 
     def _ask_password(self, link: Link) -> None:
         if not self._asked:
@@ -3431,7 +3437,7 @@ class Chat(LinkObserver, LineOwner):
     def _password_for(self, link: Link) -> Callable[[str], None]:
         def give(secret: str) -> None:
             self._asked = False
-            if secret:  # some will type what the server's sentence says
+            if secret:  # some people type what the server's sentence says
                 link.use_password(re.sub("^/password +", "", secret))
 
         return give
@@ -3454,7 +3460,7 @@ class Chat(LinkObserver, LineOwner):
         self._show_record(record, signal=self._signal(record) if said else "")
 
     def _mark_what_is_new(self, received: Received) -> None:
-        """Where nobody looked, or the connection was lost, what comes then stands below a line."""
+        """Draw a line above what came while nobody looked, or while the connection was lost."""
         said = received.record.kind in _SAID and not received.mine
         missed = received.replayed and self._joined_before
         if said and (missed or not self._looking):
@@ -3466,11 +3472,11 @@ class Chat(LinkObserver, LineOwner):
             self._marked = False
 
     def _signal(self, record: Record) -> str:
-        """What rings for this, and what notifies."""
+        """What rings for this record, and what shows a notification."""
         wanted = record.kind == "/msg" or self._view.mentions(record, self.link.name)
         which = ("all", "mention") if wanted else ("all",)
         bell = "\a" if self._settings.bell in which else ""
-        if self._settings.notify in which and not (self._looking and self._looks_are_told):
+        if self._settings.notify in which and not (self._looking and self._focus_is_reported):
             bell += notification(f"chat: {clean(record.name)}: {clean(record.text)}".replace(";", ","))
         return bell
 
@@ -3481,7 +3487,7 @@ class Chat(LinkObserver, LineOwner):
         self._screen.show(shown, signal)
 
     def note(self, sentence: str) -> None:
-        """Show something that the client itself has to tell."""
+        """Show something that the client itself has to say."""
         self._screen.show(Shown("", [(DIM, "--")], [(DIM, clean(sentence))]))
 
     def on_note(self, link: Link, sentence: str) -> None:
@@ -3515,18 +3521,18 @@ class Chat(LinkObserver, LineOwner):
         return self.link.waiting
 
     def look(self, here: bool) -> None:
-        self._looks_are_told = True
+        self._focus_is_reported = True
         self._looking = here
         self._unread = 0
         self._marked = self._marked and here
 
     def enter(self, text: str, *, literal: bool = False) -> None:
-        """A line was typed. An empty one means: try to connect at once."""
+        """A line was typed. An empty one means: connect now."""
         if not text.strip():
             self.link.retry_now()
             return
         if self.link.state == "waiting" or (self.link.state == "connecting" and self._joined_before):
-            self.note(f"waits for the connection: {shown_line(text)}")
+            self.note(f"Waits for the connection: {shown_line(text)}")
         command = None if literal else known_command(text.strip() if is_secret(text) else text)
         argument = text.strip().partition(" ")[2].strip()
         if command and command.secret and not (argument or command.arguments.startswith("[")):
@@ -3542,11 +3548,11 @@ class Chat(LinkObserver, LineOwner):
             self.link.say(text.strip() if command and command.secret else text, literal=literal)
 
     def _secret_for(self, command: Command) -> Callable[[str], None]:
-        """What is done with a secret that was asked for."""
+        """What to do with the secret once it is typed."""
         return lambda secret: self.enter(f"/{command.name} {secret}") if secret else None
 
     def completions(self, before: str) -> list[str]:
-        """What the last word of `before` can become, best first, with what belongs behind it."""
+        """What the last word of `before` can become, best first, with what follows it."""
         word = before.rpartition(" ")[2]
         if word == before and word.startswith("/"):
             names = [f"/{command.name}" for command in COMMANDS]
@@ -3555,12 +3561,12 @@ class Chat(LinkObserver, LineOwner):
         choices = self._arguments(before) if before.startswith("/") else None
         if choices is None:
             choices = [name for name in self._people.latest_first() if name != self.link.name]
-        behind = ": " if word == before and not at else " "
+        after = ": " if word == before and not at else " "
         key = name_key(word[len(at) :])
-        return [at + choice + behind for choice in choices if name_key(choice).startswith(key)]
+        return [at + choice + after for choice in choices if name_key(choice).startswith(key)]
 
     def _arguments(self, before: str) -> list[str] | None:
-        """What a command takes at this place; None where that is a name, or text."""
+        """The arguments that a command can have at this place; None if it takes a name or text there."""
         command = known_command(before)
         place = len(before.split(" ")) - 1  # 1 is the first argument
         if command is None:
@@ -3576,12 +3582,12 @@ class Chat(LinkObserver, LineOwner):
         return None
 
     def status(self) -> str:
-        """Who we are, how it stands, how many are here, and where."""
+        """Who we are, the state of the connection, how many are here, and where."""
         link = self.link
         state = "another name?" if link.state == "refused" else link.state
         if link.state == "waiting":
             seconds = max(0, round(link.next_try - time.monotonic()))
-            state = f"reconnecting in {seconds} s, Enter tries now"
+            state = f"reconnecting in {seconds} s, Enter: now"
         parts = [link.name, state]
         if link.waiting:
             parts.append(f"{len(link.waiting)} not stored yet")
@@ -3596,7 +3602,7 @@ class Chat(LinkObserver, LineOwner):
     # ----- the client's own commands
 
     def _help(self, about: str) -> None:
-        """The table by topic, and what else the server has; about one command, a line."""
+        """Show the table by topic, and what else the server has; about one command, a line."""
         command = known_command(about if about.startswith("/") else f"/{about}") if about else None
         if about and command is None:
             self.link.say(f"/help {about}")
@@ -3618,7 +3624,7 @@ class Chat(LinkObserver, LineOwner):
         self._screen.show(Shown("", [("", f"  {usage:27}")], [(DIM, help_)], indent=30))
 
     def _learn_commands(self, record: Record) -> None:
-        """Show what the server's /help has and we don't know."""
+        """Show the commands in the server's /help that we don't know."""
         usage, _, help_ = clean(record.text).partition(" - ")
         if record.kind == "/help" and help_ and not known_command(usage.partition(",")[0]):
             self._help_line(usage, help_)
@@ -3634,19 +3640,19 @@ class Chat(LinkObserver, LineOwner):
         if self._next_link:
             self._next_link.leave()
         self._next_events.clear()
-        # The password is not for the other server to see.
+        # The other server must not see the password of this one.
         conversation = Conversation(name, proofs=stored_proofs(address, name))
         self._next_link = Link(address, conversation, self, patient=False)
         self._next_link.start()
-        return f"Going to {address} ..."
+        return f"Connecting to {address}; you stay here until it lets you in."
 
     def give_password(self, secret: str) -> str:
-        """`/password`: it is used at the next try to come in, which is now."""
+        """`/password`: try to join with it, now."""
         (self._next_link or self.link).use_password(secret)
-        return "The password is used to enter."
+        return "Trying this password."
 
     def register(self, proof: str) -> str:
-        """`/register`: the secret is stored before it is sent, so that it can't be lost."""
+        """`/register`: the secret is stored before it is sent, so it can't be lost."""
         address, name = self.link.address, self.link.name
         proof = proof or secrets.token_urlsafe(16)
         try:
@@ -3662,30 +3668,30 @@ class Chat(LinkObserver, LineOwner):
         self._proof = proof
         if self.link.state != "connected":
             self.link.prove(proof)
-            return "The secret is used to enter."
+            return "Trying this secret."
         self.link.say(f"/identify {proof}")
         return "Sent."
 
     def secret(self) -> str:
-        """`/secret`: for another device."""
+        """`/secret`: show it, for another device."""
         address, name = self.link.address, self.link.name
         try:
             proofs = self._secrets.of(address, name)
         except (OSError, ValueError) as error:
             raise CommandError(f"{_sentence(error)}.") from None
         if not proofs:
-            raise CommandError(f"{name} is not registered from here; /register makes it yours.")
+            raise CommandError(f"This client has no secret of {name}; /register makes the name yours.")
         return f"On another device, when the name {name} is refused: /identify {proofs[-1]}"
 
     def _keep_proof(self, name: str = "") -> None:
-        """What was typed to prove that the name is ours was right: remember it for this name."""
+        """What was typed to prove that the name is ours was accepted: remember it for this name."""
         if self._proof:
             proof, self._proof = self._proof, ""
             self.link.prove(proof)
             try:
                 self._secrets.store(self.link.address, name or self.link.name, [proof])
             except (OSError, ValueError) as error:
-                self.note(f"The secret is not remembered: {_sentence(error)}.")
+                self.note(f"The secret can't be remembered: {_sentence(error)}.")
 
     def highlight(self, word: str) -> str:
         words = self._settings.highlight
@@ -3693,29 +3699,29 @@ class Chat(LinkObserver, LineOwner):
             self._settings.highlight = [other for other in words if other != word] + [word] * (
                 word not in words
             )
-        return self._saved(f"Words that stand out beside your name: {_listed(self._settings.highlight)}.")
+        return self._saved(f"Highlighted besides your name: {_listed(self._settings.highlight)}.")
 
     def set_bell(self, when: str) -> str:
         if when.casefold() not in BELLS:
-            raise CommandError("/bell off, /bell mention or /bell all: when to ring.")
+            raise CommandError("Type /bell off, /bell mention or /bell all.")
         self._settings.bell = when.casefold()
         return self._saved(f"The bell is set to {when.casefold()}.")
 
     def set_notify(self, when: str) -> str:
         if when.casefold() not in BELLS:
-            raise CommandError("/notify off, /notify mention or /notify all: when to show a notification.")
+            raise CommandError("Type /notify off, /notify mention or /notify all.")
         self._settings.notify = when.casefold()
         return self._saved(f"Notifications are set to {when.casefold()}.")
 
     def ignore(self, name: str) -> str:
         self._settings.ignore = [*self._others(name), name] if name else self._settings.ignore
-        return self._saved(f"Not shown is what these say: {_listed(self._settings.ignore)}.")
+        return self._saved(f"Ignored: {_listed(self._settings.ignore)}.")
 
     def unignore(self, name: str) -> str:
         if self._others(name) == self._settings.ignore:
             raise CommandError(f"{name or 'Nobody'} is not ignored.")
         self._settings.ignore = self._others(name)
-        return self._saved(f"{name} is shown again.")
+        return self._saved(f"{name} is no longer ignored.")
 
     def _others(self, name: str) -> list[str]:
         return [other for other in self._settings.ignore if name_key(other) != name_key(name)]
@@ -3724,16 +3730,18 @@ class Chat(LinkObserver, LineOwner):
         name, _, colour = argument.partition(" ")
         colour = colour.strip().casefold()
         if colour not in COLOURS:
-            raise CommandError(f"/color NAME COLOUR, with one of {_listed(COLOURS)}.")
+            raise CommandError(f"Type /color NAME COLOUR; the colours are {_listed(COLOURS)}.")
         self._settings.color = {**self._settings.color, name_key(name): colour}
         return self._saved(f"{name} is {colour} from now on.")
 
     def _saved(self, sentence: str) -> str:
         why_not = self._save()
-        return f"{sentence} That holds until you leave: {why_not}." if why_not else sentence
+        return (
+            f"{sentence} Only until you leave, since it can't be stored: {why_not}." if why_not else sentence
+        )
 
     def _save(self) -> str:
-        """Keep the settings; why that can't be, or ""."""
+        """Store the settings. Returns why that failed, or ""."""
         try:
             self._settings.save()
         except OSError as error:
@@ -3743,33 +3751,33 @@ class Chat(LinkObserver, LineOwner):
 
 KEYS_HELP = (
     ("Tab, Shift-Tab", "complete a name or a command"),
-    ("Up, Down", "find what you typed before, beginning with what is typed"),
-    ("Ctrl-R", "find what you typed before, with what is typed in it"),
-    ("Ctrl-A, Ctrl-E, Alt-B, Alt-F", "go to the start, the end, a word back, a word on"),
+    ("Up, Down", "find earlier lines that begin with what is typed"),
+    ("Ctrl-R", "find earlier lines that contain what is typed"),
+    ("Ctrl-A, Ctrl-E, Alt-B, Alt-F", "go to the start, the end, a word back, a word forward"),
     ("Ctrl-W, Ctrl-U, Ctrl-K", "cut a word, to the start, to the end; Ctrl-Y puts it back"),
     ("Ctrl-L", "draw the screen again"),
     ("Ctrl-C", "empty the line; leave, if it is empty"),
-    ("Ctrl-Z", "go back to the shell; fg comes back"),
+    ("Ctrl-Z", "go to the shell; fg comes back"),
 )
 
 
 def stored_proofs(address: Address, name: str) -> list[str]:
-    """What proves that the name is ours at this server, as far as it can be read; else that is told."""
+    """What proves that the name is ours at this server; if it can't be read, say so."""
     try:
         return Secrets().of(address, name)
     except (OSError, ValueError) as error:
-        _complain(f"the secrets of your names are not used: {_sentence(error)}.")
+        _complain(f"the secrets of your names can't be read: {_sentence(error)}.")
         return []
 
 
 def _is_unknown(record: Record, line: str) -> bool:
-    """Whether the record says that there is no such command."""
+    """Whether the record says that there is no such command as in the line."""
     says_so = record.kind == "/error" and record.text.startswith("There is no command")
     return says_so and command_in(line) is not None and known_command(line) is None
 
 
 def unknown_command(line: str) -> str:
-    """A sentence about a command that nobody knows; what harms is never suggested."""
+    """A sentence about a command that doesn't exist; what harms is never suggested."""
     word = (command_in(line) or ("", ""))[0]
     safe = [name for name, command in _BY_NAME.items() if not command.harms]
     near = difflib.get_close_matches(word, safe, n=1, cutoff=0.6)
@@ -3778,7 +3786,7 @@ def unknown_command(line: str) -> str:
 
 
 def notification(text: str) -> str:
-    """What makes the terminal show a notification on the desktop."""
+    """The sequence that has the terminal show a notification on the desktop."""
     if "VTE_VERSION" in os.environ or os.environ.get("TERM", "").startswith("rxvt"):
         return f"\x1b]777;notify;chat;{text}\x1b\\"
     return f"\x1b]9;{text}\x1b\\"
@@ -3792,7 +3800,7 @@ def _listed(words: Iterable[str]) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the client; the exit code: 0 left in order, 1 could not connect or was turned away."""
+    """Run the client. Returns the exit code: 0 left in order, 1 could not connect or was turned away."""
     options = _parser().parse_args(arguments)
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # it was closed before the start
@@ -3811,7 +3819,7 @@ def main(arguments: list[str] | None = None) -> int:
         password = _password(options.password_file)
         address, name = _who_and_where(options, settings)
     except (KeyboardInterrupt, EOFError):
-        print("\nLeft before coming in.", file=sys.stderr)
+        print("\nLeft before joining.", file=sys.stderr)
         return 1 if options.doctor else 0
     except _CannotStart as why:
         _complain(str(why))
@@ -3823,7 +3831,7 @@ def main(arguments: list[str] | None = None) -> int:
         if options.plain or options.json or not (is_terminal(sys.stdin) and is_terminal(sys.stdout)):
             view = View(Settings(), colours=False, iso_times=options.time == "iso")
             show = as_json if options.json else view.line
-            commands = options.commands or is_terminal(sys.stdin)  # as wherever somebody types
+            commands = options.commands or is_terminal(sys.stdin)  # as wherever a person types
             screen = PlainScreen(
                 address, conversation, sys.stdin.buffer, show, commands=commands, trust=trust
             )
@@ -3837,7 +3845,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def best_screen(owner: LineOwner, view: View, history: InputHistory) -> Screen:
-    """A screen for this terminal: one on which the typed line stays whole, where that can be."""
+    """The best screen that this terminal can have: on a TerminalScreen the typed line stays whole."""
     try:
         if os.environ.get("TERM") == "dumb" or not is_terminal(sys.stdout):
             return BareScreen(owner, view)
@@ -3848,18 +3856,18 @@ def best_screen(owner: LineOwner, view: View, history: InputHistory) -> Screen:
 
 
 def _forget(address: Address, known: KnownServers) -> int:
-    """Let a server be new; the exit code."""
+    """Treat a server as new. Returns the exit code."""
     try:
         found = known.forget(address)
     except (OSError, ValueError) as error:
         _complain(f"{_sentence(error)}.")
         return 1
-    print(f"{address} is {'forgotten: its next certificate is taken' if found else 'not known'}.")
+    print(f"{address} is {'forgotten; its next certificate is accepted' if found else 'not known'}.")
     return 0
 
 
 def _colours(unwanted: bool) -> bool:
-    """Whether to use colours; makes Windows' console understand them where that can be."""
+    """Whether to use colours; makes Windows' console understand them if possible."""
     if unwanted or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
     if os.name != "nt":
@@ -3876,14 +3884,14 @@ _Answer = TypeVar("_Answer")
 
 
 class _CannotStart(Exception):
-    """Something that was said at the start is wrong; the message says what."""
+    """Something is wrong with the arguments; the message says what."""
 
 
 def _load_settings() -> Settings:
     try:
         return Settings.load()
     except (OSError, ValueError) as error:
-        _complain(f"the settings in {settings_path()} can't be read ({error}); going on without.")
+        _complain(f"the settings in {settings_path()} can't be read ({error}); the defaults are used.")
         return Settings()
 
 
@@ -3893,9 +3901,9 @@ def _complain(sentence: str) -> None:
 
 
 def _who_and_where(options: argparse.Namespace, settings: Settings) -> tuple[Address, str]:
-    """The server and the name, asked for where they were not given. Raises EOFError, KeyboardInterrupt.
+    """The server and the name; those that are not given are asked for. Raises EOFError, KeyboardInterrupt.
 
-    Without a terminal the input is what is to be said, and with a HOST nothing is asked for.
+    Without a terminal the input is what is to be said, so with a HOST nothing is asked for.
     """
     address = options.server or _ask_address(settings)
     if options.name:
@@ -3953,16 +3961,16 @@ def _input(prompt: str) -> str:
 
 
 def _login_name() -> str:
-    """The name of this computer's user, as far as a name in the chat can be that."""
+    """The user's name on this computer, if it can be a name in the chat."""
     try:
         return checked_name(re.sub(r"\s+", "_", getpass.getuser()).lstrip("/")[:24])
-    except (ValueError, OSError, KeyError, ImportError):  # the errors that getuser has on some systems
+    except (ValueError, OSError, KeyError, ImportError):  # getuser raises any of these
         return "guest"
 
 
 def _checked_replay(text: str) -> str:
     if text != "all" and not (text.isascii() and text.isdigit()):
-        raise ValueError(f"--replay takes a number, or all, not {text!r}.")
+        raise ValueError(f"--replay takes a number, or all; not {text!r}.")
     return text
 
 
@@ -3999,7 +4007,7 @@ def _password(path: Path | None) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        description="A terminal client for the chat. What is not said here is asked for.",
+        description="A terminal client for the chat. It asks for what is missing here.",
     )
     add = parser.add_argument
     where = _argument(parse_address)
@@ -4008,35 +4016,40 @@ def _parser() -> argparse.ArgumentParser:
         nargs="?",
         type=where,
         metavar="HOST[:PORT][,...]",
-        help="the server (looked for on the network)",
+        help="the server (default: look for one on the network)",
     )
-    add("--name", type=_argument(checked_name), help="your name (the one you used last)")
-    add("--password-file", type=Path, metavar="F", help="send the password in the first line of this file")
-    add("--replay", type=_argument(_checked_replay), metavar="N", help="see so many old records, or all (20)")
-    add("--plain", action="store_true", help="one record a line only: for programs and screen readers")
-    add("--json", action="store_true", help="the same, each record as an object with its full time")
+    add("--name", type=_argument(checked_name), help="your name (default: the last one)")
+    add("--password-file", type=Path, metavar="F", help="send the password on the first line of this file")
+    add(
+        "--replay",
+        type=_argument(_checked_replay),
+        metavar="N",
+        help="earlier records to show, or all (default: 20)",
+    )
+    add("--plain", action="store_true", help="print one record a line: for programs and screen readers")
+    add("--json", action="store_true", help="the same, each record as a JSON object")
     add(
         "--time",
         choices=("clock", "iso"),
         default="clock",
-        help="in --plain, iso shows date and zone (clock)",
+        help="with --plain: the time as 10:15, or with date and zone (default: clock)",
     )
-    add("--commands", action="store_true", help="do the commands that come from a pipe (all lines are said)")
+    add("--commands", action="store_true", help="run commands from a pipe (default: every line is said)")
     add(
         "--pin",
         type=_argument(_parse_pins),
         default=(),
         metavar="FINGERPRINT",
-        help="connect only to the server that shows this; it prints it when it starts",
+        help="connect only to the server with this certificate; it prints it when it starts",
     )
     add(
         "--forget-server",
         type=where,
         metavar="HOST[:PORT]",
-        help="let a server be new, whose certificate has changed or who has no TLS any more",
+        help="trust a server anew whose certificate has changed, or which no longer has TLS",
     )
-    add("--doctor", action="store_true", help="tell what works on the way to the server and what does not")
-    add("--no-color", action="store_true", help="no colours (NO_COLOR means the same)")
+    add("--doctor", action="store_true", help="check the way to the server, step by step")
+    add("--no-color", action="store_true", help="use no colours, as with NO_COLOR")
     return parser
 
 

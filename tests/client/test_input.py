@@ -36,7 +36,7 @@ def test_one_pasted_line_is_typed_and_is_text(start: Start, join: Join) -> None:
     alice, bob = start("alice"), join("bob")
     alice.paste("/* one\ttab */\n")
     alice.prompts("/* one tab */")
-    alice.shows("said as it stands")
+    alice.shows("never run as a command")
     alice.type(" and more" + ENTER)
     assert bob.until("message").text == "/* one tab */ and more"
     alice.type("say ")
@@ -92,13 +92,13 @@ def test_settings_are_kept_and_used(start: Start, join: Join, tmp_path: Path) ->
     alice, bob = start("alice"), join("bob")
     for typed, told in [
         ("/color bob teal", "bob is teal"),
-        ("/color bob puce", "with one of red"),
-        ("/highlight lunch", "stand out beside your name: lunch"),
+        ("/color bob puce", "the colours are red"),
+        ("/highlight lunch", "besides your name: lunch"),
         ("/bell all", "set to all"),
         ("/bell loud", "/bell off, /bell mention or /bell all"),
-        ("/ignore Carol", "say: Carol"),
+        ("/ignore Carol", "Ignored: Carol"),
         ("/unignore dave", "dave is not ignored"),
-        ("/connect a:b:c:x:z", "is no address"),
+        ("/connect a:b:c:x:z", "is not an address"),
     ]:
         alice.type(typed + ENTER)
         alice.shows(told)

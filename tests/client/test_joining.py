@@ -192,7 +192,7 @@ def test_asks_for_server_port_and_name(server: Server, tmp_path: Path) -> None:
         terminal.shows("Is the server running?")
         terminal.shows("Server [127.0.0.1]:")
         terminal.type("no such host" + ENTER)
-        terminal.shows("is no address")
+        terminal.shows("is not an address")
         terminal.type(ENTER)
         terminal.shows("Port [9999]:")
         terminal.type("99999" + ENTER)
@@ -217,7 +217,7 @@ def test_control_c_at_a_question_is_no_traceback(tmp_path: Path) -> None:
         terminal.shows("Server [")
         terminal.type(CONTROL_C)
         assert terminal.ends(again=CONTROL_C) == 0
-        assert "Left before coming in." in terminal.text
+        assert "Left before joining." in terminal.text
         assert terminal.restored()
 
 

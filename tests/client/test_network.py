@@ -31,7 +31,7 @@ def test_nobody_there(tmp_path: Path) -> None:
         port = taken.getsockname()[1]
     done = run(tmp_path, "hi", f"127.0.0.1:{port}", "--name", "bot")
     assert done.returncode == 1
-    why = "the host is there, but no server is open on that port."
+    why = "the host is there, but nothing listens on that port."
     assert done.stderr.splitlines()[0] == f"TCP_client.py: Can't connect to 127.0.0.1:{port}: {why}"
 
 
@@ -53,7 +53,7 @@ def test_passwords(tmp_path: Path) -> None:
         address = f"127.0.0.1:{server.port}"
         right = run(tmp_path, "hi", address, "--name", "bot", "--password-file", str(password))
         assert right.returncode == 0
-        assert right.stderr.count("what is secret goes there in plain text") == 1
+        assert right.stderr.count("secrets are sent in plain text") == 1
         refused = run(tmp_path, "hi", address, "--name", "bot", "--password-file", str(wrong))
         assert refused.returncode == 1
         assert "That is not the password" in refused.stderr
@@ -101,8 +101,8 @@ def test_settings_that_make_no_sense_are_no_obstacle(server: Server, tmp_path: P
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (says("SSH-2.0-OpenSSH\x1b[2J\r\n"), "is no chat server; it said 'SSH-2.0-OpenSSH[2J'"),
-        (says(b"\xff\xfe\x00" * 1000 + b"\n"), "is no chat server"),
+        (says("SSH-2.0-OpenSSH\x1b[2J\r\n"), "is not a chat server; it said 'SSH-2.0-OpenSSH[2J'"),
+        (says(b"\xff\xfe\x00" * 1000 + b"\n"), "is not a chat server"),
         (says(b"x" * 20_000_000), "closed the connection"),
         (says(WELCOME[:30]), "closed the connection"),
         (says(""), "closed the connection"),

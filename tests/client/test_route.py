@@ -18,31 +18,31 @@ def test_several_addresses_are_one_argument() -> None:
 
 @pytest.mark.parametrize("text", ["a,", ",a", "a,,b", "a,b:0"])
 def test_each_of_them_has_to_be_one(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no (address|port)"):
+    with pytest.raises(ValueError, match=r"is not an? (address|port)"):
         parse_address(text)
 
 
 def test_each_other_server_is_tried_before_one_that_failed() -> None:
     route = Route(parse_address("a,b,c:1"))
     tried = [route.here]
-    while route.go_on():
+    while route.turn_to_another():
         tried.append(route.here)
     assert sorted(tried) == sorted([A, B, C])
     assert route.here in (A, B, C)
-    assert route.go_on()
+    assert route.turn_to_another()
 
 
 def test_who_was_in_begins_a_new_round() -> None:
     route = Route(parse_address("a,b"))
-    assert route.go_on()
+    assert route.turn_to_another()
     route.arrived()
-    assert route.go_on()
+    assert route.turn_to_another()
     assert route.here == A
 
 
 def test_a_single_server_is_tried_again_and_again() -> None:
     route = Route(A)
-    assert not route.go_on()
+    assert not route.turn_to_another()
     assert route.here == A
 
 

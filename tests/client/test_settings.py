@@ -99,7 +99,7 @@ def test_reads_an_address_and_writes_it_again(typed: str, address: Address) -> N
     "typed", ["", "a b", "host:", "host:x", "host:0", "host:65536", "[::1", "host:１", "http://x"]
 )
 def test_refuses_what_is_no_address(typed: str) -> None:
-    with pytest.raises(ValueError, match=r"is no (address|port); "):
+    with pytest.raises(ValueError, match=r"is not an? (address|port); "):
         TCP_client.parse_address(typed)
 
 

@@ -181,7 +181,7 @@ def test_help_lists_all_commands_and_keys_in_columns(start: Start, columns: int)
 def test_commands_are_one_list(start: Start, join: Join) -> None:
     alice, _ = start("alice", rows=40), join("bob")
     for typed, told in (
-        ("/HIGHLIGHT lunch", "stand out beside your name: lunch"),
+        ("/HIGHLIGHT lunch", "besides your name: lunch"),
         ("/Colour bob TEAL", "bob is teal"),
         ("/hilight", "did you mean /highlight?"),
         ("/USERS", "bob 127.0.0.1 since"),
