@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import certificates, web
+from tests.browser import By, Open, enter, say, shown, wait
 from tests.certificates import TlsClient
 from tests.harness import Client, Server, reset, serving, texts
 
@@ -198,6 +199,19 @@ def test_a_page_gets_them_once(out: Server) -> None:
     page.close()
     _until_gone(out)
     assert comes(out) == []
+
+
+def test_a_browser_that_only_shows_them_gets_them_once(server: Server, chromium: Open) -> None:
+    browser = chromium()
+    enter(browser, server, "alice")
+    say(browser, f"/register {SECRET}")
+    wait(browser, lambda page: "is yours now" in page.find_element(By.ID, "log").text)
+    say(browser, "exit")
+    _until_gone(server)
+    send(server, *TEXTS)
+    enter(browser, server, "alice")
+    wait(browser, lambda page: set(TEXTS) <= set(shown(page)))
+    wait(browser, lambda page: not list(server.history.with_name("kept-messages").iterdir()))
 
 
 def test_a_page_that_is_closed_before_it_has_them_gets_them_again(out: Server) -> None:

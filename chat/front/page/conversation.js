@@ -259,6 +259,10 @@ class Conversation {
   /** A direct record answers the oldest line in flight, or goes on with the answer before. */
   takeDirect(record) {
     if (["/session", "/servers", "/hello"].includes(record.kind)) return false;
+    if (record.kind === "/kept") { // no lines, but a sign that they have arrived: else they come again
+      this.request("POST", "/lines", { number: this.next, lines: [] }).catch(() => {});
+      return true;
+    }
     record.mine = record.kind === "/msg" && record.name === this.shown.name && /^to \S+: /.test(record.text);
     if (record.kind === "/msg" && !record.mine) return true;
     const oldest = this.lines.find((line) => line.number !== null && !line.unsure);
