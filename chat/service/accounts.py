@@ -110,11 +110,13 @@ class Accounts:
         return True
 
     def register(self, name: str, secret: str, now: str) -> Account:
-        """Register the name with this secret, replacing an earlier one. Raises OSError, Busy."""
+        """Register the name with this secret, or replace the secret of its owner. Raises OSError, Busy."""
+        earlier = self.owner(name)
+        since = earlier.since if earlier and earlier.name == name else now
         salt = secrets.token_bytes(SALT_BYTES)
         hashed = self._hash(secret, salt, COST, BLOCK, PARALLEL)
         parts = (base64.b64encode(part).decode() for part in (salt, hashed))
-        account = Account(name, now, ":".join(("scrypt", str(COST), str(BLOCK), str(PARALLEL), *parts)))
+        account = Account(name, since, ":".join(("scrypt", str(COST), str(BLOCK), str(PARALLEL), *parts)))
         self._file.add(account.line, lambda other: other.name == name)
         return account
 

@@ -22,8 +22,11 @@ from pathlib import Path
 from chat import private, record
 from chat.record import Record
 from chat.service.accounts import Account
+from chat.service.budget import network_of
 
 BOX_BYTES = 64 * 1024  # for one name: about a hundred messages
+# Of what the others have left of it, for one address: whoever floods a mailbox leaves room for the others.
+ADDRESS_SHARE = 0.75
 TOTAL_BYTES = 64 * 1024 * 1024  # for all of them: a thousand full ones
 KEPT_DAYS = 30
 SWEEP_SECONDS = 3600.0  # between searches for older ones
@@ -32,7 +35,7 @@ _HANDED_OVER = b"# handed over\n"
 
 
 class BoxFull(Exception):
-    """No more messages can be kept for this name until its owner comes back."""
+    """No more messages from there can be kept for this name until its owner comes back."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,10 @@ class Mailbox:
         """Keep a message, synced to the disk. Raises BoxFull."""
         line = sent.encode()
         with self._lock:
-            if time.monotonic() >= self._sweep_at:
-                self._sweep()
+            self._sweep_if_due()
             path = self._path(account)
-            size = path.stat().st_size if path.exists() else 0
-            if size + len(line) > BOX_BYTES or self._bytes + len(line) > TOTAL_BYTES:
+            content = path.read_bytes() if path.exists() else b""
+            if not _has_room(content, sent) or self._bytes + len(line) > TOTAL_BYTES:
                 raise BoxFull
             self._append(path, line)
 
@@ -71,6 +73,7 @@ class Mailbox:
         """The messages for the owner, who is here now. They stay until `received`."""
         path = self._path(account)
         with self._lock:
+            self._sweep_if_due()
             if not path.exists():
                 return Kept([], [])
             private.check(path)
@@ -136,6 +139,10 @@ class Mailbox:
         path.unlink()
         self._bytes -= size
 
+    def _sweep_if_due(self) -> None:
+        if time.monotonic() >= self._sweep_at:
+            self._sweep()
+
     def _sweep(self) -> None:
         """Delete messages that are too old, and count the rest."""
         self._sweep_at = time.monotonic() + SWEEP_SECONDS
@@ -154,6 +161,14 @@ class Mailbox:
             if kept != content:
                 private.write(path, kept)
             self._bytes += len(kept)
+
+
+def _has_room(content: bytes, sent: Record) -> bool:
+    """Whether there is room for one more from its address."""
+    source = network_of(sent.address)
+    own = sum(len(each.encode()) for each in _records(content) if network_of(each.address) == source)
+    others = len(content) - own
+    return own + len(sent.encode()) <= ADDRESS_SHARE * (BOX_BYTES - others)
 
 
 def _split(content: bytes) -> tuple[list[Record], list[Record]]:

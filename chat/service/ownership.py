@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 
 from chat import private, record
+from chat.log.entries import Presence
 from chat.lookalike import look_alike
 from chat.record import Record
 from chat.room.room import Member
@@ -164,7 +165,7 @@ def keep(service: Service, caller: Caller, name: str, text: str) -> Account | No
         service.mailbox.keep(account, sent)
     except BoxFull:
         raise CommandError(
-            f"Not kept: the mailbox of {account.name} is full; send it when they are here."
+            f"Not kept: the mailbox of {account.name} has no room left for you; send it when they are here."
         ) from None
     except (OSError, private.Exposed) as error:
         log.error("a message for %s can't be kept: %s", account.name, error)
@@ -182,9 +183,23 @@ def kept_for(service: Service, member: Member) -> bytes:
     except (OSError, private.Exposed) as error:
         log.error("messages for %s can't be read: %s", member.name, error)
         return b""
-    member.handed_over = bool(kept.again or kept.new)
+    if messages := [*kept.again, *kept.new]:
+        member.handed_over = True
+        member.correspondent = _sender(service, messages[-1])
     again = _introduced(service, kept.again, "; you may have seen them before.")
     return again + _introduced(service, kept.new, ".")
+
+
+def _sender(service: Service, sent: Record) -> tuple[str, Presence | None, str]:
+    """Whom a /reply answers: the owner of the sender's name, or the sender, but nobody who came later."""
+    account = service.accounts.owner(sent.name)
+    owned = account and record.name_key(account.name) == record.name_key(sent.name)
+    if (account and owned and account.since <= sent.time) or sent.address == record.NOBODY:
+        return sent.name, None, ""
+    here = service.room.log.roster.find(sent.name)
+    if here and here.address == sent.address and here.since <= sent.time:
+        return sent.name, here, ""
+    return sent.name, Presence("", sent.name, sent.address), ""
 
 
 def _introduced(service: Service, messages: list[Record], how: str) -> bytes:

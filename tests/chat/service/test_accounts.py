@@ -12,7 +12,7 @@ from chat.service import hostfile
 from chat.service.accounts import Accounts, Busy
 from tests.harness import DEADLINE
 
-NOW = "2026-11-21T12:00:00.000Z"
+NOW, LATER = "2026-11-21T12:00:00.000Z", "2026-12-24T12:00:00.000Z"
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +54,8 @@ def test_a_lookalike_is_told_whose_name_it_is(path: Path) -> None:
 def test_a_new_secret_replaces_the_old_one(path: Path) -> None:
     accounts = Accounts(path)
     accounts.register("alice", "the first", NOW)
-    account = accounts.register("alice", "the second", NOW)
+    account = accounts.register("alice", "the second", LATER)
+    assert account.since == NOW  # whose messages are kept
     assert accounts.proves(account, "the second")
     assert not accounts.proves(account, "the first")
     assert path.read_text().count("alice") == 1

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import os
 import time
 from pathlib import Path
@@ -18,6 +20,13 @@ BOB = Account("bob", "2026-11-21T12:00:00.000Z", "scrypt:")
 
 def sent(text: str, ago: float = 0) -> Record:
     return Record(record.format_time(time.time() - ago), "10.0.0.7", "carol", "/msg", text)
+
+
+def fill(mailbox: Mailbox, address: str) -> None:
+    """Send alice long messages from this address until there is no more room."""
+    with contextlib.suppress(BoxFull):
+        while True:
+            mailbox.keep(ALICE, dataclasses.replace(sent("x" * 4000), address=address))
 
 
 @pytest.fixture
@@ -76,15 +85,22 @@ def test_half_a_line_left_by_a_crash_does_no_harm(folder: Path) -> None:
 
 def test_a_mailbox_is_bounded(folder: Path) -> None:
     mailbox = Mailbox(folder)
-    full = False
-    while not full:
-        try:
-            mailbox.keep(ALICE, sent("x" * 4000))
-        except BoxFull:
-            full = True
+    for number in range(10):
+        fill(mailbox, f"10.0.0.{number}")
     [path] = folder.iterdir()
     assert path.stat().st_size <= module.BOX_BYTES
     mailbox.keep(BOB, sent("others go on"))
+
+
+def test_one_address_leaves_room_for_the_others(folder: Path) -> None:
+    mailbox = Mailbox(folder)
+    for address in ("10.0.0.7", "2001:db8::7"):
+        fill(mailbox, address)
+    with pytest.raises(BoxFull):
+        mailbox.keep(ALICE, dataclasses.replace(sent("x" * 4000), address="2001:db8::8"))  # the same /64
+    bob = dataclasses.replace(sent("x" * 2000), address="10.0.0.9")
+    mailbox.keep(ALICE, bob)
+    assert mailbox.hand_over(ALICE).new[-1] == bob
 
 
 def test_all_mailboxes_together_are_bounded_even_after_a_restart(
@@ -110,6 +126,19 @@ def test_messages_older_than_30_days_are_deleted(folder: Path) -> None:
     mailbox = Mailbox(folder)
     assert mailbox.hand_over(ALICE) == Kept([], [young])
     assert len(list(folder.iterdir())) == 1
+
+
+def test_a_server_that_runs_for_long_deletes_them_as_well(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailbox = Mailbox(folder)
+    mailbox.keep(ALICE, sent("old", ago=31 * 86400))
+    assert mailbox.hand_over(BOB) == Kept([], [])
+    assert len(list(folder.iterdir())) == 1  # it has looked a moment ago
+    later = time.monotonic() + module.SWEEP_SECONDS
+    monkeypatch.setattr("time.monotonic", lambda: later)
+    assert mailbox.hand_over(ALICE) == Kept([], [])
+    assert list(folder.iterdir()) == []
 
 
 def test_the_next_owner_of_a_name_does_not_get_the_first_owners_messages(folder: Path) -> None:

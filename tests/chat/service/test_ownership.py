@@ -122,10 +122,16 @@ def test_an_admin_can_unregister_any_name(tmp_path: Path) -> None:
         alice.ask(f"/register {SECRET}", "/register")
         admin = Client(server.port, "root")
         admin.ask("/admin letmein", "/admin")
+        alice.send("exit")
+        admin.until("leave")
+        admin.ask("/msg alice for the first of that name", "/msg")
         admin.ask("/unregister alice", "/unregister")
         alice.close()
-        admin.until("leave")
-        Client(server.port, "alice").close()
+        assert list(server.history.with_name("kept-messages").iterdir()) == []
+        alice = Client(server.port, "alice")
+        alice.ask("/register the next secret", "/register")
+        assert handed_over(alice) == []
+        alice.close()
         admin.close()
 
 
@@ -212,6 +218,39 @@ def test_the_owner_gets_messages_on_taking_the_name_in_the_room(join: Join, alic
     sent_while_out(bob, "for the owner of the name")
     alice.send(f"/identify {SECRET}", "/nick alice")
     assert alice.until("/msg").text == "for the owner of the name"
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_a_reply_answers_whoever_sent_the_last_kept_message(
+    join: Join, alice: Client, registered: bool
+) -> None:  # R78
+    bob = join("bob")
+    leave(alice, bob)
+    if registered:
+        bob.ask("/register bobs own secret", "/register")
+    bob.ask("/msg alice call me", "/msg")
+    again = join("alice", f"/identify {SECRET}")
+    assert again.ask("/reply I will", "/msg").text == "to bob: I will"
+    assert bob.until("/msg", "I will").name == "alice"
+    bob.send("exit")
+    again.until("leave", name="bob")
+    if registered:
+        assert again.ask("/reply when?", "/msg").text == "kept for bob: when?"
+    else:
+        join("bob")  # anybody
+        again.send("/reply when?")
+        assert again.until("/error").text.startswith("bob has left")
+
+
+def test_a_reply_to_a_kept_message_does_not_go_to_the_next_of_that_name(join: Join, alice: Client) -> None:
+    witness, bob = join("witness"), join("bob")
+    leave(alice, witness)
+    bob.ask("/msg alice call me", "/msg")
+    leave(bob, witness)
+    join("bob")  # somebody else
+    again = join("alice", f"/identify {SECRET}")
+    again.send("/reply I will")
+    assert again.until("/error").text.startswith("bob has left")
 
 
 def test_the_muted_leave_no_messages(tmp_path: Path) -> None:
