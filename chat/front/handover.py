@@ -7,24 +7,26 @@ import socket
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 _SIZE = struct.Struct("!I")  # before each part of a message
 
 
-def start(
-    command: Sequence[str], environment: Mapping[str, str]
-) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    """Start a process that gets one end of a socket pair; returns it and the other end. Raises OSError."""
+def start(command: Sequence[str], folder: Path) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    """Start a process in a folder, with one end of a socket pair; returns it and the other end.
+
+    Raises OSError.
+    """
     ours, theirs = socket.socketpair()
     with theirs:
         try:
-            if sys.platform != "win32":
-                return subprocess.Popen(command, stdin=theirs.fileno(), env=environment), ours
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, env=environment)
-            assert process.stdin
-            with process.stdin:
-                process.stdin.write(theirs.share(process.pid))
+            source = subprocess.PIPE if sys.platform == "win32" else theirs.fileno()
+            process = subprocess.Popen(command, stdin=source, stdout=subprocess.DEVNULL, cwd=folder)
+            if sys.platform == "win32":
+                assert process.stdin
+                with process.stdin:
+                    process.stdin.write(theirs.share(process.pid))
             return process, ours
         except OSError:
             ours.close()

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import socket
 import struct
 import subprocess
@@ -128,12 +127,10 @@ class Relay:
     # ----- the process
 
     def _launch(self) -> None:
-        root = str(Path(__file__).parents[2])
-        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
+        files = [str(path.absolute()) for path in self.certificate.files]
         level = logging.getLevelName(log.getEffectiveLevel())
-        program = [sys.executable, "-P", "-m", "chat.front.relay_process"]
-        command = [*program, *map(str, self.certificate.files), level]
-        process, control = handover.start(command, {**os.environ, "PYTHONPATH": path})
+        command = [sys.executable, "-m", "chat.front.relay_process", *files, level]
+        process, control = handover.start(command, Path(__file__).parents[2])
         with self._lock:
             self._process, self._control = process, control
 

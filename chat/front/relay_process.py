@@ -13,7 +13,6 @@ import logging
 import selectors
 import signal
 import socket
-import ssl
 import sys
 import time
 from collections.abc import Callable
@@ -22,9 +21,9 @@ from pathlib import Path
 from chat.front import handover
 from chat.front.certificate import Certificate
 from chat.front.relay import CONNECTION, STOP_SECONDS
+from chat.front.tls import PIECE_BYTES, Tls
 from chat.room import liveness
 
-PIECE_BYTES = 64 * 1024  # read at once from either side
 TURN_PIECES = 4  # from one connection, before the others have their turn
 # May wait for a client to read it: a piece, and what TLS itself has to send. Only a client that keeps asking
 # for new keys without reading exceeds it.
@@ -38,52 +37,6 @@ _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 NEVER = float("inf")
 
 log = logging.getLogger("chat.front.relay_process")
-
-
-class Tls:
-    """The server's side of TLS: encrypted bytes in, plain ones out, and the reverse. It holds no socket."""
-
-    def __init__(self, context: ssl.SSLContext) -> None:
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-
-    def shake_hands(self, received: bytes) -> bool:
-        """Go on with the handshake; whether it is done. Raises ssl.SSLError, with an alert in `due`."""
-        self._incoming.write(received)
-        try:
-            self._tls.do_handshake()
-        except ssl.SSLWantReadError:
-            return False
-        return True
-
-    def encrypt(self, data: memoryview) -> bytes:
-        """The encrypted bytes to send. Raises ssl.SSLError."""
-        while data:  # a record takes 16 KiB
-            data = data[self._tls.write(data) :]
-        return self._outgoing.read()
-
-    def decrypt(self, received: bytes) -> tuple[bytes, bool]:
-        """The decrypted bytes, and whether the client has ended its output. Raises ssl.SSLError."""
-        self._incoming.write(received)
-        pieces: list[bytes] = []
-        while True:
-            try:
-                piece = self._tls.read(PIECE_BYTES)
-            except ssl.SSLWantReadError:
-                return b"".join(pieces), False
-            if not piece:  # it has sent a close_notify
-                return b"".join(pieces), True
-            pieces.append(piece)
-
-    def due(self) -> bytes:
-        """Output of TLS itself: of the handshake, a response to new keys, an alert."""
-        return self._outgoing.read()
-
-    def close_notify(self) -> bytes:
-        """The bytes that tell the client that nothing more follows, so that a truncation would be noticed."""
-        with contextlib.suppress(ssl.SSLError):  # it would also read the client's, which need not come
-            self._tls.unwrap()
-        return self._outgoing.read()
 
 
 class _Carried:

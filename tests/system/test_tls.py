@@ -24,7 +24,7 @@ from chat.front.relay import Relay
 from TCP_server import TLS_ONLY, ChatServer
 from tests import certificates
 from tests.certificates import TlsClient
-from tests.harness import DEADLINE, ROOT, Client, Server, serving, texts
+from tests.harness import DEADLINE, ROOT, Client, Server, children, serving, texts
 from tests.rooms import opened, service_of
 
 
@@ -80,7 +80,7 @@ class Eavesdropper:
                     if not piece:
                         del ends[end]
                         if end is client:
-                            ends.clear()
+                            return
 
     def all_heard(self) -> bytes:
         """What the server sent until the connection ended."""
@@ -143,7 +143,11 @@ def _server_stopped(alice: Client, secure: Server) -> None:
     secure.process.send_signal(signal.SIGTERM)
 
 
-@pytest.mark.parametrize("end", [_left, _kicked, _taken_over, _server_stopped])
+def _server_killed(alice: Client, secure: Server) -> None:
+    secure.kill()
+
+
+@pytest.mark.parametrize("end", [_left, _kicked, _taken_over, _server_stopped, _server_killed])
 def test_nothing_is_sent_in_plain_text_however_the_connection_ends(
     history_path: Path, arguments: list[str], tmp_path: Path, end: object
 ) -> None:
@@ -162,6 +166,21 @@ def test_nothing_is_sent_in_plain_text_however_the_connection_ends(
         heard = eavesdropper.all_heard()
     assert certificates.records(heard)  # raises ValueError for anything but TLS records
     assert b"alice" not in heard
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds processes in /proc")
+def test_nothing_of_a_killed_server_keeps_running(history_path: Path, arguments: list[str]) -> None:
+    with serving(history_path, *arguments) as secure:
+        alice = TlsClient(secure.port, "alice")
+        helpers = children(secure.pid)
+        assert helpers
+        secure.kill()
+        alice.rest()
+        alice.close()
+    until = time.monotonic() + DEADLINE
+    while any(Path(f"/proc/{each}").exists() for each in helpers):
+        assert time.monotonic() < until
+        time.sleep(0.01)
 
 
 def test_the_kicked_get_the_reason(history_path: Path, arguments: list[str], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from chat.front import handover
-from tests.harness import DEADLINE
+from tests.harness import DEADLINE, ROOT
 
 # Takes sockets until it gets no more, and says on each what came with it.
 PROGRAM = """
@@ -27,7 +27,7 @@ control.sendall(b"done")
 
 @pytest.fixture
 def child() -> Iterator[tuple[int, socket.socket]]:
-    process, control = handover.start([sys.executable, "-c", PROGRAM], {"PYTHONPATH": "."})
+    process, control = handover.start([sys.executable, "-c", PROGRAM], ROOT)
     control.settimeout(DEADLINE)
     with control:
         yield process.pid, control
@@ -60,4 +60,4 @@ def test_sockets_arrive_with_their_data_and_in_order(child: tuple[int, socket.so
 
 def test_a_program_that_is_not_there_leaves_nothing_open() -> None:
     with pytest.raises(FileNotFoundError):
-        handover.start(["./no-such-program"], {})
+        handover.start(["./no-such-program"], ROOT)

@@ -5,7 +5,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import threading
@@ -16,9 +15,9 @@ import pytest
 from chat.front import handover
 from chat.front.certificate import Certificate
 from chat.front.relay import CONNECTION
-from chat.front.relay_process import RelayProcess, Tls
+from chat.front.relay_process import RelayProcess
 from tests import certificates
-from tests.harness import DEADLINE
+from tests.harness import DEADLINE, ROOT
 
 CLIENT = certificates.client_context()
 
@@ -71,21 +70,6 @@ def control(certificate: Certificate) -> Iterator[socket.socket]:
         assert not thread.is_alive()
 
 
-def test_the_handshake_is_done_in_whatever_pieces_it_comes(certificate: Certificate) -> None:
-    server = Tls(certificate.context())
-    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
-    client = CLIENT.wrap_bio(to_client, to_server)
-    done = []
-    for _ in range(2):
-        with contextlib.suppress(ssl.SSLWantReadError):
-            client.do_handshake()
-        for byte in to_server.read():
-            done.append(server.shake_hands(bytes([byte])))
-            to_client.write(server.due())
-    assert done[-1]
-    assert not any(done[:-1])
-
-
 def test_the_server_is_told_when_a_connection_is_ready_and_when_it_is_gone(
     control: socket.socket, ends: Ends
 ) -> None:
@@ -125,7 +109,7 @@ def test_nothing_is_taken_from_the_pair_before_the_handshake_is_done(
 def process_of(certificate: Certificate) -> Iterator[tuple[subprocess.Popen[bytes], socket.socket]]:
     """A relay in a process, and the server's end."""
     program = [sys.executable, "-m", "chat.front.relay_process", *map(str, certificate.files), "DEBUG"]
-    process, control = handover.start(program, os.environ)
+    process, control = handover.start(program, ROOT)
     control.settimeout(DEADLINE)
     with control:
         yield process, control
