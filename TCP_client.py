@@ -1084,21 +1084,28 @@ class Shown(NamedTuple):
     @property
     def pieces(self) -> Pieces:
         """All of it, for a single row of any length."""
+        return self._in_one_row(self._pad(self.indent))
+
+    def _in_one_row(self, pad: Pieces) -> Pieces:
         time_ = [(DIM, self.time + " ")] if self.time else []
-        return [*time_, *self.head, *([("", " ")] if self.head else []), *self.body]
+        return [*time_, *self.head, *pad, *([("", " ")] if self.head else []), *self.body]
+
+    def _pad(self, indent: int) -> Pieces:
+        """What fills the head up to a column of its own."""
+        width = cells("".join(text for _, text in self.head))
+        return [("", " " * (indent - 1 - width))]
 
     def rows(self, columns: int) -> list[Pieces]:
         """The line as rows of the screen: words wrap, and later rows are indented."""
         if not self.head or columns < WIDE:
-            return wrap(self.pieces, columns, 0 if not self.head else CLOCK_CELLS if columns >= NARROW else 1)
-        width = cells("".join(text for _, text in self.head))
+            indent = 0 if not self.head else CLOCK_CELLS if columns >= NARROW else 1
+            return wrap(self._in_one_row([]), columns, indent)
         if self.indent:
-            pad = ("", " " * (self.indent - 1 - width))
-            return wrap([*self.head, pad, ("", " "), *self.body], columns, self.indent)
+            return wrap(self.pieces, columns, self.indent)
         time_ = self.time + " " if self.time else " " * CLOCK_CELLS
-        pad = ("", " " * (HEAD_CELLS - width))
+        pad = self._pad(HEAD_CELLS + 1)
         indent = CLOCK_CELLS + HEAD_CELLS + 1
-        return wrap([(DIM, time_), pad, *self.head, ("", " "), *self.body], columns, indent)
+        return wrap([(DIM, time_), *pad, *self.head, ("", " "), *self.body], columns, indent)
 
 
 class View:
@@ -2891,8 +2898,8 @@ class BareScreen(Screen):
             while True:
                 text = input(self._PROMPT)
                 secret, self._secret = self._secret, None
-                if secret and not text.strip():
-                    secret.answer(getpass.getpass(f"{secret.question}: ").strip())
+                if secret and command_in(text) is None:  # else they changed their mind
+                    secret.answer(text.strip() or getpass.getpass(f"{secret.question}: ").strip())
                 else:
                     self._owner.enter(clean(text))
         self._owner.leave()
@@ -3172,8 +3179,7 @@ class TerminalScreen(Screen):
         elif action.name == "redraw":
             self._size = (0, 0)
         elif action.name == "page":
-            hint = "Shift-PageUp or the mouse wheel scrolls back; /history shows what was said before."
-            self.show(Shown("", [(DIM, "--")], [(DIM, hint)]))
+            self.show(Shown("", [(DIM, "--")], [(DIM, how_to_scroll())]))
         else:
             self._owner.look(action.name == "focus")
 
@@ -3266,7 +3272,7 @@ class TerminalScreen(Screen):
 
     def _status(self) -> str:
         if self._editor.pasted:
-            return f"Send {len(self._editor.pasted)} pasted lines? Enter: yes, Escape: no"
+            return f"Enter sends {len(self._editor.pasted)} pasted lines, Escape does not."
         if self._editor.secret:
             return "What you type is not shown. Enter sends it, Escape cancels."
         if self._editor.literal and command_in(self._editor.text):
@@ -3277,7 +3283,8 @@ class TerminalScreen(Screen):
         """The line being typed in rows of this width, and the cursor's row and column in them."""
         editor = self._editor
         prompt = f"{editor.secret.question}: " if editor.secret else "> "
-        prompt = prompt if cells(prompt) < width else ""
+        if cells(prompt) >= width:
+            prompt = prompt.partition(" ")[0].rstrip(":") + ": " if editor.secret and width > 12 else ""
         text = "" if editor.secret else masked(editor.text)
         cursor = len(prompt) + (0 if editor.secret else editor.cursor)
         rows, used, place = [""], 0, (0, 0)
@@ -3301,6 +3308,18 @@ class TerminalScreen(Screen):
 def _moved(by: int, direction: str) -> str:
     """The sequence that moves the cursor."""
     return f"\x1b[{by}{direction}" if by else ""
+
+
+def how_to_scroll() -> str:
+    """How to see what has left the screen: the terminal has it, and so the terminal's own keys scroll."""
+    keys = "Shift-PageUp or the mouse wheel scrolls"
+    if "TMUX" in os.environ:
+        keys = "Ctrl-B and then PageUp scrolls"
+    elif "STY" in os.environ:  # GNU screen
+        keys = "Ctrl-A, Escape, and then PageUp scroll"
+    elif "WT_SESSION" in os.environ:  # Windows Terminal
+        keys = "Ctrl-Shift-PageUp or the mouse wheel scrolls"
+    return f"{keys} back; /history shows what was said before."
 
 
 def cut_to(text: str, width: int) -> str:
@@ -3621,7 +3640,7 @@ class Chat(LinkObserver, LineOwner):
         self.link.say("/help", quiet=True)
 
     def _help_line(self, usage: str, help_: str) -> None:
-        self._screen.show(Shown("", [("", f"  {usage:27}")], [(DIM, help_)], indent=30))
+        self._screen.show(Shown("", [("", f"  {usage}")], [(DIM, help_)], indent=30))
 
     def _learn_commands(self, record: Record) -> None:
         """Show the commands in the server's /help that we don't know."""
@@ -3632,6 +3651,8 @@ class Chat(LinkObserver, LineOwner):
     def connect_to(self, argument: str) -> str:
         """`/connect HOST[:PORT] [NAME]`."""
         where, _, name = argument.partition(" ")
+        if not where:
+            raise CommandError("Type /connect HOST, /connect HOST:PORT or /connect HOST NAME.")
         try:
             address = parse_address(where)
             name = checked_name(name) if name.strip() else self.link.name

@@ -16,17 +16,17 @@ Start = Callable[..., Terminal]
 def test_pasted_lines_are_asked_for_and_then_said_as_they_stand(start: Start, join: Join) -> None:
     alice, bob = start("alice"), join("bob")
     alice.paste("one\nclear\nthree\n")
-    alice.shows("Send 3 pasted lines?")
+    alice.shows("Enter sends 3 pasted lines")
     alice.shows("| clear")
     alice.type(ESCAPE)
     alice.until(lambda: "pasted" not in alice.text, "no question")
     alice.paste("one\r\nclear\r\n\r\n/* a \x1bcomment */\r\n/nick eve\r\nexit\r\nlast")
-    alice.shows("Send 6 pasted lines?")
+    alice.shows("Enter sends 6 pasted lines")
     alice.type(ENTER)
     for text in ("one", "clear", "/* a comment */", "/nick eve", "exit", "last"):
         assert bob.until("message").text == text
     alice.paste("\n".join(f"line {number}" for number in range(200)))
-    alice.shows("Send 200 pasted lines?")
+    alice.shows("Enter sends 200 pasted lines")
     alice.type(ENTER)
     for number in range(200):
         assert bob.until("message").text == f"line {number}"
@@ -99,6 +99,7 @@ def test_settings_are_kept_and_used(start: Start, join: Join, tmp_path: Path) ->
         ("/ignore Carol", "Ignored: Carol"),
         ("/unignore dave", "dave is not ignored"),
         ("/connect a:b:c:x:z", "is not an address"),
+        ("/connect", "Type /connect HOST"),
     ]:
         alice.type(typed + ENTER)
         alice.shows(told)

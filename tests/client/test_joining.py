@@ -106,6 +106,29 @@ def test_a_password_can_be_typed(tmp_path: Path) -> None:
             assert b"secret" not in terminal.output
 
 
+def test_a_password_can_be_typed_on_a_narrow_screen_and_on_one_that_can_do_nothing(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("secret\n")
+    (tmp_path / "password").chmod(0o600)
+    with serving(tmp_path / "history.txt", "--password-file", str(tmp_path / "password")) as server:
+        command = client_command(f"127.0.0.1:{server.port}", "--name", "alice")
+        with Terminal(tmp_path, command, columns=20, rows=10) as terminal:
+            terminal.until(lambda: "Password:" in terminal.rows, "the question")
+            terminal.type("secret" + ENTER)
+            terminal.shows("alice joined")
+            assert b"secret" not in terminal.output
+        command = client_command(f"127.0.0.1:{server.port}", "--name", "bob")
+        for typed in (ENTER, ""):  # unseen after Enter, as it says; or at once
+            with Terminal(tmp_path, command, TERM="dumb") as dumb:
+                dumb.shows("then type it unseen")
+                if typed:
+                    dumb.type(typed)
+                    dumb.until(lambda: dumb.text.count("Password for 127") == 2, "the question")
+                dumb.type("secret" + ENTER)
+                dumb.shows("bob joined")
+                dumb.type("exit" + ENTER)
+                assert dumb.ends() == 0
+
+
 def test_a_room_that_gains_a_password_asks_for_it_and_loses_nothing(tmp_path: Path) -> None:
     password = tmp_path / "password"
     password.write_text("sesame\n")
