@@ -16,6 +16,11 @@ SCRIPTS = ("record.js", "conversation.js", "view.js", "composer.js", "people.js"
 
 _COMMENT = re.compile(r"/\*(?:[^*]|\*(?!/))*\*/|^[ \t]*//.*$|[ \t]+// [^'\"`\n]*$", re.MULTILINE)
 _INDENTATION = re.compile(r"^\s+|[ \t]+$", re.MULTILINE)
+# Strings, templates and regular expressions, which stay as they are; or what needs no space around it.
+_TOKEN = re.compile(
+    r"""("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`"""
+    r"""|/(?:[^/\\\n\[]|\\.|\[(?:[^\]\\\n]|\\.)*\])+/)| ?([=*<>&|?:,;(){}!]+) ?"""
+)
 _STYLE_SPACE = re.compile(r"\s*([{};,>])\s*|(:) ")
 
 
@@ -45,7 +50,7 @@ def page(*, title: str, password: bool) -> Document:
     facts = json.dumps({"title": title, "password": password}).replace("<", "\\u003c")
     style = _STYLE_SPACE.sub(r"\1\2", _COMMENT.sub("", _part("style.css")))
     script = "\n" + _squeeze('"use strict";\n{\n' + "".join(map(_part, SCRIPTS)) + "}\n")
-    text = _part("page.html")
+    text = _INDENTATION.sub("", _part("page.html"))
     for place, part in (("/* style.css */", style), ("/* scripts */", script), (">{}<", f">{facts}<")):
         text = text.replace(place, part, 1)
     return document(
@@ -73,8 +78,9 @@ def _part(name: str) -> str:
 
 
 def _squeeze(source: str) -> str:
-    """Without comments and indentation: a fifth less to send to each phone."""
-    return _INDENTATION.sub("", _COMMENT.sub("", source)).strip()
+    """Without comments and spaces that mean nothing: a quarter less to send to each phone."""
+    script = _INDENTATION.sub("", _COMMENT.sub("", source)).strip()
+    return _TOKEN.sub(lambda found: found[1] or found[2], script)
 
 
 def _hash(text: str) -> str:

@@ -1,9 +1,9 @@
 // ----------------------------------------------------------------------------------------------- view
 // Records as lines of the log. Everything is made of elements and text nodes; nothing is ever parsed as HTML.
 
-const MOST_LINES = 800; // that are kept while one reads at the bottom; older ones come again when one scrolls up
+const MOST_LINES = 640; // that are elements of the page at once: with each more, all that changes takes longer
 const KEPT_LINES = 400;
-const PAGE_LINES = 80; // that are fetched when one scrolls up
+const PAGE_LINES = 80; // that come when one scrolls
 const SLICE = 60; // records shown at once, so that a flood does not freeze the page
 const NEAR = 48; // pixels from the bottom that still count as being there
 const GROUP_MS = 300000; // what one person says within five minutes stands together
@@ -42,15 +42,18 @@ function nameButton(name, className = "name") {
   return button;
 }
 
+/** The lines: `above` | those in the page | `below`. Older than `above` are fetched when one scrolls there. */
 class Log {
   constructor(conversation) {
     this.conversation = conversation;
     this.scroller = document.getElementById("scroller");
     this.log = document.getElementById("log");
     this.pill = document.getElementById("new");
-    this.queue = [];
     this.atBottom = true;
     this.unread = 0; // below what one reads
+    this.above = []; // elements
+    this.below = []; // elements, and then records that came while one read further up
+    this.queue = [];
     this.loading = false;
     this.pending = new Map(); // lines that are not stored yet, and their elements
     this.scroller.addEventListener("scroll", () => this.scrolled(), { passive: true });
@@ -60,11 +63,24 @@ class Log {
   }
 
   empty() {
+    this.forget();
     this.log.textContent = "";
     this.queue = [];
     this.pending.clear();
     this.setUnread(0);
     this.atBottom = true;
+  }
+
+  /** Forget the lines that are stored. */
+  forget() {
+    for (const line of this.stored()) line.remove();
+    this.above = [];
+    this.below = [];
+  }
+
+  /** Those in the page. */
+  stored() {
+    return Array.from(this.log.children).filter((line) => !line.pending);
   }
 
   // ----- new records
@@ -74,7 +90,7 @@ class Log {
     this.queue.push(...records);
     if (this.queue.length > MOST_LINES && this.atBottom) {
       this.queue.splice(0, this.queue.length - KEPT_LINES);
-      for (const line of Array.from(this.log.children)) if (!line.pending) line.remove();
+      this.forget();
     }
     if (!this.showing) this.showSlice();
   }
@@ -101,10 +117,9 @@ class Log {
   }
 
   add(record) {
-    if (record.kind === "clear") for (const line of Array.from(this.log.children)) if (!line.pending) line.remove();
-    const before = this.firstPending();
-    const last = before ? before.previousElementSibling : this.log.lastElementChild;
-    for (const line of this.lines([record], last)) this.log.insertBefore(line, before);
+    if (record.kind === "clear") this.forget();
+    if (this.below.length || (!this.atBottom && this.log.childElementCount >= MOST_LINES)) this.below.push(record);
+    else this.append([record]);
   }
 
   /** A sentence of the page's own. */
@@ -113,10 +128,14 @@ class Log {
     this.show([{ time, name: "", address: "-", kind: "/error", text: sentence, about, direct: true }]);
   }
 
-  firstPending() {
+  /** Put records, or elements that were made before, below those in the page. */
+  append(lines) {
     let first = null;
     for (let line = this.log.lastElementChild; line && line.pending; line = line.previousElementSibling) first = line;
-    return first;
+    for (const line of lines) {
+      const last = first ? first.previousElementSibling : this.log.lastElementChild;
+      for (const made of line.tagName ? [line] : this.lines([line], last)) this.log.insertBefore(made, first);
+    }
   }
 
   /** The elements for records that follow an element, which takes in what is folded into it. */
@@ -233,16 +252,20 @@ class Log {
     return shown;
   }
 
-  // ----- older records
+  // ----- older records, and back
 
   oldest() {
-    for (const line of this.log.children) if (line.start !== undefined) return line.start;
+    for (const line of [...this.above, ...this.log.children]) if (line.start !== undefined) return line.start;
     return this.conversation.startPlace();
   }
 
-  /** Fetch older records when one comes near the top, and put them above without a jump. */
+  /** Bring lines when one comes near the end of those in the page. */
   async fill() {
-    if (this.loading || this.showing || this.scroller.scrollTop > this.scroller.clientHeight) return;
+    const { scrollTop, scrollHeight, clientHeight } = this.scroller;
+    if (this.loading || this.showing) return;
+    if (this.below.length && scrollHeight - scrollTop < 2 * clientHeight) this.slide(() => this.append(this.below.splice(0, PAGE_LINES)));
+    if (scrollTop > clientHeight) return;
+    if (this.above.length) return this.slide(() => this.log.prepend(...this.above.splice(-PAGE_LINES)), true);
     const before = this.oldest();
     if (!before || before === this.beginning || this.conversation.state !== "connected") return;
     this.loading = true;
@@ -250,7 +273,7 @@ class Log {
     try {
       const records = await this.conversation.older(before, PAGE_LINES);
       if (!records.length) this.beginning = before;
-      else if (this.oldest() === before) this.putAbove(records);
+      else if (this.oldest() === before) this.slide(() => this.prepend(records), true);
       this.loading = false;
       if (records.length) requestAnimationFrame(() => this.fill());
     } catch {
@@ -260,13 +283,24 @@ class Log {
     }
   }
 
-  putAbove(records) {
-    const anchor = this.firstVisible();
-    const top = anchor && anchor.getBoundingClientRect().top;
+  prepend(records) {
     const made = this.lines(records, null);
     const first = this.log.firstElementChild;
     if (first && first.className === "day" && first.day === made[made.length - 1].day) first.remove();
     this.log.prepend(...made);
+  }
+
+  /** Add lines at one end, and put as many away at the other, without a jump. */
+  slide(add, upwards = false) {
+    const anchor = this.firstVisible();
+    const top = anchor && anchor.getBoundingClientRect().top;
+    add();
+    const lines = this.stored();
+    const many = this.atBottom ? 0 : Math.max(0, lines.length - MOST_LINES);
+    const away = upwards ? lines.slice(lines.length - many) : lines.slice(0, many);
+    for (const line of away) line.remove();
+    if (upwards) this.below.unshift(...away);
+    else this.above.push(...away);
     if (this.atBottom) this.toBottom();
     else if (anchor && anchor.isConnected) this.scroller.scrollTop += anchor.getBoundingClientRect().top - top;
   }
@@ -279,8 +313,10 @@ class Log {
 
   /** Forget lines far above while one reads at the bottom. */
   trim() {
-    if (this.log.childElementCount <= MOST_LINES) return;
-    for (let many = Math.min(this.log.childElementCount - KEPT_LINES, MOST_LINES); many > 0; many--) this.log.firstElementChild.remove();
+    const lines = this.stored();
+    if (lines.length <= MOST_LINES) return;
+    this.above = [];
+    for (const line of lines.slice(0, lines.length - KEPT_LINES)) line.remove();
     const first = this.log.firstElementChild;
     if (first.className !== "day" && first.day) {
       const line = element("div", "day", element("span", "", dayName(first.day)));
@@ -293,13 +329,18 @@ class Log {
 
   scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.scroller;
-    this.atBottom = scrollHeight - clientHeight - scrollTop < NEAR;
+    this.atBottom = !this.below.length && scrollHeight - clientHeight - scrollTop < NEAR;
     if (this.atBottom && this.unread) this.setUnread(0);
     this.fill();
   }
 
   toBottom(smoothly = false) {
-    const still = !smoothly || matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const far = this.below.slice(-PAGE_LINES);
+    if (far.length) {
+      this.forget();
+      this.append(far);
+    }
+    const still = !smoothly || far.length || matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.scroller.scrollTo({ top: this.scroller.scrollHeight, behavior: still ? "auto" : "smooth" });
     if (smoothly) this.scroller.focus({ preventScroll: true });
   }
