@@ -13,6 +13,7 @@ from chat.room import broadcaster
 from chat.room.broadcaster import Closed
 from chat.service import bots
 from chat.service.budget import BURST_LINES, Account
+from chat.service.limits import TOKEN
 from chat.service.policy import CommandError, Disconnect
 from chat.service.service import Service
 from chat.service.tokens import Token
@@ -65,6 +66,7 @@ def _authorized(service: Service, request: Request) -> Token:
     token = service.tokens.find(secret)
     try:
         service.throttle.attempt(
+            TOKEN,
             request.address,
             lambda: token is not None,
             NEVER_ENDED,

@@ -16,6 +16,7 @@ from chat.room.room import Member, NameTaken
 from chat.service import lookup, ownership
 from chat.service.bans import Ban
 from chat.service.budget import Account
+from chat.service.limits import PASSWORD
 from chat.service.moderation import refusal
 from chat.service.policy import CommandError, error
 from chat.service.requests import Join
@@ -28,7 +29,7 @@ log = logging.getLogger("chat.service.admission")
 def check_password(service: Service, address: str, secret: str, ended: threading.Event) -> None:
     """Return if this is the room's password, or it has none. Raises CommandError, Disconnect."""
     if service.policy.password:
-        service.throttle.check(address, secret, service.policy.password, ended)
+        service.throttle.check(PASSWORD, address, secret, service.policy.password, ended)
 
 
 def admit(

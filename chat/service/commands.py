@@ -14,6 +14,7 @@ from chat import record
 from chat.room.ending import EXIT
 from chat.service import bots, lookup, moderation, ownership, talk
 from chat.service.budget import JOIN_WORK
+from chat.service.limits import ADMIN
 from chat.service.policy import Caller, CommandError, Disconnect, answer, error, member_of
 from chat.service.requests import Command as CommandRequest
 from chat.service.requests import Request, Speak
@@ -148,7 +149,7 @@ def _admin(service: Service, caller: Caller, argument: str) -> Iterator[bytes]:
         )
     if member.admin:
         raise CommandError("You are already an admin.")
-    service.throttle.check(member.address, argument, service.policy.admin_password, member.ended)
+    service.throttle.check(ADMIN, member.address, argument, service.policy.admin_password, member.ended)
     member.admin = True
     return _welcome_admin(service, member.name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import hmac
 import logging
 import threading
@@ -15,9 +16,11 @@ from chat.service.policy import CommandError, Disconnect
 
 WRONG_TRY_SECONDS = 1.0  # R20: the cost of a wrong password
 WRONG_TRIES = 6  # R20: within a minute, from one address; this one ends the connection
-ALL_TRIES = 60  # within a minute, from all addresses; beyond it each has one try, not WRONG_TRIES
-NAME_TRIES = 60  # of secrets for one name, within a minute, from all addresses
-OWNERS = 10_000  # that are remembered, with their addresses
+ALL_TRIES = 60  # of one secret, within a minute, from all addresses; beyond it each has one, not WRONG_TRIES
+# The secrets that are not of a name.
+PASSWORD, ADMIN, TOKEN = "/password", "/admin", "/token"
+# The addresses that are remembered for having known a secret: of everybody in a room, of the owner of a name.
+PASSWORD_ADDRESSES, NAME_ADDRESSES = 10_000, 10
 REGISTRATIONS = 10  # of names, within an hour, from one address
 MINUTE, HOUR = 60.0, 3600.0
 TOO_MANY = "Too many wrong passwords from your address; wait a minute and connect again."
@@ -76,61 +79,59 @@ class Tries:
 
 
 class LoginThrottle:
-    """Slows down guessing passwords and the secrets of names. Thread-safe."""
+    """Slows down guessing passwords, tokens, and the secrets of names. Thread-safe."""
 
     def __init__(self) -> None:
-        self._by_address = Tries(WRONG_TRIES, MINUTE)
-        self._by_name = Tries(NAME_TRIES, MINUTE)
-        self._by_all = Tries(ALL_TRIES, MINUTE)
-        # Those who succeeded before: (name, network), oldest first; the name is "" for the password.
-        self._owners: dict[tuple[str, str], None] = {}
+        self._by_source = Tries(WRONG_TRIES, MINUTE)
+        self._by_secret = Tries(ALL_TRIES, MINUTE)
+        self._lock = threading.Lock()  # guards changes of the next one
+        # Where each secret was known before: addresses, oldest first.
+        self._knowing: dict[str, dict[str, None]] = {}
 
-    def check(self, address: str, said: str, password: str, ended: threading.Event) -> None:
-        """Return if `said` is the password.
+    def check(self, what: str, address: str, said: str, password: str, ended: threading.Event) -> None:
+        """Return if `said` is the password `what`: PASSWORD or ADMIN.
 
         If not, raises CommandError after a second, or Disconnect after too many wrong tries within a minute.
         """
-        wrong = "That is not the password; ask the host for it."
-        self.attempt(address, lambda: hmac.compare_digest(said.encode(), password.encode()), ended, wrong)
+        is_right = functools.partial(hmac.compare_digest, said.encode(), password.encode())
+        self.attempt(what, address, is_right, ended, "That is not the password; ask the host for it.")
 
     def attempt(
-        self, address: str, is_right: Callable[[], bool], ended: threading.Event, wrong: str, name: str = ""
+        self, what: str, address: str, is_right: Callable[[], bool], ended: threading.Event, wrong: str
     ) -> None:
         """Return if `is_right()`; if not, like `check`, with the sentence `wrong`.
 
-        With a name, tries from all addresses together count as well, except those that its owner comes from,
-        so that nobody can lock the owner out by guessing. Without one, many wrong tries from all addresses
-        leave each with a single try a minute: enough for whoever knows the password.
+        `what` is the secret that is tried: one of the constants, or the name of its owner.
+
+        Many wrong tries from all addresses leave each with a single try a minute: enough for whoever knows
+        the secret. Where it was known before, that does not apply, nor do the tries of neighbours count: so
+        nobody can lock others out by guessing.
         """
-        source = network_of(address)
+        known = address in self._knowing.get(what, ())
+        source = f"{address} {what}" if known else network_of(address)
+        hurried = not known and not self._by_secret.left(what)
         # A try counts as wrong before it is checked, so that simultaneous ones can't slip through.
-        known = (name, source) in self._owners
-        hurried = not (name or known or self._by_all.left(""))
-        if not self._by_address.take(source, 1 if hurried else None):
+        if not self._by_source.take(source, 1 if hurried else None):
             raise Disconnect(EXPELLED, TOO_MANY)
-        counts_by_name = bool(name) and not known
-        if counts_by_name and not self._by_name.take(name):
-            self._by_address.give_back(source)
-            raise CommandError(f"Too many wrong secrets for {name}; try again in a minute.")
         right = None
         try:
             right = is_right()
         finally:
             if right is not False:  # it is right, or could not be checked
-                self._by_address.give_back(source)
-                if counts_by_name:
-                    self._by_name.give_back(name)
+                self._by_source.give_back(source)
         if right:
-            self._remember_owner(name, source)
+            self._remember(what, address)
             return
-        self._by_all.take("")
+        self._by_secret.take(what)
         log.warning("%s sent a wrong password", address)
         ended.wait(WRONG_TRY_SECONDS)
-        if not self._by_address.left(source):
+        if not self._by_source.left(source):
             raise Disconnect(EXPELLED, TOO_MANY)
         raise CommandError(wrong)
 
-    def _remember_owner(self, name: str, source: str) -> None:
-        self._owners[name, source] = None
-        while len(self._owners) > OWNERS:
-            self._owners.pop(next(iter(self._owners)), None)
+    def _remember(self, what: str, address: str) -> None:
+        with self._lock:
+            addresses = self._knowing.setdefault(what, {})
+            addresses[address] = None
+            if len(addresses) > (PASSWORD_ADDRESSES if what in (PASSWORD, ADMIN, TOKEN) else NAME_ADDRESSES):
+                del addresses[next(iter(addresses))]

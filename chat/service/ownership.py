@@ -58,11 +58,11 @@ def prove(
             f"{whose} is registered: send /identify SECRET and then the name, or take another name."
         )
     service.throttle.attempt(  # R77
+        account.name,
         address,
         lambda: _is_proved(service, account, secret),
         ended,
         f"That is not the secret of {account.name}; send /identify SECRET and the name, or another name.",
-        account.name,
     )
     return account
 

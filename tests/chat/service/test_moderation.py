@@ -10,7 +10,7 @@ import pytest
 
 from chat.room.ending import kicked
 from chat.service import commands
-from chat.service.limits import WRONG_TRY_SECONDS, LoginThrottle
+from chat.service.limits import ADMIN, WRONG_TRY_SECONDS, LoginThrottle
 from chat.service.policy import CommandError
 from tests.fuzz.world import Visitor, World
 from tests.harness import DEADLINE, Client, Server, serving, texts
@@ -75,10 +75,10 @@ def test_a_wrong_password_takes_a_second_over_a_connection() -> None:
             return False
 
     throttle = LoginThrottle()
-    throttle.check("10.0.0.1", PASSWORD, PASSWORD, Ending())
+    throttle.check(ADMIN, "10.0.0.1", PASSWORD, PASSWORD, Ending())
     assert not slept
     with pytest.raises(CommandError):
-        throttle.check("10.0.0.1", "sesame", PASSWORD, Ending())
+        throttle.check(ADMIN, "10.0.0.1", "sesame", PASSWORD, Ending())
     assert slept == [WRONG_TRY_SECONDS]
 
 
