@@ -1,6 +1,10 @@
-"""History files for tests: lines of them, and what a reader gets."""
+"""Files for tests: histories, lines of them, and what a reader gets; whether a file is private."""
 
 from __future__ import annotations
+
+import stat
+import sys
+from pathlib import Path
 
 from chat import record
 from chat.log.file import HistoryFile
@@ -9,6 +13,11 @@ from chat.log.log import LocalLog
 
 OLD = "2020-01-01T00:00:00.000Z"
 PIECE = 256 * 1024
+
+
+def is_private(path: Path) -> bool:
+    """Whether nobody but its owner can read or write the file; always, on Windows, which has no modes."""
+    return sys.platform == "win32" or stat.S_IMODE(path.lstat().st_mode) == 0o600
 
 
 def line(text: str, time: str = OLD, name: str = "alice") -> bytes:

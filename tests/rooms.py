@@ -24,14 +24,21 @@ def service_of(room: Room, **policy: object) -> Service:
     return Service(room, Policy(**policy), Bans(room.history_path.with_name("bans.txt")))  # type: ignore[arg-type]
 
 
+# Of the peers of each room: the broadcaster's selector may have them until the room has stopped.
+_connections: dict[Room, list[socket.socket]] = {}
+
+
 @contextmanager
 def unstarted(history_path: Path) -> Iterator[Room]:
     """A room whose broadcaster the test itself runs and stops."""
-    history = History(history_path)
+    room = Room(LocalLog(History(history_path)))
+    _connections[room] = []
     try:
-        yield Room(LocalLog(history))
+        yield room
     finally:
-        history.close()
+        for connection in _connections.pop(room):
+            connection.close()
+        room.log.close()
 
 
 @contextmanager
@@ -65,6 +72,7 @@ class Peer:
         here, there = socket.socketpair()
         here.setblocking(False)  # else on Windows the broadcaster would wait for a slow reader
         there.settimeout(DEADLINE)
+        _connections[room].append(here)
         self.member = Member(room.presence(name, "10.0.0.1"), here, token)
         self.socket = there
         self._stream = there.makefile("rb")
@@ -89,9 +97,9 @@ class Peer:
         return got
 
     def close(self) -> None:
+        """Hang up; the room's end is closed with the room."""
         self._stream.close()
         self.socket.close()
-        self.member.connection.close()
 
 
 def say(room: Room, peer: Peer, *texts: str) -> None:

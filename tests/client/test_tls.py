@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from chat.front.certificate import PIN_DIGITS, Certificate
 from tests import certificates
 from tests.certificates import TlsClient
 from tests.client.program import WELCOME, run, says
+from tests.files import is_private
 from tests.harness import Client, Server, fake_server, serving, texts
 from tests.terminal import Terminal, client_command, environment
 
@@ -58,7 +57,7 @@ def test_it_speaks_tls_by_itself_and_remembers_whom_it_met(
     witness.close()
     stored = json.loads(known(tmp_path).read_text())
     assert stored[f"127.0.0.1:{secure.port}"]["fingerprint"] == Certificate(*files).fingerprint
-    assert known(tmp_path).stat().st_mode & 0o777 == 0o600
+    assert is_private(known(tmp_path))
 
 
 def test_what_it_sends_is_encrypted(history_path: Path, files: tuple[Path, Path], tmp_path: Path) -> None:
@@ -189,8 +188,7 @@ def test_everything_of_a_pipe_is_stored_once_though_the_connection_breaks(
         client.stdin.write(lines[: len(lines) // 2])
         client.stdin.flush()
         witness.until("message", "line 20")
-        os.kill(secure.pid, signal.SIGKILL)
-        secure.wait()
+        secure.kill()
         witness.close()
         again = Server(history_path, *secure_arguments(tmp_path), port=secure.port)
         client.stdin.write(lines[len(lines) // 2 :])
@@ -230,7 +228,7 @@ def test_a_name_is_registered_with_a_secret_of_the_clients_own(secure: Server, t
         terminal.shows(f"/identify {secret}")
         terminal.type("exit" + ENTER)
         assert terminal.ends() == 0
-    assert secrets_of(tmp_path).stat().st_mode & 0o777 == 0o600
+    assert is_private(secrets_of(tmp_path))
     with Terminal(tmp_path, client_command(address, "--name", "alice")) as terminal:
         terminal.shows("> ")
         terminal.type("hello" + ENTER)

@@ -245,7 +245,7 @@ def test_a_resumed_session_finds_what_was_pending_when_its_connection_ended(hist
     leaving.join(DEADLINE)
     room.stop("")
     broadcaster.join(DEADLINE)
-    history.close()
+    room.log.close()
     here.close()
     there.close()
     assert b"said and not answered" in found[0]

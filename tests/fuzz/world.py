@@ -85,7 +85,7 @@ class World:
         for thread in reversed(self._threads):
             thread.join(DEADLINE)
             assert not thread.is_alive()
-        self.history.close()
+        self.service.room.log.close()
         for failure in self.failures:
             raise failure
 

@@ -15,7 +15,7 @@ from tests.harness import ROOT
 
 SYSTEM = debian.SYSTEMS / "windows"
 VERSIONS = ("3.9", "3.10", "3.11", "3.12", "3.13")
-FOR_TESTS = ("pytest", "hypothesis", "pyte", "colorama", "tzdata")
+FOR_TESTS = ("pytest", "hypothesis", "pyte", "colorama", "cryptography", "tzdata")
 _QUIET = ("WINEDEBUG=-all", "WINEDLLOVERRIDES=mscoree,mshtml=", "XDG_RUNTIME_DIR=/tmp")
 
 

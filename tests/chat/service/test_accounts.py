@@ -10,6 +10,7 @@ import pytest
 from chat.service import accounts as module
 from chat.service import hostfile
 from chat.service.accounts import Accounts, Busy
+from tests.files import is_private
 from tests.harness import DEADLINE
 
 NOW, LATER = "2026-11-21T12:00:00.000Z", "2026-12-24T12:00:00.000Z"
@@ -39,7 +40,7 @@ def test_a_name_stays_owned_after_a_restart_and_the_secret_is_not_in_the_file(pa
     assert account
     assert Accounts(path).proves(account, "open sesame")
     assert "sesame" not in path.read_text()
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert is_private(path)
 
 
 def test_a_lookalike_is_told_whose_name_it_is(path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from chat.service import hostfile
 from chat.service.tokens import Tokens
+from tests.files import is_private
 
 NOW = "2026-11-21T12:00:00.000Z"
 
@@ -27,7 +28,7 @@ def test_a_token_is_known_after_a_restart_and_is_not_in_the_file(path: Path) -> 
     assert found
     assert (found.name, found.since) == ("robot", NOW)
     assert secret not in path.read_text()
-    assert path.stat().st_mode & 0o777 == 0o600
+    assert is_private(path)
 
 
 @pytest.mark.parametrize("wrong", ["", "x", "é", "\udc80"])
