@@ -55,6 +55,7 @@ from chat.front.startup import (
     password,
     possible,
     raise_file_limit,
+    start_relay,
     tls_relay,
     why_not_listening,
     why_not_readable,
@@ -301,7 +302,7 @@ def _serve(options: argparse.Namespace) -> None:
         chat_log.open(advertised(options, server.server_address[1]))
         broadcaster.start()
         if tls:
-            tls.start()
+            start_relay(tls)
         _open(options, server, console)
         server.serve_forever()
     except KeyboardInterrupt:

@@ -61,9 +61,12 @@ class Relay:
     def __init__(self, certificate: Certificate, *, required: bool = False) -> None:
         self.certificate = certificate
         self.required = required
-        self._lock = threading.Lock()  # guards the next four, and sending to the process
+        # Guards the next two, and sending to the process. While one waits for it to take a connection, the
+        # other lets the thread take what it reports: else each could wait for the other.
+        self._sending = threading.Lock()
         self._process: subprocess.Popen[bytes]
         self._control: socket.socket
+        self._lock = threading.Lock()  # guards the next two
         self._carried: dict[int, _Carried] = {}  # by number
         self._number = 0  # of the last one
         self._stopping = threading.Event()
@@ -75,9 +78,11 @@ class Relay:
         self._thread.start()
 
     def stop(self) -> None:
-        """Send everybody the rest, close in order, and end the process."""
+        """Send everybody the rest, close in order, and end the process, if it was started."""
         self._stopping.set()
-        with self._lock, contextlib.suppress(OSError):  # it has failed just now
+        if not self._thread.ident:
+            return
+        with self._sending, contextlib.suppress(OSError):  # it has failed just now
             self._control.shutdown(socket.SHUT_WR)
         try:
             self._process.wait(STOP_SECONDS + 1)
@@ -116,44 +121,52 @@ class Relay:
         with self._lock:
             self._number = number = (self._number + 1) % 2**32
             self._carried[number] = carried
-            message = CONNECTION.pack(number, until - time.monotonic()) + received
-            try:
+        try:
+            with self._sending:
+                message = CONNECTION.pack(number, until - time.monotonic()) + received
                 handover.send(self._control, self._process.pid, (tcp, pair), message)
-            except OSError:
-                del self._carried[number]
-                raise
+        except OSError:
+            with self._lock:
+                self._carried.pop(number, None)
+            raise
         return carried
 
     # ----- the process
 
     def _launch(self) -> None:
+        """Requires holding `_sending`, once the thread runs. Raises OSError."""
         files = [str(path.absolute()) for path in self.certificate.files]
         level = logging.getLevelName(log.getEffectiveLevel())
         command = [sys.executable, "-m", "chat.front.relay_process", *files, level]
-        process, control = handover.start(command, Path(__file__).parents[2])
-        with self._lock:
-            self._process, self._control = process, control
+        self._process, self._control = handover.start(command, Path(__file__).parents[2])
 
     def _watch(self) -> None:
         """The thread: takes what the process reports, and starts it anew if it fails. Ends after `stop`."""
         while True:
-            with contextlib.suppress(OSError), self._control, self._control.makefile("rb") as events:
+            with contextlib.suppress(OSError), self._control.makefile("rb") as events:
                 for event in events:
                     self._take(event)
-            with self._lock:
-                carried, self._carried = self._carried, {}
-            for each in carried.values():
-                each.settled.set()
-                each.gone.set()
-            if self._stopping.is_set():
-                return
-            log.error("the relay failed, and all TLS connections with it; another one is started")
-            self._relaunch()
+            with self._sending:
+                self._control.close()
+                self._end_all()
+                if not self._stopping.is_set():
+                    log.error("the relay failed, and all TLS connections with it; another one is started")
+                    self._relaunch()
+                if self._stopping.is_set():
+                    return
+
+    def _end_all(self) -> None:
+        with self._lock:
+            carried, self._carried = self._carried, {}
+        for each in carried.values():
+            each.settled.set()
+            each.gone.set()
 
     def _relaunch(self) -> None:
+        """Newcomers wait meanwhile. Requires holding `_sending`."""
+        self._process.wait()
         while not self._stopping.wait(RESTART_SECONDS):
             try:
-                self._process.wait()
                 self._launch()
             except OSError as error:
                 log.error("the relay can't be started: %s", error)
@@ -161,6 +174,8 @@ class Relay:
                 return
 
     def _take(self, event: bytes) -> None:
+        if not event.endswith(b"\n"):
+            return  # it failed while it wrote this
         kind, argument, *rest = event.decode(errors="replace").rstrip("\n").split(" ", 2)
         if kind == "log":
             log.log(int(argument), "%s", *rest)

@@ -89,6 +89,14 @@ def tls_relay(options: argparse.Namespace, folder: Path) -> Relay | None:
     return Relay(certificate, required=options.tls == "only")
 
 
+def start_relay(relay: Relay) -> None:
+    """Start the process that carries TLS connections. Raises CannotStart."""
+    try:
+        relay.start()
+    except OSError as error:
+        raise CannotStart(f"the process for TLS can't be started: {error.strerror}.") from None
+
+
 def open_log(options: argparse.Namespace, history: History) -> Log:
     """The log: this server's own, or a shared one. Raises HistoryError, CannotStart."""
     if not options.cluster:
