@@ -44,7 +44,7 @@ class Handler(threading.Thread):
     def __init__(self, relay: Relay, handle: Callable[[socket.socket], None]) -> None:
         super().__init__()
         self._relay = relay
-        self._handle = handle
+        self._serve = handle
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.start()
@@ -53,7 +53,7 @@ class Handler(threading.Thread):
         tcp, _ = self._listener.accept()
         self._listener.close()
         with tcp, self._relay.carry(tcp, b"", time.monotonic() + DEADLINE) as inside:
-            self._handle(inside)
+            self._serve(inside)
 
     def connect(self) -> ssl.SSLSocket:
         tcp = socket.create_connection(("127.0.0.1", self.port), DEADLINE)
