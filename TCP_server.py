@@ -150,7 +150,7 @@ class ChatServer(socketserver.ThreadingTCPServer):
         self.service = service
         self.tls = tls
         self.routes = Routes(service, Path(__file__).with_name("TCP_client.py"))
-        self._connections = Connections(service, max_clients, max_per_address)
+        self._connections = Connections(service, tls, max_clients, max_per_address)
         host, port = address
         self.address_family, where = _resolve(host, port)
         super().__init__(where, ChatHandler)

@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from chat import record
-from chat.front.lines import hang_up
+from chat.front.arrival import DETECT_SECONDS
+from chat.front.lines import HANG_UP_SECONDS, hang_up, turn_away
+from chat.front.login import TLS_HANDSHAKE
+from chat.front.relay import Relay
 from chat.room.delivery import DONT_WAIT
 from chat.service.budget import network_of
 from chat.service.moderation import refusal
@@ -27,10 +30,14 @@ log = logging.getLogger("chat.front.connections")
 
 
 class Connections:
-    """At most `most` connections in total and `most_per_address` from one address (0 = no limit)."""
+    """At most `most` connections in total and `most_per_address` from one address (0 = no limit).
 
-    def __init__(self, service: Service, most: int, most_per_address: int) -> None:
+    With `tls`, whoever begins a handshake is refused inside it: nothing is sent to them in plain text.
+    """
+
+    def __init__(self, service: Service, tls: Relay | None, most: int, most_per_address: int) -> None:
         self._service = service
+        self._tls = tls
         self._most = most
         self._most_per_address = most_per_address
         self._lock = threading.Lock()  # guards the next three
@@ -64,14 +71,15 @@ class Connections:
 
     def refuse(self, connection: socket.socket, why: str) -> None:
         """Say why, and close: in a thread, while few are being refused, so that the sentence arrives."""
-        self._send_error(connection, why)
+        if not self._tls:
+            self._send_error(connection, why)
         with self._lock:
             at_once = self._refusing >= REFUSING
             self._refusing += not at_once
         try:
             if not at_once:
                 threading.Thread(
-                    target=self._see_off, args=(connection,), name="refusal", daemon=True
+                    target=self._see_off, args=(connection, why), name="refusal", daemon=True
                 ).start()
                 return
         except RuntimeError:  # can't start new thread
@@ -85,7 +93,8 @@ class Connections:
             self._spare_file.close()
             connection, _ = listener.accept()
             with connection:
-                self._send_error(connection, "The server can't take another connection; try again later.")
+                if not self._tls:  # which it may want to speak
+                    self._send_error(connection, "The server can't take another connection; try again later.")
             self._spare_file = _spare_file()
         except OSError:
             time.sleep(NO_FILES_SECONDS)
@@ -98,11 +107,26 @@ class Connections:
         with contextlib.suppress(OSError):  # it is gone already
             connection.send(record.stamp(self._service.room.now(), error(why)), DONT_WAIT)
 
-    def _see_off(self, connection: socket.socket) -> None:
+    def _see_off(self, connection: socket.socket, why: str) -> None:
         """The thread of a refusal: ends once the client has closed, or has had the time to."""
+        if self._tls:
+            with contextlib.suppress(OSError):  # it is gone, or begins a handshake and does not end it
+                self._tell(self._tls, connection, why)
         hang_up(connection)
         connection.close()
         self._refusing_ended()
+
+    def _tell(self, tls: Relay, connection: socket.socket, why: str) -> None:
+        """Say why, in plain text or inside TLS, as the client begins. Raises OSError."""
+        connection.settimeout(DETECT_SECONDS)
+        first = b""
+        with contextlib.suppress(TimeoutError):
+            first = connection.recv(1, socket.MSG_PEEK)
+        if first == TLS_HANDSHAKE:
+            with tls.carry(connection, b"", time.monotonic() + HANG_UP_SECONDS) as inside:
+                turn_away(inside, self._service.room.now(), why)
+        else:
+            self._send_error(connection, why)
 
     def _refusing_ended(self) -> None:
         with self._lock:

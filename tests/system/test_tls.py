@@ -139,6 +139,14 @@ def _taken_over(alice: Client, secure: Server) -> None:
     other.close()
 
 
+def _banned(alice: Client, secure: Server) -> None:
+    admin = Client(secure.port, "root")
+    admin.ask("/admin letmein", "/admin")
+    admin.send("/ban alice")
+    admin.until("leave", name="alice")
+    admin.close()
+
+
 def _server_stopped(alice: Client, secure: Server) -> None:
     secure.process.send_signal(signal.SIGTERM)
 
@@ -147,7 +155,7 @@ def _server_killed(alice: Client, secure: Server) -> None:
     secure.kill()
 
 
-@pytest.mark.parametrize("end", [_left, _kicked, _taken_over, _server_stopped, _server_killed])
+@pytest.mark.parametrize("end", [_left, _kicked, _banned, _taken_over, _server_stopped, _server_killed])
 def test_nothing_is_sent_in_plain_text_however_the_connection_ends(
     history_path: Path, arguments: list[str], tmp_path: Path, end: object
 ) -> None:
@@ -181,6 +189,39 @@ def test_nothing_of_a_killed_server_keeps_running(history_path: Path, arguments:
     while any(Path(f"/proc/{each}").exists() for each in helpers):
         assert time.monotonic() < until
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_who_is_refused_is_told_inside_tls(
+    history_path: Path, arguments: list[str], full: bool
+) -> None:  # R35, R23
+    limits = ("--max-clients", "1") if full else ()
+    if not full:
+        history_path.with_name("bans.txt").write_text("127.0.0.1\n")
+    with serving(history_path, *arguments, *limits) as secure:
+        alice = TlsClient(secure.port, "alice", source="127.0.0.2")
+        eavesdropper = Eavesdropper(secure.port)
+        refused = TlsClient(eavesdropper.port)
+        [sentence] = refused.rest()
+        assert sentence.kind == "/error"
+        assert ("full" if full else "banned") in sentence.text
+        refused.close()
+        assert certificates.records(eavesdropper.all_heard())
+        plain = Client(secure.port)
+        assert plain.rest()[0].text == sentence.text
+        plain.close()
+        alice.close()
+
+
+def test_nothing_is_sent_in_plain_text_if_the_handshake_fails(secure: Server) -> None:
+    """Here because the client doesn't trust the certificate."""
+    eavesdropper = Eavesdropper(secure.port)
+    with (
+        socket.create_connection(("127.0.0.1", eavesdropper.port), DEADLINE) as connection,
+        pytest.raises(ssl.SSLCertVerificationError),
+    ):
+        ssl.create_default_context().wrap_socket(connection, server_hostname="localhost")
+    assert certificates.records(eavesdropper.all_heard())
 
 
 def test_the_kicked_get_the_reason(history_path: Path, arguments: list[str], tmp_path: Path) -> None:
