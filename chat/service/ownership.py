@@ -98,6 +98,8 @@ def register(service: Service, caller: Caller, argument: str) -> Iterator[bytes]
             f"{service.registrations.most} names were registered from your address within an hour; "
             "try again later."
         )
+    if account is None:
+        _check_unique(service, member)
     try:
         member.account = service.accounts.register(member.name, argument, service.room.now())
     except Busy:
@@ -135,6 +137,16 @@ def unregister(service: Service, caller: Caller, argument: str) -> Iterator[byte
     share(service, NAMES, account.name, "")
     log.info("%s (%s) unregistered the name %s", caller.name, caller.address, account.name)
     return iter([answer("/unregister", f"{account.name} is no longer registered.")])
+
+
+def _check_unique(service: Service, member: Member) -> None:
+    """Raises CommandError if somebody is here whose name looks the same: they could not come back."""
+    for other in service.room.log.roster.all():
+        if other is not member.presence and look_alike(other.name, member.name):
+            raise CommandError(
+                f"{other.name} is here, and looks the same as {member.name}; "
+                "one of you has to take another name before that."
+            )
 
 
 def _check_secret(secret: str) -> None:
