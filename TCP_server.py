@@ -301,6 +301,7 @@ def _serve(options: argparse.Namespace) -> None:
     try:
         chat_log.open(advertised(options, server.server_address[1]))
         broadcaster.start()
+        server.routes.streams.start()
         if tls:
             start_relay(tls)
         _open(options, server, console)
@@ -314,6 +315,7 @@ def _serve(options: argparse.Namespace) -> None:
         service.room.stop("The server is stopping; the history is kept.")
         if broadcaster.ident:
             broadcaster.join()
+            server.routes.streams.stop()
         if tls:
             tls.stop()
         if console:

@@ -9,7 +9,6 @@ What comes at once is one event, however many records it has.
 
 from __future__ import annotations
 
-import collections
 from dataclasses import dataclass
 
 KEPT_BYTES = 64 * 1024  # of direct records, for a stream that breaks: they are in no file
@@ -39,16 +38,37 @@ def parse_place(text: str) -> Place | None:
     return Place(int(fields[0]), fields[1], int(fields[2]))
 
 
+class Frames:
+    """Frames the same records once, for all who get them. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._last: tuple[bytes, bytes, str] = (b"", b"", "")  # lines, framed, and the time of the last one
+
+    def of(self, lines: bytes) -> tuple[bytes, str]:
+        """The end of an event, behind its id; and the time of the last line, where all of it is history."""
+        last = self._last
+        if last[0] != lines:
+            framed = b"data: %b\n\n" % lines.replace(b"\n", b"\ndata: ")
+            time = b""
+            if not (b"\t/" in lines or b"\tclear\t" in lines):
+                time = lines[lines.rfind(b"\n") + 1 :].partition(b"\t")[0]
+            self._last = last = (lines, framed, time.decode())
+        return last[1], last[2]
+
+
 class Events:
     """Takes the bytes that a listener gets, in any pieces, and gives events. It knows the place."""
 
-    def __init__(self) -> None:
+    __slots__ = ("_directs", "_frames", "_kept", "_kept_bytes", "_offset", "_rest", "_time", "end", "start")
+
+    def __init__(self, frames: Frames) -> None:
         self.start = self.end = 0  # from the session record: where it began, and the history's end then
+        self._frames = frames
         self._offset = 0
         self._time = ""
         self._directs = 0
         self._rest = b""  # of a record that has not come whole
-        self._kept: collections.deque[tuple[int, bytes]] = collections.deque()  # direct records, numbered
+        self._kept: list[tuple[int, bytes]] = []  # direct records, numbered
         self._kept_bytes = 0
 
     @property
@@ -61,19 +81,20 @@ class Events:
         lines, end, self._rest = (self._rest + received).rpartition(b"\n")
         if not end:
             return b""
-        if b"\t/" in lines or b"\tclear\t" in lines:
+        framed, time = self._frames.of(lines)
+        if time:  # nearly always: history, and nothing else
+            self._offset += len(lines) + 1
+            self._time = time
+        else:
             for line in lines.split(b"\n"):
                 self._count(line)
-        else:  # nearly always: history, and nothing else
-            self._offset += len(lines) + 1
-            self._time = lines[lines.rfind(b"\n") + 1 :].partition(b"\t")[0].decode()
-        return self._event(lines)
+        return self._id() + framed
 
     def again(self, history: bytes, place: Place) -> bytes:
         """What was sent already and may have got lost: this history, and the direct records since a place."""
-        directs = [line for number, line in self._kept if number > place.directs]
-        lines = history.removesuffix(b"\n").split(b"\n") if history else []
-        return self._event(b"\n".join(lines + directs)) if lines or directs else b""
+        directs = b"".join(line + b"\n" for number, line in self._kept if number > place.directs)
+        lines = (history + directs).removesuffix(b"\n")
+        return self._id() + self._frames.of(lines)[0] if lines else b""
 
     def _count(self, line: bytes) -> None:
         time, _, _, kind, text = line.split(b"\t", 4)
@@ -92,10 +113,10 @@ class Events:
         self._kept.append((self._directs, line))
         self._kept_bytes += len(line) + 1
         while self._kept_bytes > KEPT_BYTES:
-            self._kept_bytes -= len(self._kept.popleft()[1]) + 1
+            self._kept_bytes -= len(self._kept.pop(0)[1]) + 1
 
-    def _event(self, lines: bytes) -> bytes:
-        return b"id: %b\ndata: %b\n\n" % (str(self.place).encode(), lines.replace(b"\n", b"\ndata: "))
+    def _id(self) -> bytes:
+        return b"id: %d %b %d\n" % (self._offset, self._time.encode(), self._directs)
 
 
 def session_event(number: int) -> bytes:

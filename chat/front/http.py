@@ -73,12 +73,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """An answer. With `then` the connection is closed, and its thread goes on with that."""
+    """An answer."""
 
     status: HTTPStatus = HTTPStatus.OK
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
-    then: Callable[[], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -94,12 +93,10 @@ class EventStream:
 Answer = Response | EventStream
 
 
-def json_response(
-    value: object, status: HTTPStatus = HTTPStatus.OK, then: Callable[[], None] | None = None
-) -> Response:
+def json_response(value: object, status: HTTPStatus = HTTPStatus.OK) -> Response:
     """An answer in JSON, which nobody keeps."""
     body = json.dumps(value, ensure_ascii=False).encode(errors="replace")
-    return Response(status, body, {"Content-Type": "application/json", "Cache-Control": "no-store"}, then)
+    return Response(status, body, {"Content-Type": "application/json", "Cache-Control": "no-store"})
 
 
 class HttpConnection:
@@ -124,33 +121,24 @@ class HttpConnection:
         """Answer requests until one side closes. The connection may be closed then."""
         with contextlib.suppress(OSError):
             seconds = HEAD_SECONDS
-            while self._take_request(seconds):
+            while (reply := self._next_reply(seconds)) and self._send(reply):
                 seconds = IDLE_SECONDS
         hang_up(self._connection)
 
-    def _take_request(self, seconds: float) -> bool:
-        """Read a request and answer it; whether another may follow. Raises OSError."""
+    def _next_reply(self, seconds: float) -> _Reply | None:
+        """Read a request and have it answered; None at the end of the stream. Raises OSError."""
         head_only = keep_alive = False
         try:
             parsed = self._read_head(seconds)
             if parsed is None:
-                return False
+                return None
             head_only = parsed.command == "HEAD"
             request = self._read_rest(parsed)
             keep_alive = not parsed.close_connection
             answer = self._answer(request)
-            if isinstance(answer, EventStream):
-                answer.serve(self._connection, _head(HTTPStatus.OK, STREAM_HEADERS))
-                return False
         except Refused as refused:
             answer = _refusal(refused)
-        keep_alive = keep_alive and not answer.then
-        self._send(answer, head_only=head_only, keep_alive=keep_alive)
-        if answer.then:
-            hang_up(self._connection)
-            self._connection.close()
-            answer.then()
-        return keep_alive
+        return _Reply(answer, head_only, keep_alive)
 
     # ----- reading
 
@@ -211,12 +199,30 @@ class HttpConnection:
 
     # ----- writing
 
-    def _send(self, answer: Response, *, head_only: bool, keep_alive: bool) -> None:
+    def _send(self, reply: _Reply) -> bool:
+        """Send the answer; whether another request may follow. Raises OSError."""
+        answer, keep_alive = reply.answer, reply.keep_alive
+        if isinstance(answer, EventStream):
+            try:
+                answer.serve(self._connection, _head(HTTPStatus.OK, STREAM_HEADERS))
+                return False
+            except Refused as refused:
+                answer, keep_alive = _refusal(refused), False
         headers = {**answer.headers, "Connection": "keep-alive" if keep_alive else "close"}
         if answer.status != HTTPStatus.NOT_MODIFIED:
             headers["Content-Length"] = str(len(answer.body))
         self._connection.settimeout(BODY_SECONDS)
-        self._connection.sendall(_head(answer.status, headers) + (b"" if head_only else answer.body))
+        self._connection.sendall(_head(answer.status, headers) + (b"" if reply.head_only else answer.body))
+        return keep_alive
+
+
+@dataclass(frozen=True)
+class _Reply:
+    """What a request is answered with. The request itself is not held while that is sent."""
+
+    answer: Answer
+    head_only: bool
+    keep_alive: bool
 
 
 STREAM_HEADERS = {

@@ -11,7 +11,6 @@ import ipaddress
 import re
 import socket
 from collections.abc import Callable
-from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,8 @@ from chat.front.lines import NEVER_ENDED
 from chat.front.login import LOGIN_SECONDS
 from chat.front.page import Document, document, page
 from chat.front.session import LINE_BYTES, understand
-from chat.front.streams import Stream, Streams, Unknown
+from chat.front.stream import Stream, Unknown
+from chat.front.streams import Streams
 from chat.log.entries import Presence
 from chat.record import BadName
 from chat.room.broadcaster import Closed
@@ -48,7 +48,7 @@ class Routes:
     def __init__(self, service: Service, client: Path) -> None:
         self._service = service
         self._room = service.room
-        self._streams = Streams()
+        self.streams = Streams(service.room)
         self.browsers = Browsers()
         title = socket.gethostname()
         self._names = {"localhost", title.lower(), f"{title.lower()}.local"}
@@ -106,7 +106,7 @@ class Routes:
     # ----- joining
 
     def _join(self, request: Request) -> Answer:
-        """R53: let somebody in. The thread keeps the member until its stream is asked for."""
+        """R53: let somebody in."""
         _require_header(request)
         asked = request.json()
         resume = _resume(str(asked.get("session", "")))
@@ -118,7 +118,7 @@ class Routes:
             raise Refused(HTTPStatus.FORBIDDEN, str(failure)) from None
         except Disconnect as disconnect:
             raise Refused(HTTPStatus.TOO_MANY_REQUESTS, str(disconnect)) from None
-        self._streams.add(stream)
+        self.streams.add(stream)
         caller = MemberCaller(stream.member)
         can = [command for command in commands.TABLE if command.permitted(self._service, caller)]
         return json_response(
@@ -130,8 +130,7 @@ class Routes:
                 "end": stream.events.end,
                 "resumed": resume is not None and resume.offset == stream.events.start,
                 "commands": [[command.name, command.usage(caller), command.help] for command in can],
-            },
-            then=partial(self._keep, stream),
+            }
         )
 
     def _admit(self, request: Request, asked: dict[str, Any], resume: Resume | None) -> Stream:
@@ -148,7 +147,7 @@ class Routes:
         streams: list[Stream] = []
 
         def member(presence: Presence, token: str) -> Member:
-            streams.append(Stream(self._room, presence, token, browser, account))
+            streams.append(Stream(presence, token, browser, account, self.streams.frames, self.streams.end))
             return streams[0].member
 
         secret = record.clean_text(str(asked.get("secret", "")))
@@ -159,33 +158,25 @@ class Routes:
             admission.admit(self._service, wanted, request.address, account, member)
             streams[0].read_session()
         except BaseException:
-            account.close()
             for stream in streams:
                 stream.close()
+            if not streams:
+                account.close()
             raise
         return streams[0]
-
-    def _keep(self, stream: Stream) -> None:
-        stream.keep()
-        self._streams.forget(stream)
 
     # ----- listening
 
     def _events(self, request: Request) -> Answer:
-        stream = self._streams.find(request.query.get("session", ""))
+        stream = self.streams.find(request.query.get("session", ""))
         # R54: the browser's own reconnecting knows better than the address that the page once gave it.
         place = parse_place(request.headers.get("Last-Event-ID") or request.query.get("at", ""))
 
         def serve(connection: socket.socket, head: bytes) -> None:
-            held = self._streams.hold(stream.browser)
             try:
-                stream.serve(connection, head, place, once=not held)
+                self.streams.serve(stream, connection, head, place)
             except Unknown:
                 raise _session_over() from None
-            finally:
-                if held:
-                    self._streams.release(stream.browser)
-                self._streams.forget(stream)
 
         return EventStream(serve)
 
@@ -266,7 +257,7 @@ class Routes:
 
     def _session(self, request: Request) -> Stream:
         """The session that asks. Raises Refused, Unknown."""
-        return self._streams.find(_require_header(request))
+        return self.streams.find(_require_header(request))
 
 
 def to_https(request: Request) -> Answer:

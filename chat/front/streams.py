@@ -1,318 +1,359 @@
-"""The members that speak through a browser: each stays in the room while its event stream is away a moment.
+"""The members that speak through a browser, and the one thread that sends all their events.
 
-    broadcaster --> [socket pair] --> handler thread, which makes events --> the browser's connection
+    broadcaster --> [socket pair] --> this thread, which makes events --> the browser's connection
+
+It is one thread for all, not each connection's handler, as in relay.py: with a thousand streams every message
+would wake a thousand threads, which then wait for each other in Python, and make the same event a thousand
+times. A handler only reads the request, and waits until its connection is done.
 
 A stream breaks often and for nothing: a page is reloaded, a phone changes its network, a browser that has no
-connection left polls. So a member outlives its stream for GRACE_SECONDS. The thread that served it waits for
-so long; whoever comes with the session's token goes on where the page says that it is.
+connection left polls. So a member outlives its stream for GRACE_SECONDS; whoever comes with the session's
+token goes on where the page says that it is. Nothing is queued for a browser that does not read: one event is
+held, no more is taken from the pair, and the broadcaster skips it as any full socket.
 """
 
 from __future__ import annotations
 
+import collections
 import contextlib
-import enum
 import logging
 import selectors
 import socket
+import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 
-from chat.front.events import ELSEWHERE, PAUSE, SIGN_OF_LIFE, Events, Place, session_event
-from chat.log.entries import Presence
+from chat.front.events import ELSEWHERE, PAUSE, SIGN_OF_LIFE, Frames, Place, session_event
+from chat.front.stream import PIECE_BYTES, Stream, Subscriber, Unknown
 from chat.room import liveness
+from chat.room.broadcaster import Closed
 from chat.room.ending import CLOSED, SERVER_STOPPED, Ending
-from chat.room.room import Member, Room
-from chat.service.budget import Account
+from chat.room.room import Room
 
 GRACE_SECONDS = 12  # R55: a reload takes two, a change of network five
-LIFE_SECONDS = 15  # between signs of life, where nothing else is sent
-HAND_OVER_SECONDS = 2  # for the thread that serves a stream to let go of it
+CHECK_SECONDS = 1.0  # between looks at who is silent or gone
+# A round waits first, so that what the broadcaster sends to many comes to many: else both threads would go
+# back and forth with each socket, and each wait for the other in Python. With few streams that is nothing.
+COALESCING_SECONDS = 0.02
 LAST_WORDS_SECONDS = 10  # for a browser to take what comes up to its own leave
-READ_BYTES = 64 * 1024
-FEW_BYTES = 448  # at once, unless they were all filled: see lines.py
-MISSED_BYTES = 1024 * 1024  # that are read again for a stream that broke; for more the page joins anew
+STOP_SECONDS = 5  # to send everybody the last events when the server stops
+POLLED_PIECES = 8  # for who polls, at once: more than the pair holds
 # R56: a browser opens six connections to a host: four tabs have one each, and the others poll.
 STREAMS_PER_BROWSER = 4
+# Windows' select() takes 512 sockets, and a stream has two. Whoever comes later polls.
+STREAMS_MOST = 200 if sys.platform == "win32" else float("inf")
 
-# Without a descriptor of its own for each stream.
-_Selector = getattr(selectors, "PollSelector", selectors.SelectSelector)
-
+_READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 log = logging.getLogger("chat.front.streams")
 
 
-class Unknown(Exception):
-    """The session is not here, or can't go on from there: the page has to join anew."""
-
-
-class _Pumped(enum.Enum):
-    """Why a stream ended."""
-
-    LOST = enum.auto()  # the browser's connection did, or it was only to get what there was
-    TAKEN_OVER = enum.auto()  # another connection goes on with it
-    ENDED = enum.auto()  # the member has everything up to its leave, or the room is closed
-
-
-class Stream:
-    """A member for whom a browser speaks. At each moment at most one thread sends its events."""
-
-    def __init__(self, room: Room, presence: Presence, token: str, browser: str, account: Account) -> None:
-        outer, self._reader = socket.socketpair()
-        outer.setblocking(False)
-        self._reader.setblocking(False)
-        self.member = Member(presence, outer, token, interrupt=self._interrupt)
-        self.browser = browser
-        self.account = account
-        self.input = threading.Lock()  # guards `number`; lines are taken in order, one request at a time
-        self.number = 0  # of the next line
-        self.events = Events()
-        self._room = room
-        self._changed = threading.Condition()  # guards the next four, and tells of their changes
-        self._turn = 0  # counts the threads that have come to serve; the last one is the one
-        self._sending = False  # one of them sends
-        self._over = False  # the member leaves: nobody can come any more
-        self._connection: socket.socket | None = None  # where the events go, or went last
-
-    def read_session(self) -> None:
-        """Read the session record, which comes first of all. Raises Unknown where the room is closed."""
-        with _Selector() as ready:
-            ready.register(self._reader, selectors.EVENT_READ)
-            while not self.events.place.directs:
-                ready.select(HAND_OVER_SECONDS)
-                received = self._reader.recv(READ_BYTES)
-                if not received:
-                    raise Unknown
-                self.events.take(received)
-
-    def close(self) -> None:
-        """Nobody listens here, and nobody will."""
-        self._reader.close()
-        self.member.connection.close()
-
-    # ----- one thread after the other
-
-    def serve(self, connection: socket.socket, head: bytes, place: Place | None, *, once: bool) -> None:
-        """Send the head, and then events from the place on, until the connection is lost or taken over.
-
-        `once`: only those that there are now. Then keeps the member. Raises Unknown before it has sent
-        anything.
-        """
-        turn = self._come(connection)
-        try:
-            how = self._send_events(connection, turn, head, place, once=once)
-        except Unknown:
-            self._room.end(self.member, CLOSED)
-            self._stop_sending()
-            self.keep(turn)  # only until it has left
-            raise
-        self._stop_sending()
-        with contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
-        if how is _Pumped.LOST:
-            self.keep(turn)
-
-    def keep(self, turn: int = 0) -> None:
-        """Wait until somebody comes to serve the member, or its time is over; then it leaves."""
-        with self._changed:
-            self._changed.wait_for(lambda: turn != self._turn or self.member.ending, GRACE_SECONDS)
-            if turn != self._turn:
-                return
-            leaves, self._over = self._over, True
-        self._room.end(self.member, CLOSED)
-        self._reader.close()  # before the leave, which would wait for it to be read
-        if not leaves:
-            self._take_out(CLOSED)
-
-    def _come(self, connection: socket.socket) -> int:
-        """Become the thread that serves: the one that does it now lets go. Raises Unknown."""
-        with self._changed:
-            if self._over:
-                raise Unknown
-            self._turn += 1
-            turn = self._turn
-            self._changed.notify_all()
-            for how in (socket.SHUT_RD, socket.SHUT_RDWR):  # first politely: it may be told why
-                if self._sending and self._connection:
-                    _shut(self._connection, how)
-                self._changed.wait_for(lambda: not self._sending or turn != self._turn, HAND_OVER_SECONDS)
-            if self._sending or self._over or turn != self._turn:
-                raise Unknown
-            self._sending, self._connection = True, connection
-        return turn
-
-    def _stop_sending(self) -> None:
-        with self._changed:
-            self._sending = False
-            self._changed.notify_all()
-
-    def _interrupt(self) -> None:
-        """The connection is to end: whoever serves it or waits wakes up."""
-        with self._changed:
-            if self._sending and self._connection:
-                _shut(self._connection, socket.SHUT_RD)
-            self._changed.notify_all()
-
-    # ----- sending
-
-    def _send_events(
-        self, connection: socket.socket, turn: int, head: bytes, place: Place | None, *, once: bool
-    ) -> _Pumped:
-        """Raises Unknown."""
-        missed = self._missed(place)
-        connection.settimeout(LIFE_SECONDS)
-        try:
-            self._send(connection, turn, head + session_event(self.number) + missed)
-            return self._send_once(connection, turn) if once else self._pump(connection, turn)
-        except OSError:
-            return _Pumped.TAKEN_OVER if turn != self._turn else _Pumped.LOST
-
-    def _send_once(self, connection: socket.socket, turn: int) -> _Pumped:
-        with contextlib.suppress(BlockingIOError):
-            while received := self._reader.recv(READ_BYTES):
-                self._send(connection, turn, self.events.take(received))
-        self._send(connection, turn, PAUSE)
-        return _Pumped.LOST
-
-    def _pump(self, connection: socket.socket, turn: int) -> _Pumped:
-        """Raises OSError where the connection is lost."""
-        leaves, size = False, FEW_BYTES
-        with _Selector() as ready:
-            ready.register(self._reader, selectors.EVENT_READ)
-            ready.register(connection, selectors.EVENT_READ)
-            while True:
-                happened = ready.select(LIFE_SECONDS)
-                if turn != self._turn:
-                    connection.settimeout(0)
-                    connection.send(ELSEWHERE)
-                    return _Pumped.TAKEN_OVER
-                if self.member.ending and not leaves:
-                    leaves = True
-                    ready.unregister(connection)
-                    self._leave(self.member.ending)
-                if not happened:
-                    if liveness.state(connection)[1]:
-                        return _Pumped.LOST
-                    self._send(connection, turn, SIGN_OF_LIFE)
-                elif any(key.fileobj is self._reader for key, _ in happened):
-                    received = self._reader.recv(size)
-                    size = READ_BYTES if len(received) == size else FEW_BYTES
-                    if not received:
-                        self._leave(SERVER_STOPPED)
-                        return _Pumped.ENDED
-                    if event := self.events.take(received):
-                        self._send(connection, turn, event)
-                elif not leaves and not connection.recv(READ_BYTES):
-                    return _Pumped.LOST
-
-    def _send(self, connection: socket.socket, turn: int, data: bytes) -> None:
-        """Send all of it, however slowly it is read. Raises OSError where nobody will."""
-        until = time.monotonic() + LAST_WORDS_SECONDS
-        rest = memoryview(data)
-        while rest:
-            try:
-                rest = rest[connection.send(rest) :]
-            except TimeoutError:
-                ended = self.member.ending and time.monotonic() > until
-                if ended or turn != self._turn or liveness.state(connection)[1]:
-                    raise
-
-    def _leave(self, ending: Ending) -> None:
-        """Take the member out, in a thread, for this one is to send what comes up to its leave.
-
-        The thread ends once that is sent or the connection is lost.
-        """
-        with self._changed:
-            if self._over:
-                return
-            self._over = True
-        try:
-            threading.Thread(target=self._take_out, args=(ending,), name="leaving", daemon=True).start()
-        except RuntimeError:  # can't start new thread
-            self._reader.close()
-            self._take_out(ending)
-
-    def _take_out(self, ending: Ending) -> None:
-        self._room.leave(self.member, ending)
-        self.member.connection.close()
-        self.account.close()
-        log.info(
-            "%s (%s) left: %s", self.member.name, self.member.address, (self.member.ending or ending).reason
-        )
-
-    # ----- what a stream that broke has missed
-
-    def _missed(self, place: Place | None) -> bytes:
-        """What was sent after the place: it may have been lost. Raises Unknown where that is not known."""
-        place = place or Place(self.events.start, "", 0)
-        now = self.events.place
-        if place == now:
-            return b""
-        same = (place.offset, place.time) == (now.offset, now.time)
-        return self.events.again(b"" if same else self._history(place, now), place)
-
-    def _history(self, place: Place, now: Place) -> bytes:
-        file = self._room.log.history.file
-        if not 0 <= now.offset - place.offset <= MISSED_BYTES:
-            raise Unknown
-        for there in (place, now):
-            before = file.record_before(there.offset)
-            known = there.time and before and before.time == there.time
-            if not known and there.offset != self.events.start:
-                raise Unknown  # the history was cleared or changed
-        pieces = []
-        offset = place.offset
-        with contextlib.suppress(OSError):
-            while offset < now.offset:
-                offset, piece = file.records(offset, now.offset - offset)
-                pieces.append(bytes(piece[: now.offset - offset]))
-                offset += len(pieces[-1])
-        return b"".join(pieces)
-
-
 class Streams:
-    """All of them, by their sessions' tokens. Safe to use from any thread."""
+    """All of them, by their sessions' tokens, and the thread. It runs from `start` to `stop`.
 
-    def __init__(self) -> None:
+    What is above the line is safe to use from any thread.
+    """
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
         self._lock = threading.Lock()  # guards the next two
-        self._streams: dict[str, Stream] = {}
+        self._by_token: dict[str, Stream] = {}
         self._held: Counter[str] = Counter()  # connections by browser
+        self.frames = Frames()
+        self._selector = selectors.DefaultSelector()
+        self._woken, self._waker = socket.socketpair()
+        self._woken.setblocking(False)
+        self._waker.setblocking(False)
+        self._selector.register(self._woken, _READ)
+        self._orders: collections.deque[tuple[Callable[..., None], Stream, tuple[Subscriber, ...]]] = (
+            collections.deque()
+        )
+        self._streams: set[Stream] = set()
+        self._coalescing_delay = 0.0  # in seconds, as long as the last round took
+        self._check_at = 0.0  # time.monotonic() when to look for streams that are due
+        self._stop_at = 0.0  # time.monotonic() when the thread ends at the latest; 0: not stopping
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="streams", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send everybody the rest, once the room is closed, and end the thread."""
+        self._stop_at = time.monotonic() + STOP_SECONDS
+        self._wake()
+        self._thread.join()
 
     def add(self, stream: Stream) -> None:
-        """A page has joined."""
+        """A page has joined. It has GRACE_SECONDS to listen."""
         with self._lock:
-            self._streams[stream.member.token] = stream
+            self._by_token[stream.member.token] = stream
+        self._order(self._begin, stream)
 
     def find(self, token: str) -> Stream:
         """Raises Unknown."""
         with self._lock:
-            stream = self._streams.get(token)
+            stream = self._by_token.get(token)
         if stream is None or stream.member.ending:
             raise Unknown
         return stream
 
-    def forget(self, stream: Stream) -> None:
-        """The member has left, if it has: another thread may serve it."""
-        with self._lock:
-            if stream.member.gone.is_set() and self._streams.get(stream.member.token) is stream:
-                del self._streams[stream.member.token]
+    def serve(self, stream: Stream, connection: socket.socket, head: bytes, place: Place | None) -> None:
+        """Send the head, and then events from the place on, until the connection is lost or taken over.
 
-    def hold(self, browser: str) -> bool:
-        """Whether this browser may hold one more connection; `release` gives it back."""
+        Raises Unknown before anything is sent. After that the connection may be closed.
+        """
+        held = self._hold(stream.browser)
+        connection.setblocking(False)
+        subscriber = Subscriber(connection, head, place, once=not held)
+        try:
+            self._order(self._subscribe, stream, subscriber)
+            subscriber.done.wait()
+        finally:
+            if held:
+                self._release(stream.browser)
+        if subscriber.refused:
+            raise Unknown
+
+    def end(self, stream: Stream) -> None:
+        """The member's connection is to end: `member.ending` says why."""
+        self._order(self._leave_if_ended, stream)
+
+    def _hold(self, browser: str) -> bool:
+        """Whether this browser may hold one more connection; `_release` gives it back."""
         with self._lock:
-            if self._held[browser] >= STREAMS_PER_BROWSER:
+            if self._held[browser] >= STREAMS_PER_BROWSER or self._held.total() >= STREAMS_MOST:
                 return False
             self._held[browser] += 1
             return True
 
-    def release(self, browser: str) -> None:
-        """A connection that was held has ended."""
+    def _release(self, browser: str) -> None:
         with self._lock:
             self._held[browser] -= 1
             if self._held[browser] <= 0:
                 del self._held[browser]
 
+    def _order(self, order: Callable[..., None], stream: Stream, *subscriber: Subscriber) -> None:
+        self._orders.append((order, stream, subscriber))
+        self._wake()
+        if self._ended:
+            for each in subscriber:
+                each.done.set()
 
-def _shut(connection: socket.socket, how: int) -> None:
-    with contextlib.suppress(OSError):  # it has ended by itself
-        connection.shutdown(how)
+    def _wake(self) -> None:
+        with contextlib.suppress(OSError):  # it is about to wake already, or has ended
+            self._waker.send(b"!")
+
+    # ------------------------------------------------------------------------------------- the thread
+
+    def _run(self) -> None:
+        """The thread. Ends after `stop`, once everybody has the rest or the time for that is over."""
+        while not self._stop_at:
+            self._turn(CHECK_SECONDS if self._streams else None)
+        while time.monotonic() < self._stop_at and any(stream.subscriber for stream in self._streams):
+            self._turn(0.05)
+        self._ended = True
+        for _, _, subscribers in self._orders:
+            for each in subscribers:
+                each.done.set()
+        for stream in list(self._streams):
+            self._close(stream)
+        self._selector.close()
+        self._woken.close()
+        self._waker.close()
+
+    def _turn(self, seconds: float | None) -> None:
+        """Send what can be sent; wait for up to `seconds` if nothing can."""
+        if self._selector.select(seconds) and self._coalescing_delay:
+            time.sleep(self._coalescing_delay)
+        began = time.monotonic()
+        for key, events in self._selector.select(0):
+            stream: Stream | None = key.data
+            if stream is None:
+                self._woken.recv(4096)
+            elif key.fileobj is stream.reader:
+                self._guarded(self._forward, stream)
+            elif stream.subscriber and key.fileobj is stream.subscriber.connection:
+                if events & _READ:
+                    self._guarded(self._read_input, stream)
+                if events & _WRITE:
+                    self._guarded(self._flush, stream)
+        while self._orders:
+            order, stream, subscriber = self._orders.popleft()
+            self._guarded(order, stream, *subscriber)
+        now = time.monotonic()
+        self._coalescing_delay = min(COALESCING_SECONDS, now - began)
+        if now >= self._check_at:
+            self._check_at = now + CHECK_SECONDS
+            for stream in [each for each in self._streams if now >= each.due]:
+                self._guarded(self._check, stream)
+
+    def _guarded(self, step: Callable[..., None], stream: Stream, *subscriber: Subscriber) -> None:
+        """Do a step. An error in one stream ends that one, and no other."""
+        try:
+            step(stream, *subscriber)
+            return
+        except OSError:
+            pass  # the connection is lost
+        except Exception:
+            log.exception("an event stream failed")
+            self._room.end(stream.member, CLOSED)
+        self._unsubscribe(stream)
+        for each in subscriber:
+            each.done.set()
+
+    # ----- coming and going
+
+    def _begin(self, stream: Stream) -> None:
+        self._streams.add(stream)
+        stream.until = time.monotonic() + GRACE_SECONDS
+        self._leave_if_ended(stream)
+
+    def _subscribe(self, stream: Stream, subscriber: Subscriber) -> None:
+        """Send events to this connection from now on; the one before it is told."""
+        try:
+            if stream.leaving or stream not in self._streams:
+                raise Unknown
+            missed = stream.missed(self._room.log.history, subscriber.place)
+        except Unknown:
+            subscriber.refused = True
+            subscriber.done.set()
+            self._room.end(stream.member, CLOSED)  # only a new join can go on from there
+            return
+        if stream.subscriber and not stream.unsent:
+            with contextlib.suppress(OSError):
+                stream.subscriber.connection.send(ELSEWHERE)
+        self._unsubscribe(stream)
+        stream.subscriber = subscriber
+        self._watch_both(stream)
+        self._send(stream, subscriber.head + session_event(stream.number) + missed)
+        if subscriber.once:
+            for _ in range(POLLED_PIECES):
+                self._forward(stream)
+            if stream.subscriber:
+                self._send(stream, PAUSE)
+                self._finish(stream)
+
+    def _unsubscribe(self, stream: Stream) -> None:
+        """Send nothing more to the browser; it has some time to come again."""
+        if stream.subscriber:
+            self._watch(stream, 1, 0)
+            stream.subscriber.done.set()
+            stream.subscriber, stream.unsent, stream.last_event = None, b"", False
+            if not stream.leaving:
+                stream.until = time.monotonic() + GRACE_SECONDS
+        self._watch_both(stream)
+
+    def _finish(self, stream: Stream) -> None:
+        """Unsubscribe once everything is sent."""
+        stream.last_event = True
+        if stream.unsent:
+            self._watch_both(stream)
+        else:
+            self._unsubscribe(stream)
+
+    def _leave_if_ended(self, stream: Stream) -> None:
+        if stream.member.ending and not stream.leaving and stream in self._streams:
+            self._leave(stream, stream.member.ending)
+
+    def _leave(self, stream: Stream, ending: Ending) -> None:
+        """Take the member out. What comes up to its leave is still sent, and then the stream ends."""
+        stream.leaving = True
+        stream.until = time.monotonic() + LAST_WORDS_SECONDS
+        with contextlib.suppress(Closed):  # the broadcaster ends the stream all the same
+            self._room.begin_leave(stream.member, ending)
+        reason = (stream.member.ending or ending).reason
+        log.info("%s (%s) left: %s", stream.member.name, stream.member.address, reason)
+        self._watch_both(stream)
+
+    def _close(self, stream: Stream) -> None:
+        """The broadcaster sends nothing more."""
+        self._unsubscribe(stream)
+        self._watch(stream, 0, 0)
+        self._streams.discard(stream)
+        with self._lock:
+            if self._by_token.get(stream.member.token) is stream:
+                del self._by_token[stream.member.token]
+        stream.close()
+
+    def _check(self, stream: Stream) -> None:
+        """Its time is over: for a sign of life, for its last events, or for somebody to come again."""
+        if stream.leaving:
+            self._unsubscribe(stream)
+        elif not stream.subscriber:
+            self._room.end(stream.member, CLOSED)
+        elif liveness.state(stream.subscriber.connection)[1]:
+            self._unsubscribe(stream)
+        elif not stream.unsent:
+            self._send(stream, SIGN_OF_LIFE)
+
+    # ----- sending
+
+    def _forward(self, stream: Stream) -> None:
+        """Send what the broadcaster has sent, as one event. Raises OSError where the connection is lost."""
+        if not stream.reads or stream not in self._streams:
+            return
+        try:
+            received = stream.reader.recv(PIECE_BYTES)
+        except BlockingIOError:
+            return
+        if not received:
+            self._end_of_stream(stream)
+        elif stream.subscriber and (event := stream.events.take(received)):
+            self._send(stream, event)
+
+    def _end_of_stream(self, stream: Stream) -> None:
+        if not stream.leaving:
+            self._leave(stream, SERVER_STOPPED)
+        self._close(stream)
+
+    def _send(self, stream: Stream, event: bytes) -> None:
+        """Send it, or what the socket takes of it. Raises OSError where the connection is lost."""
+        stream.sent_at = time.monotonic()
+        if stream.unsent:
+            stream.unsent += event
+            return
+        assert stream.subscriber
+        try:
+            sent = stream.subscriber.connection.send(event)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(event):
+            stream.unsent = event[sent:]
+            self._watch_both(stream)
+
+    def _flush(self, stream: Stream) -> None:
+        """Send what is left of the event. Raises OSError where the connection is lost."""
+        if stream.subscriber:
+            event, stream.unsent = stream.unsent, b""
+            self._send(stream, event)
+            if not stream.unsent:
+                self._unsubscribe(stream) if stream.last_event else self._watch_both(stream)
+
+    def _read_input(self, stream: Stream) -> None:
+        """A browser sends nothing here, and then hangs up. Raises OSError where the connection is lost."""
+        if stream.subscriber and not stream.subscriber.connection.recv(PIECE_BYTES):
+            self._unsubscribe(stream)
+
+    def _watch_both(self, stream: Stream) -> None:
+        """Have the selector report when there is something to do for the stream."""
+        if stream.subscriber:
+            self._watch(stream, 1, _READ | (_WRITE if stream.unsent else 0))
+        self._watch(stream, 0, _READ if stream.reads and stream in self._streams else 0)
+
+    def _watch(self, stream: Stream, which: int, events: int) -> None:
+        before = stream.watched[which]
+        if events == before:
+            return
+        stream.watched[which] = events
+        assert which == 0 or stream.subscriber
+        connection = stream.subscriber.connection if which and stream.subscriber else stream.reader
+        if not before:
+            self._selector.register(connection, events, stream)
+        elif events:
+            self._selector.modify(connection, events, stream)
+        else:
+            self._selector.unregister(connection)

@@ -166,15 +166,19 @@ class Room:
 
         If it hears the rest, it first gets everything up to its own leave, however long that takes.
         """
-        reason = self._broadcaster.decide_ending(member, ending).reason
         try:
-            if member.detach_at is None:  # else another server has proposed it
-                self._broadcaster.propose(entries.leave(member.presence, reason), member)
+            self.begin_leave(member, ending)
         except Closed:
             self._broadcaster.wait_finished()
             return
-        self._forget(member)
         member.gone.wait()
+
+    def begin_leave(self, member: Member, ending: Ending) -> None:
+        """`leave`, without waiting: its connection may be closed once `member.gone` is set. Raises Closed."""
+        reason = self._broadcaster.decide_ending(member, ending).reason
+        if member.detach_at is None:  # else another server has proposed it
+            self._broadcaster.propose(entries.leave(member.presence, reason), member)
+        self._forget(member)
 
     @contextlib.contextmanager
     def claimed(self, token: str) -> Iterator[None]:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat import record
-from chat.front.events import KEPT_BYTES, Events, Place, parse_place
+from chat.front.events import KEPT_BYTES, Events, Frames, Place, parse_place
 
 TIME = "2026-11-21T10:15:42.123Z"
 SESSION = record.stamp(TIME, record.draft("-", "server", "/session", "TOKEN 100 200"))
@@ -25,7 +25,7 @@ def data_of(event: bytes) -> bytes:
 
 
 def test_what_comes_at_once_is_one_event() -> None:
-    events = Events()
+    events = Events(Frames())
     events.take(SESSION)
     assert events.take(HELLO * 3) == (
         f"id: {100 + 3 * len(HELLO)} {TIME} 1\n".encode()
@@ -35,14 +35,14 @@ def test_what_comes_at_once_is_one_event() -> None:
 
 
 def test_the_place_counts_bytes_of_history_only() -> None:
-    events = Events()
+    events = Events(Frames())
     events.take(SESSION + HELLO + PRIVATE + SLASH)
     assert events.place == Place(100 + len(HELLO + SLASH), TIME, 2)
     assert (events.start, events.end) == (100, 200)
 
 
 def test_a_clear_begins_anew() -> None:
-    events = Events()
+    events = Events(Frames())
     events.take(SESSION + HELLO + CLEAR + HELLO)
     assert events.place.offset == len(CLEAR + HELLO)
 
@@ -51,7 +51,7 @@ def test_a_clear_begins_anew() -> None:
 def test_pieces_do_not_matter(cuts: list[int]) -> None:
     whole = SESSION + HELLO + PRIVATE + SLASH + CLEAR + HELLO
     bounds = sorted({0, len(whole), *(cut for cut in cuts if cut < len(whole))})
-    events, one = Events(), Events()
+    events, one = Events(Frames()), Events(Frames())
     got = b"".join(events.take(whole[start:end]) for start, end in itertools.pairwise(bounds))
     one.take(whole)
     assert data_of(got) == whole
@@ -59,7 +59,7 @@ def test_pieces_do_not_matter(cuts: list[int]) -> None:
 
 
 def test_direct_records_are_sent_again_where_they_may_be_lost() -> None:
-    events = Events()
+    events = Events(Frames())
     events.take(SESSION)
     before = events.place
     events.take(PRIVATE + HELLO)
@@ -68,7 +68,7 @@ def test_direct_records_are_sent_again_where_they_may_be_lost() -> None:
 
 
 def test_direct_records_are_kept_up_to_a_bound() -> None:
-    events = Events()
+    events = Events(Frames())
     for _ in range(KEPT_BYTES // len(PRIVATE) * 3):
         events.take(PRIVATE)
     assert len(data_of(events.again(b"", Place(0, "", 0)))) <= KEPT_BYTES

@@ -13,6 +13,7 @@ import pytest
 from chat import record
 from chat.front import events, streams
 from chat.front.events import Place, parse_place
+from chat.front.stream import LIFE_SECONDS
 from chat.front.streams import STREAMS_PER_BROWSER
 from tests.harness import DEADLINE, Client, Server, serving, texts
 from tests.web import EventStream, Page, ask
@@ -127,6 +128,33 @@ def test_the_browsers_own_reconnecting_is_the_resume(page: MakePage, join: Join)
     stream.next()
     assert stream.next().data.endswith("\ttwo")
     stream.close()
+
+
+def test_what_was_missed_is_whole_while_others_speak(page: MakePage, join: Join) -> None:
+    alice, bob = join("alice"), page("bob")
+    bob.until("")
+    many = 3000
+
+    def speak() -> None:
+        for number in range(many):
+            alice.send(str(number))
+            alice.until("message", str(number))
+
+    speaking = threading.Thread(target=speak)
+    speaking.start()
+    last = -1
+    while last < many - 1:
+        before, expected = bob.place, last + 1
+        for _ in range(2):  # the first time, all that comes after the place was sent already
+            bob.place = before
+            stream = bob.listen()
+            while (event := stream.next()).kind != "message":
+                pass
+            bob.place = event.id
+            said = [int(line.rpartition("\t")[2]) for line in event.data.split("\n")]
+            assert said == list(range(expected, said[-1] + 1))
+        last = said[-1]
+    speaking.join(DEADLINE)
 
 
 @pytest.mark.parametrize("place", ["999999999 2026-11-21T10:15:42.123Z 0", "5 2026-11-21T10:15:42.123Z 0"])
@@ -305,7 +333,7 @@ def test_a_silent_stream_gives_a_sign_of_life(history_path: Path, monkeypatch: p
         assert bob.stream
         began = time.monotonic()
         assert bob.stream.next().kind == "life"
-        assert time.monotonic() - began < streams.LIFE_SECONDS + 2
+        assert time.monotonic() - began < LIFE_SECONDS + 2
         bob.close()
 
 
@@ -340,6 +368,6 @@ def test_an_orderly_stop_tells_the_pages(history_path: Path) -> None:
 
 
 def test_a_place_before_the_first_record_is_the_start() -> None:
-    found = events.Events()
+    found = events.Events(events.Frames())
     found.take(record.stamp("2026-11-21T10:15:42.123Z", record.draft("-", "server", "/session", "T 7 7")))
     assert found.place == Place(7, "", 1)
