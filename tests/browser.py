@@ -72,7 +72,9 @@ def visit(browser: Chrome, server: Server, host: str = "127.0.0.1") -> None:
 def enter(browser: Chrome, server: Server, name: str, host: str = "127.0.0.1") -> None:
     """Open the page and join."""
     visit(browser, server, host)
-    browser.find_element(By.NAME, "name").send_keys(name, Keys.ENTER)
+    field = browser.find_element(By.NAME, "name")
+    field.clear()  # of the name used last
+    field.send_keys(name, Keys.ENTER)
     wait(browser, connected)
 
 

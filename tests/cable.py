@@ -1,4 +1,4 @@
-"""A cable between a server and the engine that can be pulled: nothing passes, and nothing is closed."""
+"""A cable to a server that can be pulled: nothing passes, and nothing is closed."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ class Cable:
         self._plugged = threading.Event()
         self._plugged.set()
         self._closed = False
+        self._lost: set[socket.socket] = set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._sockets: list[socket.socket] = [self._listener]
@@ -28,6 +29,10 @@ class Cable:
     def plug(self) -> None:
         """What was held up passes now."""
         self._plugged.set()
+
+    def lose(self) -> None:
+        """Whatever is connected now gets nothing any more, and is not told; new connections are fine."""
+        self._lost.update(self._sockets)
 
     def close(self) -> None:
         """End all connections."""
@@ -63,7 +68,8 @@ class Cable:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
                 self._plugged.wait()
-                target.sendall(data)
+                if source not in self._lost:
+                    target.sendall(data)
         for each in (source, target):
             with contextlib.suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)

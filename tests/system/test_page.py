@@ -29,22 +29,30 @@ def test_two_browsers_and_a_terminal_talk(server: Server, chromium: Open) -> Non
 
 
 def test_a_server_is_killed_while_people_type(history_path: Path, chromium: Open) -> None:
-    browser = chromium()
+    people = {"alice": chromium(), "bob": chromium()}
     server = Server(history_path, "--rate", "0")
-    port, said = server.port, []
+    said: dict[str, list[str]] = {name: [] for name in people}
+
+    def type_line(name: str, line: str) -> None:
+        said[name].append(f"{name}: {line}")
+        say(people[name], said[name][-1])
+
     try:
-        enter(browser, server, "alice")
+        for name, browser in people.items():
+            enter(browser, server, name)
         for round_ in range(5):
-            for number in range(4):
-                said.append(f"round {round_} line {number}")
-                say(browser, said[-1])
+            for name in people:
+                type_line(name, f"round {round_}")
             server.close()
-            said.append(f"round {round_} in the dark")
-            say(browser, said[-1])
-            server = Server(history_path, "--rate", "0", port=port)
-            wait(browser, lambda page: shown(page)[-1:] == said[-1:])
-        assert shown(browser) == said
-        assert texts(server.records()) == said  # each once, in order
+            for name in people:
+                type_line(name, f"round {round_} in the dark")
+            server = Server(history_path, "--rate", "0", port=server.port)
+            for browser in people.values():
+                wait(browser, lambda page: len(shown(page)) == sum(map(len, said.values())))
+        stored = texts(server.records())
+        for name, browser in people.items():
+            assert shown(browser) == stored
+            assert [line for line in stored if line.startswith(name)] == said[name]  # each once, in order
     finally:
         server.close()
 

@@ -46,7 +46,7 @@ class Conversation {
     this.stillThere = true;
     this.lastAnswer = "";
     this.tries = this.paused = this.refusals = 0;
-    this.posting = false;
+    this.posting = null; // the request on its way, to be given up
     this.heard = 0; // when something came last
     setInterval(() => this.watch(), 5000);
   }
@@ -144,6 +144,7 @@ class Conversation {
 
   open() {
     if (this.source) this.source.close();
+    if (this.posting) this.posting.abort(); // it may be on a connection gone bad
     clearTimeout(this.retry);
     this.setState("connecting");
     this.heard = Date.now();
@@ -340,7 +341,7 @@ class Conversation {
     if (this.posting || this.state !== "connected" || this.end !== null) return;
     const batch = this.lines.filter((line) => !line.sent && !line.unsure).slice(0, 50);
     if (!batch.length) return;
-    this.posting = true;
+    const posting = this.posting = new AbortController();
     const token = this.token;
     for (const line of batch) {
       if (line.number === null) line.number = this.next++;
@@ -349,9 +350,9 @@ class Conversation {
     this.save();
     let answer = null;
     try {
-      answer = await this.request("POST", "/lines", { number: batch[0].number, lines: batch.map((line) => line.text) });
+      answer = await this.request("POST", "/lines", { number: batch[0].number, lines: batch.map((line) => line.text) }, posting);
     } catch { /* it goes again */ }
-    this.posting = false;
+    this.posting = null;
     if (token !== this.token || this.state === "out") return;
     if (answer && answer.status === 200) {
       for (const line of batch) line.sent = true;
@@ -398,8 +399,7 @@ class Conversation {
     return body.people;
   }
 
-  async request(method, path, body) {
-    const abort = new AbortController();
+  async request(method, path, body, abort = new AbortController()) {
     const timer = setTimeout(() => abort.abort(), REQUEST_MS);
     try {
       const response = await fetch(path, {
