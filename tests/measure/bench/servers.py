@@ -138,8 +138,9 @@ class Running:
     def __init__(self, kind: Kind, folder: Path) -> None:
         self.port = _free_port()
         self._log = (folder / "log").open("wb")
+        program, *arguments = kind.command(self.port, folder)
         self._process = subprocess.Popen(
-            kind.command(self.port, folder),
+            [_program(program) or program, *arguments],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
