@@ -38,10 +38,10 @@ from chat.front import discovery
 from chat.front.arguments import parser
 from chat.front.arrival import first_bytes
 from chat.front.certificate import BadCertificate
-from chat.front.connections import Connections, address_of
+from chat.front.connections import Connections, address_of, no_room
 from chat.front.console import Console, has_keyboard
 from chat.front.detect import Front
-from chat.front.http import HttpConnection
+from chat.front.http import HttpConnection, Refused
 from chat.front.lines import LineConnection, turn_away
 from chat.front.login import LOGIN_SECONDS
 from chat.front.logs import log_to_standard_error
@@ -180,18 +180,19 @@ class ChatServer(socketserver.ThreadingTCPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         """Give the client a thread, or a sentence that says why not."""
         address = address_of(client_address)
-        why_not = self._connections.enter(address)
-        if not why_not:
+        try:
+            self._connections.enter(address)
             try:
                 # A threading.Thread's handshake and bookkeeping would take a third of the time in which
                 # thousands connect, and 3.6 KB each.
                 _thread.start_new_thread(self.process_request_thread, (request, client_address))
             except (RuntimeError, MemoryError):  # can't start new thread
                 self._connections.leave(address)
-                why_not = "The server has no thread left for another connection; try again later."
-        if why_not:
-            log.warning("%s refused: %s", address, why_not)
-            self._connections.refuse(request, why_not)
+                why = "The server has no thread left for another connection; try again later."
+                raise no_room(why) from None
+        except Refused as refused:
+            log.warning("%s refused: %s", address, refused)
+            self._connections.refuse(request, refused)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """A handler thread; ends with its session."""

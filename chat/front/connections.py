@@ -9,13 +9,16 @@ import socket
 import threading
 import time
 from collections import Counter
+from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any
 
 from chat import record
-from chat.front.arrival import DETECT_SECONDS
-from chat.front.lines import HANG_UP_SECONDS, hang_up, turn_away
-from chat.front.login import TLS_HANDSHAKE
+from chat.front import http
+from chat.front.arrival import FIRST_BYTES, Browsers, first_bytes
+from chat.front.detect import Front, front_of
+from chat.front.http import Refused
+from chat.front.lines import HANG_UP_SECONDS, hang_up
 from chat.front.relay import Relay
 from chat.room.delivery import DONT_WAIT
 from chat.service.budget import network_of
@@ -24,6 +27,7 @@ from chat.service.policy import error
 from chat.service.service import Service
 
 REFUSING = 64  # connections that can be refused with a sentence at the same time
+RETRY_SECONDS = 30  # until a browser that was refused may find room
 NO_FILES_SECONDS = 0.2  # between attempts to accept while the system has no files left
 
 log = logging.getLogger("chat.front.connections")
@@ -46,19 +50,19 @@ class Connections:
         self._refusing = 0
         self._spare_file = _spare_file()  # closed for a moment to refuse a client when no files are left
 
-    def enter(self, address: str) -> str:
-        """Count a new connection; or a sentence that says why it is refused (R35, R23)."""
+    def enter(self, address: str) -> None:
+        """Count a new connection. Raises Refused where there may not be another one (R35, R23)."""
         network = network_of(address)
         if ban := self._service.bans.of_address(address):
-            return refusal(ban)
+            raise Refused(HTTPStatus.FORBIDDEN, refusal(ban))
         with self._lock:
             if self._most and self._count >= self._most:
-                return f"The room is full ({self._most} connections); try again later."
-            if self._most_per_address and self._count_from[network] >= self._most_per_address:
-                return f"{address} has {self._most_per_address} connections already; close one of them first."
+                raise no_room(f"The room is full ({self._most} connections); try again later.")
+            most = self._most_per_address
+            if most and self._count_from[network] >= most:
+                raise no_room(f"{address} has {most} connections already; close one of them first.")
             self._count += 1
             self._count_from[network] += 1
-            return ""
 
     def leave(self, address: str) -> None:
         """Stop counting a connection."""
@@ -69,21 +73,20 @@ class Connections:
             if not self._count_from[network]:
                 del self._count_from[network]
 
-    def refuse(self, connection: socket.socket, why: str) -> None:
+    def refuse(self, connection: socket.socket, refused: Refused) -> None:
         """Say why, and close: in a thread, while few are being refused, so that the sentence arrives."""
-        if not self._tls:
-            self._send_error(connection, why)
         with self._lock:
             at_once = self._refusing >= REFUSING
             self._refusing += not at_once
         try:
             if not at_once:
                 threading.Thread(
-                    target=self._see_off, args=(connection, why), name="refusal", daemon=True
+                    target=self._see_off, args=(connection, refused), name="refusal", daemon=True
                 ).start()
                 return
         except RuntimeError:  # can't start new thread
             self._refusing_ended()
+        self._tell_at_once(connection, refused)
         connection.close()
 
     def refuse_without_files(self, listener: socket.socket) -> None:
@@ -93,8 +96,8 @@ class Connections:
             self._spare_file.close()
             connection, _ = listener.accept()
             with connection:
-                if not self._tls:  # which it may want to speak
-                    self._send_error(connection, "The server can't take another connection; try again later.")
+                why = "The server can't take another connection; try again later."
+                self._tell_at_once(connection, no_room(why))
             self._spare_file = _spare_file()
         except OSError:
             time.sleep(NO_FILES_SECONDS)
@@ -103,34 +106,46 @@ class Connections:
         """Stop refusing."""
         self._spare_file.close()
 
-    def _send_error(self, connection: socket.socket, why: str) -> None:
-        with contextlib.suppress(OSError):  # it is gone already
-            connection.send(record.stamp(self._service.room.now(), error(why)), DONT_WAIT)
-
-    def _see_off(self, connection: socket.socket, why: str) -> None:
+    def _see_off(self, connection: socket.socket, refused: Refused) -> None:
         """The thread of a refusal: ends once the client has closed, or has had the time to."""
-        if self._tls:
-            with contextlib.suppress(OSError):  # it is gone, or begins a handshake and does not end it
-                self._tell(self._tls, connection, why)
+        until = time.monotonic() + HANG_UP_SECONDS
+        with contextlib.suppress(OSError):  # it is gone, or begins a handshake and does not end it
+            front, first = first_bytes(connection, "", Browsers(), until)
+            if front == "tls" and self._tls:
+                with self._tls.carry(connection, first, until) as inside:
+                    front, _ = first_bytes(inside, "", Browsers(), until)
+                    self._tell(inside, front, refused)
+                    hang_up(inside)
+            else:
+                self._tell(connection, front, refused)
         hang_up(connection)
         connection.close()
         self._refusing_ended()
 
-    def _tell(self, tls: Relay, connection: socket.socket, why: str) -> None:
-        """Say why, in plain text or inside TLS, as the client begins. Raises OSError."""
-        connection.settimeout(DETECT_SECONDS)
-        first = b""
-        with contextlib.suppress(TimeoutError):
-            first = connection.recv(1, socket.MSG_PEEK)
-        if first == TLS_HANDSHAKE:
-            with tls.carry(connection, b"", time.monotonic() + HANG_UP_SECONDS) as inside:
-                turn_away(inside, self._service.room.now(), why)
-        else:
-            self._send_error(connection, why)
+    def _tell_at_once(self, connection: socket.socket, refused: Refused) -> None:
+        """Say why, going by what has come already."""
+        front: Front | None = None if self._tls else "lines"  # it may be about to begin a handshake
+        with contextlib.suppress(OSError):  # nothing has come, or it is gone
+            if DONT_WAIT:
+                front = front_of(connection.recv(FIRST_BYTES, DONT_WAIT)) or front
+        with contextlib.suppress(OSError):
+            self._tell(connection, front, refused)
+
+    def _tell(self, connection: socket.socket, front: Front | None, refused: Refused) -> None:
+        """Say why, in the words of who speaks (R59). Raises OSError."""
+        if front == "http":
+            connection.send(http.refusal(refused), DONT_WAIT)
+        elif front == "lines" or (front == "tls" and not self._tls):
+            connection.send(record.stamp(self._service.room.now(), error(str(refused))), DONT_WAIT)
 
     def _refusing_ended(self) -> None:
         with self._lock:
             self._refusing -= 1
+
+
+def no_room(sentence: str) -> Refused:
+    """Why there can't be another connection just now."""
+    return Refused(HTTPStatus.SERVICE_UNAVAILABLE, sentence, Retry_After=str(RETRY_SECONDS))
 
 
 def address_of(client_address: Any) -> str:

@@ -208,11 +208,8 @@ class HttpConnection:
                 return False
             except Refused as refused:
                 answer, keep_alive = _refusal(refused), False
-        headers = {**answer.headers, "Connection": "keep-alive" if keep_alive else "close"}
-        if answer.status != HTTPStatus.NOT_MODIFIED:
-            headers["Content-Length"] = str(len(answer.body))
         self._connection.settimeout(BODY_SECONDS)
-        self._connection.sendall(_head(answer.status, headers) + (b"" if reply.head_only else answer.body))
+        self._connection.sendall(_bytes(answer, keep_alive=keep_alive, head_only=reply.head_only))
         return keep_alive
 
 
@@ -231,6 +228,18 @@ STREAM_HEADERS = {
     "Connection": "close",
     "X-Accel-Buffering": "no",  # a proxy is to pass events on as they come
 }
+
+
+def refusal(refused: Refused) -> bytes:
+    """The answer to whatever is asked on a connection that there is no room for."""
+    return _bytes(_refusal(refused))
+
+
+def _bytes(answer: Response, *, keep_alive: bool = False, head_only: bool = False) -> bytes:
+    headers = {**answer.headers, "Connection": "keep-alive" if keep_alive else "close"}
+    if answer.status != HTTPStatus.NOT_MODIFIED:
+        headers["Content-Length"] = str(len(answer.body))
+    return _head(answer.status, headers) + (b"" if head_only else answer.body)
 
 
 def _head(status: HTTPStatus, headers: Mapping[str, str]) -> bytes:

@@ -6,7 +6,10 @@ import os
 import resource
 from pathlib import Path
 
+import pytest
+
 from chat.front.connections import address_of
+from tests import web
 from tests.harness import Client, Server, serving
 
 
@@ -40,6 +43,32 @@ def _admitted_in_the_end(server: Server, name: str) -> Client:
         if client.next().kind == "/hello":
             return client
         client.close()
+
+
+@pytest.mark.parametrize("first", ["", "in pieces"])
+def test_a_browser_that_is_refused_gets_an_answer(history_path: Path, first: str) -> None:
+    """R59"""
+    with serving(history_path, "--max-clients", "1") as server:
+        alice = Client(server.port, "alice")
+        with web.connect(server.port) as connection:
+            for piece in (b"GET / HT", b"TP/1.1\r\n") if first else ():
+                connection.sendall(piece)
+            connection.sendall(web.request_bytes("GET", "/")[16 if first else 0 :])
+            answer = web.read_answer(connection)
+        assert answer.status == 503
+        assert int(answer.headers["retry-after"]) > 0
+        assert answer.headers["connection"] == "close"
+        assert "full" in answer.json["error"]
+        alice.close()
+
+
+def test_a_browser_from_a_banned_address_gets_an_answer(history_path: Path) -> None:
+    """R59"""
+    history_path.with_name("bans.txt").write_text("127.0.0.1\n")
+    with serving(history_path) as server:
+        answer = web.ask(server.port, "POST", "/say/robot", b"hello")
+        assert answer.status == 403
+        assert "banned" in answer.json["error"]
 
 
 def test_connections_from_one_address_are_limited(history_path: Path) -> None:  # R35
