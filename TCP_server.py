@@ -203,10 +203,12 @@ class ChatServer(socketserver.ThreadingTCPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log an unexpected error in a handler: one line, and the traceback at level debug."""
+        error = sys.exc_info()[1]
         log.error(
-            "the session of %s ended in an error: %r (--log-level debug shows where)",
+            "the session of %s ended in an error: %s: %s (--log-level debug shows where)",
             address_of(client_address),
-            sys.exc_info()[1],
+            type(error).__name__,
+            error,  # not its repr, which would quote the text that can't be encoded
             exc_info=log.isEnabledFor(logging.DEBUG),
         )
 

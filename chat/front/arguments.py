@@ -111,6 +111,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _nodes(text: str) -> tuple[str, ...]:
+    if "@" in text:
+        raise argparse.ArgumentTypeError(
+            "everybody on this computer can read arguments; put the user and the password, as USER:PASSWORD, "
+            "into a file for --cluster-credentials"
+        )
     nodes = tuple(text.split(","))
     if all(re.fullmatch(r"(nats|tls)://[^\s/,]+", node) for node in nodes):
         return nodes

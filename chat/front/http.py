@@ -61,9 +61,11 @@ class Request:
     address: str  # of the speaker, as records have it
 
     def json(self) -> dict[str, Any]:
-        """The body, a JSON object. Raises Refused."""
+        """The body, a JSON object without anything that UTF-8 can't encode. Raises Refused."""
         try:
             found = json.loads(self.body)
+            if b"\\u" in self.body:  # which may name half a surrogate pair
+                found = json.loads(json.dumps(found, ensure_ascii=False).encode(errors="replace"))
         except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):

@@ -208,7 +208,7 @@ class History:
         torn = file.end - whole
         if torn:
             aside = self.path.with_name(f"{self.path.stem}.torn{self.path.suffix}")
-            with aside.open("ab") as kept:
+            with open(aside, "ab", opener=_open_no_link) as kept:
                 for offset in range(whole, file.end, BLOCK):
                     kept.write(file.read(offset, BLOCK))
                 kept.write(b"\n")
@@ -303,3 +303,8 @@ def _sync_folder(folder: Path) -> None:
             raise
     finally:
         os.close(fd)
+
+
+def _open_no_link(path: str, flags: int) -> int:
+    """An opener: what is appended to must not be another file that somebody has linked to."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o644)

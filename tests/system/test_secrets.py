@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
+from chat.service.tokens import Tokens
+from tests import web
 from tests.certificates import TlsClient
 from tests.harness import DEADLINE, Client, serving
 from tests.terminal import Terminal, client_command
@@ -17,7 +23,10 @@ WRONG = "wrong-a80c13-guess"
 PRIVATE = "private-c2f6e8-words"
 KEPT = "kept-11d0b5-words"
 TYPED = "typed-6b90fa-secret"
-SECRETS = [PASSWORD, ADMIN, CHOSEN, WRONG, PRIVATE, KEPT, TYPED]
+PAGES = "page-0c7e58-secret"
+SECRETS = [PASSWORD, ADMIN, CHOSEN, WRONG, PRIVATE, KEPT, TYPED, PAGES]
+# What can't be encoded: an exception about it would quote the text that it is in.
+SURROGATE = "\ud800"
 
 
 def secret_file(path: Path, secret: str) -> Path:
@@ -54,6 +63,41 @@ def use_everything(port: int) -> str:
     return token
 
 
+def use_the_page(port: int) -> str:
+    """The same over HTTP; the token of the session."""
+    for password, secret in ((WRONG, ""), (WRONG + SURROGATE, ""), (PASSWORD, WRONG + SURROGATE)):
+        asked = {"name": "alice", "password": password, "secret": secret}
+        assert web.ask(port, "POST", "/join", asked, Chat_Session="new").status == 403
+    page = web.Page(port, "dora", password=PASSWORD)
+    page.listen()
+    page.post(
+        f"/register {PAGES}", f"/msg bob {PRIVATE}", f"/msg alice {PRIVATE}{SURROGATE}", f"/admin {WRONG}"
+    )
+    page.post(f"/identify {PAGES}{SURROGATE}", "/nick alice", f"/msg alice {KEPT}", "bye")
+    page.until("bye")
+    page.close()
+    web.ask(port, "GET", f"/nothing?{WRONG}")
+    web.ask(port, "POST", "/lines", f"not JSON {WRONG}".encode(), Chat_Session=page.session)
+    return page.session
+
+
+def use_a_bot(port: int, token: str) -> None:
+    """A bot speaks, and guesses."""
+    answer = web.ask(port, "POST", "/say/robot", b"hello", Authorization=f"Bearer {token}")
+    assert answer.status == 200
+    assert web.ask(port, "POST", "/say/robot", b"hello", Authorization=f"Bearer {WRONG}").status == 401
+    assert web.ask(port, "POST", "/say/other", b"hello", Authorization=f"Bearer {token}").status == 403
+
+
+@pytest.fixture
+def _everything_is_readable() -> Iterator[None]:
+    """Unless a program sees to it."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("_everything_is_readable")
 def test_what_is_secret_stays_so(tmp_path: Path) -> None:
     """In no log, traceback, history, process list, or file that others can read."""
     server_folder, home = tmp_path / "server", tmp_path / "home"
@@ -61,12 +105,14 @@ def test_what_is_secret_stays_so(tmp_path: Path) -> None:
     home.mkdir()
     door = secret_file(tmp_path / "door.txt", PASSWORD)
     admin = secret_file(tmp_path / "admin.txt", ADMIN)
+    bot = Tokens(server_folder / "tokens.txt").make("robot", "2026-11-21T12:00:00.000Z")
     with serving(
         server_folder / "history.txt",
         *("--tls", "--log-level", "debug", "--rate", "0"),
         *("--password-file", str(door), "--admin-password-file", str(admin)),
     ) as server:
-        token = use_everything(server.port)
+        tokens = [use_everything(server.port), use_the_page(server.port), bot]
+        use_a_bot(server.port, bot)
         address = f"127.0.0.1:{server.port}"
         command = client_command(address, "--name", "carol", "--password-file", str(door))
         with Terminal(home, command) as terminal:
@@ -84,7 +130,7 @@ def test_what_is_secret_stays_so(tmp_path: Path) -> None:
         server.process.send_signal(signal.SIGTERM)
         server.wait()
         log = server.errors() + server.welcome
-    hidden = [*SECRETS, token]
+    hidden = [*SECRETS, *tokens]
     for where, text in (("the log", log), ("the process list", processes), ("the screen", shown)):
         found = [secret for secret in hidden if secret in text]
         # On the screen of whoever writes it a private message may stand.
@@ -94,7 +140,9 @@ def test_what_is_secret_stays_so(tmp_path: Path) -> None:
             content = path.read_bytes()
             found = [secret for secret in hidden if secret.encode() in content]
             assert not found or path.stat().st_mode & 0o077 == 0, path
-            if path.name in ("history.txt", "names.txt", "input-history.txt"):
+            if path.name in ("secrets.json", "input-history.txt") or path.parent.name == "kept-messages":
+                assert path.stat().st_mode & 0o077 == 0, path
+            if path.name not in ("secrets.json", "settings.json") and path.parent.name != "kept-messages":
                 assert not found, path
     kept = [path for path in server_folder.rglob("*") if path.is_file() and KEPT in path.read_text()]
     assert [path.parent.name for path in kept] == ["kept-messages"]

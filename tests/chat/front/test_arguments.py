@@ -15,9 +15,17 @@ def test_a_visit_without_a_message() -> None:
     assert (options.port, options.history, options.cluster) == (9999, default_history(), ())
 
 
+def test_a_password_is_no_argument(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parser().parse_args(["--cluster", "nats://user:secret@a:4222"])
+    told = capsys.readouterr().err
+    assert "--cluster-credentials" in told
+    assert "secret@" not in told
+
+
 def test_the_nodes_of_a_cluster_are_a_list() -> None:
-    options = parser().parse_args(["--cluster", "nats://a:4222,tls://user:secret@[::1]:4222"])
-    assert options.cluster == ("nats://a:4222", "tls://user:secret@[::1]:4222")
+    options = parser().parse_args(["--cluster", "nats://a:4222,tls://[::1]:4222"])
+    assert options.cluster == ("nats://a:4222", "tls://[::1]:4222")
 
 
 @pytest.mark.parametrize("where", ["chat.example:9999", "192.0.2.1:1", "[2001:db8::1]:9999"])

@@ -42,6 +42,19 @@ def test_a_torn_last_line_is_moved_aside(
         assert f"({length} bytes); it is now in history.torn.txt" in caplog.messages[-1]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no O_NOFOLLOW")
+def test_a_torn_line_is_not_moved_into_a_file_that_somebody_has_linked_to(
+    history_path: Path, tmp_path: Path
+) -> None:
+    history_path.write_bytes(line("before") + b"torn")
+    (tmp_path / "profile").write_text("theirs")
+    history_path.with_name("history.torn.txt").symlink_to(tmp_path / "profile")
+    with pytest.raises(HistoryError):
+        History(history_path)
+    assert (tmp_path / "profile").read_text() == "theirs"
+    assert history_path.read_bytes() == line("before") + b"torn"
+
+
 def test_a_line_torn_while_running_is_moved_aside(
     opened: Callable[..., History], history_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
