@@ -178,14 +178,16 @@ def _network(text: str) -> Network:
 
 
 def _run(asked: argparse.Namespace) -> None:
-    from analytics.findings import Findings, Question
-    from analytics.identify import Identifier
-    from analytics.people import BadAliases, read_aliases
-
+    if "pandas" not in sys.modules and not any(path.suffix == ".parquet" for path in asked.export):
+        sys.modules["pyarrow"] = None  # type: ignore[assignment]  # pandas would load it: 50 MB for nothing
     _check_exports(asked.export)
     if asked.follow or asked.serve:
         _follow(asked)
         return
+    from analytics.findings import Findings, Question
+    from analytics.identify import Identifier
+    from analytics.people import BadAliases, read_aliases
+
     if asked.history == [default_history()] and any(Path(name).is_file() for name in asked.name):
         raise BadRequest(_is_a_file(asked.name).strip())
     zone: tzinfo = asked.tz or local_zone()
@@ -213,6 +215,7 @@ def _show(findings: Findings, asked: argparse.Namespace) -> None:
         _ = findings.records  # whether anything is chosen is said before anything is done
     except NothingChosen as error:
         raise BadRequest(f"{error}{_is_a_file(asked.name)}") from None
+    _ = findings.languages_asked  # they take longest
     for path in asked.export:
         _export(findings, path)
     if asked.json:
@@ -292,6 +295,8 @@ def _read(paths: list[Path]) -> Read:
 
 
 def _check_exports(paths: list[Path]) -> None:
+    if not paths:
+        return
     from analytics.export import FORMATS, TABLES
 
     for path in paths:

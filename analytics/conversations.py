@@ -71,10 +71,17 @@ def answers(records: pd.DataFrame) -> pd.DataFrame:
 
 def pairs(answered: pd.DataFrame) -> pd.DataFrame:
     """For each who answered whom: name, to, answers, median (Timedelta), most answers first."""
-    columns = answered[["name", "to", "delay"]]
-    grouped = columns.groupby(["name", "to"], observed=True, sort=False)["delay"]
-    table = grouped.agg(answers="size", median="median").reset_index()
-    table = table.astype({"name": "str", "to": "str"})
+    names = answered["name"].dtype.categories.astype("str")
+    both = answered["name"].cat.codes.to_numpy(np.int64) * max(len(names), 1) + answered["to"].cat.codes
+    which, distinct = pd.factorize(both.to_numpy())
+    table = pd.DataFrame(
+        {
+            "name": names[distinct // max(len(names), 1)],
+            "to": names[distinct % max(len(names), 1)],
+            "answers": np.bincount(which, minlength=len(distinct)),
+            "median": answered["delay"].groupby(which, sort=False).median().array,
+        }
+    )
     return table.sort_values(["answers", "name", "to"], ascending=[False, True, True], ignore_index=True)
 
 

@@ -7,6 +7,7 @@ asked of the texts takes one pass over them.
 from __future__ import annotations
 
 from collections import Counter
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -162,13 +163,20 @@ class Findings:
         return pd.DataFrame({"words": self._apart.words, "characters": self._apart.characters})
 
     @cached_property
+    def languages_asked(self) -> Future[Counter[str]] | None:
+        """The identifier's answer for a sample: asked for early, it is found while other things are."""
+        return self._identifier.ask(self._sample) if self._identifier else None
+
+    @property
+    def _sample(self) -> list[str]:
+        rows = np.flatnonzero(self._said)
+        return self._texts.at(rows[languages.sample(len(rows))])
+
+    @cached_property
     def languages(self) -> pd.Series[int]:
         """Messages by language."""
-        rows = np.flatnonzero(self._said)
-        chosen = rows[languages.sample(len(rows))]
-        texts = self._texts.at(chosen)
-        found = self._identifier.count(texts) if self._identifier else identify.count(texts)
-        return languages.of_sample(found, len(rows))
+        asked = self.languages_asked
+        return languages.of_sample(asked.result() if asked else identify.count(self._sample), len(self.said))
 
     @cached_property
     def common_languages(self) -> list[str]:

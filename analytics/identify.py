@@ -12,6 +12,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +35,7 @@ class Identifier:
     """The process, which is begun before it is needed."""
 
     def __init__(self) -> None:
+        self._closed = False
         self.process = subprocess.Popen(
             [sys.executable, "-m", "analytics.identify"],
             cwd=Path(__file__).parent.parent,
@@ -42,16 +44,27 @@ class Identifier:
             stderr=subprocess.DEVNULL,
         )
 
-    def count(self, texts: list[str]) -> Counter[str]:
+    def ask(self, texts: list[str]) -> Future[Counter[str]]:
         """How many of the texts are in each language; asked once. If the process fails, it is done here."""
+        pool = ThreadPoolExecutor(1)
+        answer = pool.submit(self._count, texts)
+        pool.shutdown(wait=False)
+        return answer
+
+    def _count(self, texts: list[str]) -> Counter[str]:
         answer, _ = self.process.communicate(json.dumps(texts).encode())
-        return count(texts) if self.process.returncode else Counter(json.loads(answer))
+        if self.process.returncode == 0:
+            return Counter(json.loads(answer))
+        return Counter() if self._closed else count(texts)
 
     def close(self) -> None:
-        """Ends it where it was not asked."""
-        if self.process.returncode is None:
-            self.process.kill()
-            self.process.communicate()
+        """Ends it where nobody needs an answer."""
+        self._closed = True
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe:
+                pipe.close()
 
 
 def count(texts: list[str]) -> Counter[str]:

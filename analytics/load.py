@@ -369,9 +369,12 @@ def _texts(buffer: Bytes, start: Integers, end: Integers) -> bytes:
     stretches[0::2] = np.diff(start, prepend=0)
     stretches[2::2] -= stretches[1:-1:2]
     wanted = np.repeat(np.tile([False, True], len(start)), stretches)
-    data: bytes = buffer[: wanted.size][wanted].tobytes()
+    found = buffer[: wanted.size][wanted]
+    data: bytes = found.tobytes()
+    beyond_ascii = found > 127  # with the byte after each, the rest has no say in whether it is UTF-8
+    beyond_ascii[1:] |= beyond_ascii[:-1].copy()
     try:
-        data.decode()
+        found[beyond_ascii].tobytes().decode()
     except UnicodeDecodeError:
         return data.decode(errors="replace").encode()
     return data

@@ -48,10 +48,11 @@ def _plain_size(path: Path) -> int | None:
     if path == STANDARD_INPUT or not stat.S_ISREG(path.stat().st_mode):
         return None
     with path.open("rb") as file:
-        return None if _compressed(file.read(4)) else path.stat().st_size
+        return None if is_compressed(file.read(4)) else path.stat().st_size
 
 
-def _compressed(start: bytes) -> bool:
+def is_compressed(start: bytes) -> bool:
+    """Whether a file that begins so is unpacked before it is read."""
     return start.startswith((_GZIP, _ZSTD))
 
 
@@ -66,7 +67,7 @@ def opened(path: Path) -> Iterator[tuple[BinaryIO, int | None]]:
             yield file, None
         return
     with path.open("rb") as raw:
-        if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode) or _compressed(raw.peek(4)[:4]):
+        if not stat.S_ISREG(os.fstat(raw.fileno()).st_mode) or is_compressed(raw.peek(4)[:4]):
             with _unpacked(raw) as file:
                 yield file, None
         else:

@@ -2,8 +2,8 @@
 
 A text has no LF in it, so with one behind each they lie side by side, a megabyte at a time, and numpy looks
 at them without a string being made of each. What is short is a number (seven bytes and how many of them
-count, in one word of the processor), what is longer five: so the same is found to be the same. Space is what
-str.split takes for it.
+count, in one word of the processor), what is longer two or four: so the same is found to be the same. Space
+is what str.split takes for it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,11 @@ Bytes = NDArray[np.uint8]
 Flags = NDArray[np.bool_]
 Integers = NDArray[np.int64]
 Words = NDArray[np.uint64]
+Counted = tuple[Words, Integers]  # different tokens, a row each, and how often each was said
 
 LF = 10
-SHORT, LONG = 8, 32  # bytes: below SHORT a token is one word of the processor, below LONG it is five
+SIZES = (8, 16, 32)  # bytes: a token below one of them is so much of the processor's words, with its length
+LONG = SIZES[-1]
 
 _SPACE = np.zeros(256, bool)
 _SPACE[[*range(9, 14), *range(28, 33)]] = True
@@ -38,8 +40,9 @@ _WIDE_SPACES = {  # by their first byte, which most texts don't have
     b"\xe2": re.compile(b"\xe2(?:\x80[\x80-\x8a\xa8\xa9\xaf]|\x81\x9f)"),
     b"\xe3": re.compile(b"\xe3\x80\x80"),
 }
-_MASKS = np.tril(np.full((LONG, LONG), 255, np.uint8), -1).view("<u8")
-_MULTIPLIERS = np.cumprod(np.full(LONG // 8 + 1, 0x9E3779B97F4A7C15, np.uint64))  # odd, without pattern
+_MASKS = {size: np.tril(np.full((size, size), 255, np.uint8), -1).view("<u8") for size in SIZES}
+_MULTIPLIERS = np.cumprod(np.full(LONG // 8, 0x9E3779B97F4A7C15, np.uint64))  # odd, without pattern
+_LENGTH_SHIFT = np.uint64(56)  # the last byte of a token's words, which is never one of its own
 
 
 class TakenApart(NamedTuple):
@@ -137,22 +140,22 @@ class _Part(NamedTuple):
     words: NDArray[np.int32]  # of each text
     characters: NDArray[np.int32]
     addressed: Integers
-    short: tuple[Words, Integers]  # the different tokens of the chosen texts, and how often each was said
-    middle: tuple[Words, Integers]  # the same of longer ones, in rows
-    long: Counter[bytes]
+    short: list[Counted]  # the tokens of the chosen texts that are below each of SIZES
+    long: Counter[bytes]  # the other ones
 
 
 def _part(data: bytes, chosen: Flags) -> _Part:
     inside = np.frombuffer(data, np.uint8)
-    characters = _characters(inside, np.flatnonzero(inside == LF))
-    for first, spaces in _WIDE_SPACES.items():
-        if first in data:
+    feeds = np.flatnonzero(inside == LF)
+    characters = _characters(inside, feeds)
+    if found := [spaces for first, spaces in _WIDE_SPACES.items() if first in data]:
+        for spaces in found:
             data = spaces.sub(b" ", data)
+        feeds = np.flatnonzero(np.frombuffer(data, np.uint8) == LF)
     buffer = np.frombuffer(data + bytes(LONG), np.uint8)
     inside = buffer[: len(data)]
     edges = np.flatnonzero(np.diff(_is_space(inside), prepend=True))
     start, length = edges[0::2], edges[1::2] - edges[0::2]
-    feeds = np.flatnonzero(inside == LF)
     until = np.searchsorted(start, feeds)  # how many tokens there are up to the end of each text
     words = np.diff(until, prepend=0).astype(np.int32)
     addressed = _addressed(inside, feeds, words > 0, start, length, until - words)
@@ -165,8 +168,7 @@ def _part(data: bytes, chosen: Flags) -> _Part:
         words,
         characters,
         addressed,
-        _short(buffer, start, length),
-        _middle(buffer, start, length),
+        [_below(size, least, buffer, start, length) for size, least in zip(SIZES, (1, *SIZES), strict=False)],
         Counter(data[a : a + n] for a, n in zip(start[long].tolist(), length[long].tolist(), strict=True)),
     )
 
@@ -194,43 +196,25 @@ def _addressed(
     return np.union1d(front, np.searchsorted(feeds, np.flatnonzero(inside == ord("@"))))
 
 
-def _windows(buffer: Bytes, start: Integers, width: int) -> Words:
-    windows = np.ndarray((buffer.size - width + 1,), f"V{width}", buffer.data, strides=(1,))
-    found: Words = windows[start].view("<u8").reshape(-1, width // 8)
-    return found
-
-
-def _short(buffer: Bytes, start: Integers, length: Integers) -> tuple[Words, Integers]:
-    chosen = length < SHORT
-    size = length[chosen]
-    words = _windows(buffer, start[chosen], 8)[:, 0] & _MASKS[:, 0][size]
-    words |= size.astype(np.uint64) << np.uint64(56)
+def _below(size: int, least: int, buffer: Bytes, start: Integers, length: Integers) -> Counted:
+    """The tokens of at least so many bytes, but fewer than `size`."""
+    chosen = (length >= least) & (length < size)
+    length = length[chosen]
+    windows = np.ndarray((buffer.size - size + 1,), f"V{size}", buffer.data, strides=(1,))
+    words: Words = windows[start[chosen]].view("<u8").reshape(-1, size // 8)
+    words &= _MASKS[size][length]
+    words[:, -1] |= length.astype(np.uint64) << _LENGTH_SHIFT
     return _same(words)
 
 
-def _middle(buffer: Bytes, start: Integers, length: Integers) -> tuple[Words, Integers]:
-    chosen = (length >= SHORT) & (length < LONG)
-    size = length[chosen]
-    rows = np.empty((len(size), LONG // 8 + 1), np.uint64)
-    np.bitwise_and(_windows(buffer, start[chosen], LONG), _MASKS[size], out=rows[:, :-1])
-    rows[:, -1] = size
-    return _same_rows(rows)
-
-
-def _same(words: Words, times: Integers | None = None) -> tuple[Words, Integers]:
-    """Each different word, and how often."""
-    which, distinct = pd.factorize(words)
-    return distinct, _numbers(which, times, len(distinct))
-
-
-def _same_rows(rows: Words, times: Integers | None = None) -> tuple[Words, Integers]:
+def _same(words: Words, times: Integers | None = None) -> Counted:
     """Each different row, and how often."""
-    which, hashes = pd.factorize(rows @ _MULTIPLIERS)
+    which, hashes = pd.factorize(words @ _MULTIPLIERS[: words.shape[1]])
     sample = np.empty(len(hashes), np.int64)
     sample[which] = np.arange(len(which))
-    distinct = rows[sample]
-    if not (rows == distinct[which]).all():  # two rows with one hash
-        distinct, which = np.unique(rows, axis=0, return_inverse=True)
+    distinct = words[sample]
+    if words.shape[1] > 1 and not (words == distinct[which]).all():  # two rows with one hash
+        distinct, which = np.unique(words, axis=0, return_inverse=True)
     return distinct, _numbers(which.ravel(), times, len(distinct))
 
 
@@ -260,13 +244,15 @@ def _merged(parts: Iterator[_Part]) -> list[_Part]:
 
 def _merge(parts: list[_Part], begin: int) -> None:
     own = parts[begin:]
-    short = _same(*(np.concatenate(both) for both in zip(*(part.short for part in own), strict=True)))
-    middle = _same_rows(*(np.concatenate(both) for both in zip(*(part.middle for part in own), strict=True)))
+    short = [
+        _same(*(np.concatenate(both) for both in zip(*counted, strict=True)))
+        for counted in zip(*(part.short for part in own), strict=True)
+    ]
     long = sum((part.long for part in own), Counter[bytes]())
-    nothing = own[0].short[0][:0], own[0].short[1][:0]
+    nothing = [(words[:0], number[:0]) for words, number in short]
     for place in range(begin, len(parts)):
-        parts[place] = parts[place]._replace(short=nothing, middle=nothing, long=Counter())
-    parts[-1] = parts[-1]._replace(short=short, middle=middle, long=long)
+        parts[place] = parts[place]._replace(short=nothing, long=Counter())
+    parts[-1] = parts[-1]._replace(short=short, long=long)
 
 
 def _counted(parts: list[_Part]) -> Counter[str]:
@@ -274,16 +260,16 @@ def _counted(parts: list[_Part]) -> Counter[str]:
     counter: Counter[str] = Counter()
     if not parts:
         return counter
-    (words, number), (rows, numbers), long = parts[-1].short, parts[-1].middle, parts[-1].long
-    counter.update(_strings(words, 8, words >> np.uint64(56), number))
-    counter.update(_strings(rows, LONG + 8, rows[:, -1], numbers))
-    counter.update({token.decode(): times for token, times in long.items()})
+    for words, number in parts[-1].short:
+        counter.update(_strings(words, number))
+    counter.update({token.decode(): times for token, times in parts[-1].long.items()})
     return counter
 
 
-def _strings(words: Words, width: int, lengths: Words, number: Integers) -> dict[str, int]:
+def _strings(words: Words, number: Integers) -> dict[str, int]:
     data = words.astype("<u8").tobytes()
-    places = range(0, len(data), width)
+    lengths = words[:, -1] >> _LENGTH_SHIFT
+    places = range(0, len(data), words.shape[1] * 8)
     return {
         data[place : place + length].decode(): times
         for place, length, times in zip(places, lengths.tolist(), number.tolist(), strict=True)

@@ -9,7 +9,7 @@ TEXTS = ["good morning everyone, how are you", "wer kommt mit zum Essen?", "ok",
 
 def test_it_counts_as_this_process_would() -> None:
     identifier = Identifier()
-    assert identifier.count(TEXTS) == count(TEXTS) == {"en": 1, "de": 2, "unknown": 1}
+    assert identifier.ask(TEXTS).result() == count(TEXTS) == {"en": 1, "de": 2, "unknown": 1}
     identifier.close()
 
 
@@ -22,4 +22,12 @@ def test_it_ends_when_it_is_not_asked() -> None:
 def test_where_it_fails_the_answer_is_found_here() -> None:
     identifier = Identifier()
     identifier.process.kill()
-    assert identifier.count(TEXTS) == count(TEXTS)
+    assert identifier.ask(TEXTS).result() == count(TEXTS)
+    identifier.close()
+
+
+def test_nobody_waits_for_an_answer_that_nobody_needs() -> None:
+    identifier = Identifier()
+    answer = identifier.ask(TEXTS)
+    identifier.close()
+    assert answer.result(timeout=30) in (count(TEXTS), {})

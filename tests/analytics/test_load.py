@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from analytics import load, load_history
+from analytics import load, load_history, source
 from chat import record
 from chat.record import NotARecord, Record
 from tests.vectors import raw, vectors
@@ -90,6 +90,7 @@ lines = st.one_of(
 @given(st.lists(lines, max_size=30).map(b"\n".join))
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_reads_what_the_grammar_reads(path: Path, data: bytes) -> None:
+    assume(not source.is_compressed(data))
     check(path, data)
 
 
@@ -97,6 +98,7 @@ def test_reads_what_the_grammar_reads(path: Path, data: bytes) -> None:
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @pytest.mark.usefixtures("_small_blocks")
 def test_reads_the_same_in_small_blocks(path: Path, data: bytes) -> None:
+    assume(not source.is_compressed(data))
     check(path, data)
 
 

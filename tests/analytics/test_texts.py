@@ -64,7 +64,7 @@ def test_in_another_order() -> None:
 
 
 def test_two_rows_with_one_hash_stay_two(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(texts, "_MULTIPLIERS", np.zeros(5, np.uint64))
+    monkeypatch.setattr(texts, "_MULTIPLIERS", np.zeros(4, np.uint64))
     found = Texts.of(pd.Series(["abcdefgh abcdefgi abcdefgh"])).take_apart(np.array([True]))
     assert found.tokens == {"abcdefgh": 2, "abcdefgi": 1}
 
