@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.cable import Cable
 from tests.harness import DEADLINE, Server
 
 if not (shutil.which("chromium") and shutil.which("chromedriver")):
@@ -55,7 +56,7 @@ def wait(browser: Chrome, ready: Callable[[Chrome], Any]) -> Any:
     return WebDriverWait(browser, DEADLINE, 0.05).until(ready)
 
 
-def visit(browser: Chrome, server: Server, host: str = "127.0.0.1") -> None:
+def visit(browser: Chrome, server: Server | Cable, host: str = "127.0.0.1") -> None:
     """Open the page, up to the question for a name."""
 
     def opened(page: Chrome) -> bool:
@@ -69,7 +70,7 @@ def visit(browser: Chrome, server: Server, host: str = "127.0.0.1") -> None:
     wait(browser, lambda page: page.find_element(By.NAME, "name").is_displayed())
 
 
-def enter(browser: Chrome, server: Server, name: str, host: str = "127.0.0.1") -> None:
+def enter(browser: Chrome, server: Server | Cable, name: str, host: str = "127.0.0.1") -> None:
     """Open the page and join."""
     visit(browser, server, host)
     field = browser.find_element(By.NAME, "name")

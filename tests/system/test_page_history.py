@@ -99,7 +99,7 @@ def test_ten_thousand_lines_are_scrolled_as_smoothly_as_a_hundred(
 
 def test_what_is_being_read_stays_where_it_is(long_server: Server, chromium: Open) -> None:
     browser = chromium()
-    enter(browser, long_server, "zoe")
+    enter(browser, long_server, "yan")
     position = """
         const top = document.getElementById("scroller").getBoundingClientRect().top;
         const lines = [...document.querySelectorAll("#log .line")];

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import By, Chrome, Open, connected, enter, say, shown, start, state, wait
+from tests.browser import By, Open, connected, enter, say, shown, start, state, wait
 from tests.cable import Cable
 from tests.harness import Client, Server, serving, texts
 
@@ -28,14 +28,6 @@ def cable(server: Server) -> Iterator[Cable]:
     cable = Cable(server.port)
     yield cable
     cable.close()
-
-
-def enter_by(cable: Cable, browser: Chrome, server: Server, name: str) -> None:
-    """Open the page through the cable, with a clock of its own, and join."""
-    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": CLOCK})
-    there, server.port = server.port, cable.port
-    enter(browser, server, name)
-    server.port = there
 
 
 WAKING = {
@@ -58,7 +50,8 @@ def test_a_connection_that_was_lost_without_a_word(
 ) -> None:
     bob = Client(server.port, "bob")
     browser = chromium()
-    enter_by(cable, browser, server, "alice")
+    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": CLOCK})
+    enter(browser, cable, "alice")
     cable.lose()
     bob.send("nobody hears that at once")
     bob.until("message", "nobody hears that at once")

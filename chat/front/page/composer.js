@@ -26,12 +26,9 @@ class Composer {
   }
 
   restore() {
-    try {
-      const { text, to } = JSON.parse(sessionStorage.getItem("draft")) || {};
-      this.text.value = text || "";
-      this.setPrivate(to || "");
-    } catch { /* none */ }
-    this.edited();
+    const { text, to } = kept("draft") || {};
+    this.text.value = text || "";
+    this.setPrivate(to || "");
   }
 
   edited() {
@@ -40,9 +37,7 @@ class Composer {
     this.hint.textContent = "";
     if (!this.text.value) this.verbatim = false;
     this.offer();
-    try {
-      sessionStorage.setItem("draft", JSON.stringify({ text: this.text.value, to: this.to }));
-    } catch { /* full, or forbidden */ }
+    keep("draft", { text: this.text.value, to: this.to });
   }
 
   setPrivate(name) {

@@ -8,6 +8,7 @@ const RETRY_MS = [500, 1000, 2000, 4000, 8000]; // between tries to join anew; t
 const SILENCE_MS = 40000; // the server gives a sign of life every 15 s
 const HIDDEN_MS = 5000; // after that long a phone may have dropped the connection without a word
 const REQUEST_MS = 15000;
+const PRIVATE_MOST = 100; // private messages that outlive a reload: they are in no history
 const REPLAY = 60; // records to begin with: a screen and a half
 // Ends that are meant; all others are breaks. The text of a leave record.
 const MEANT = /^(exit|kicked by .*|banned|expelled)$/;
@@ -27,21 +28,30 @@ function answerTo(line) {
   if (command === "say") return { kind: "message", text };
   if (command === "me") return { kind: "action", text };
   if (command === "msg" || command === "reply" || command === "r") return { kind: "/msg", text };
+  if (command === "unregister") return { kind: "/unregister", own: !text };
   return { kind: HISTORY_ANSWERS[command] || "/" + (CANONICAL[command] || command) };
 }
 
+// What the server says where a name is somebody's, and the secret is missing or wrong.
+const NOT_THE_SECRET = /\/identify/;
+
+function withoutSecret(line) {
+  return line.replace(/^(\/(register|identify|admin)) .*/i, "$1 …");
+}
+
 class Conversation {
-  /** `owner` hears: records(list), changed(), left(why), refused(why), unsure(lines), emptied(). */
+  /** `owner` hears: records(list), changed(), left(why), refused(why), unsure(lines), emptied(), told(sentence). */
   constructor(owner) {
     this.owner = owner;
     this.state = "out"; // out, connecting, connected
-    this.name = this.password = this.token = "";
+    this.name = this.password = this.secret = this.token = "";
     this.place = ""; // where in the history we are: an event's id
     this.shown = { name: "", address: "" }; // as whom our records show us
     this.renamed = ""; // a name taken shortly before a break
     this.lines = []; // not answered yet, oldest first: {text, answer, number, sent}
     this.next = 0; // the number of the next line
     this.commands = [];
+    this.private = []; // records, each with the place in the history `at` which it came
     this.end = null; // while what comes is a replay: where it ends; own records in it answer lines
     this.stillThere = true;
     this.lastAnswer = "";
@@ -56,36 +66,35 @@ class Conversation {
   save() {
     const { name, password, token, place, shown, renamed, next, end, stillThere, commands } = this;
     const lines = this.lines.map(({ text, number, unsure, everSent }) => ({ text, number, unsure, everSent }));
-    const kept = { name, password, token, place, shown, renamed, next, end, stillThere, commands, lines };
-    try {
-      sessionStorage.setItem("conversation", JSON.stringify(kept));
-    } catch { /* full, or forbidden: then a reload begins anew */ }
+    keep("conversation", { name, password, token, place, shown, renamed, next, end, stillThere, commands, lines });
   }
 
   /** Take up what a page before this one in the same tab has left. Whether there is something. */
   restore() {
-    let kept = null;
-    try {
-      kept = JSON.parse(sessionStorage.getItem("conversation"));
-    } catch { /* none */ }
-    if (!kept || !kept.token) return false;
-    Object.assign(this, kept);
+    const before = kept("conversation");
+    if (!before || !before.token) return false;
+    Object.assign(this, before, { private: kept("private") || [] });
     for (const line of this.lines) line.answer = answerTo(line.text);
     return true;
   }
 
+  /** Keep these private messages, and no others. */
+  keepPrivate(records) {
+    this.private = records.slice(-PRIVATE_MOST);
+    keep("private", this.private.map(({ time, address, name, kind, text, mine, at }) => ({ time, address, name, kind, text, mine, at, direct: true, replayed: true })));
+  }
+
   forget() {
     Object.assign(this, { token: "", place: "", lines: [], next: 0, end: null, shown: { name: "", address: "" }, renamed: "" });
-    try {
-      sessionStorage.removeItem("conversation");
-    } catch { /* forbidden */ }
+    keep("conversation", null);
+    this.keepPrivate([]);
   }
 
   // ----- coming in
 
-  /** Join as somebody new. Resolves to "" or a sentence that says why not. */
-  async join(name, password) {
-    Object.assign(this, { name, password });
+  /** Join as somebody new, under a name of one's own with its secret. Resolves to "" or a sentence that says why not. */
+  async join(name, password, secret) {
+    Object.assign(this, { name, password, secret });
     return this.enter();
   }
 
@@ -93,10 +102,13 @@ class Conversation {
     clearTimeout(this.retry);
     this.entering = true;
     this.setState("connecting");
-    let answer;
+    let answer, secret;
     try {
       const session = this.token && this.place ? `${this.token} ${this.place.split(" ", 2).join(" ")}` : "";
-      answer = await this.request("POST", "/join", { name: this.name, password: this.password, replay: REPLAY, session, browser: browserId(), secret: secretOf(this.name) });
+      for (secret of this.secret ? [this.secret] : secretsOf(this.name)) {
+        answer = await this.request("POST", "/join", { name: this.name, password: this.password, replay: REPLAY, session, browser: browserId(), secret });
+        if (answer.status !== 403 || !NOT_THE_SECRET.test(answer.body.error)) break;
+      }
     } catch {
       return this.later();
     } finally {
@@ -112,7 +124,11 @@ class Conversation {
       this.owner.emptied();
       this.doubt(this.lines);
       this.place = "";
+      this.keepPrivate([]);
     }
+    if (secret) keepSecrets(name, [secret]);
+    if (this.secret) this.owner.told(`This browser keeps the secret of ${name} from now on.`);
+    this.secret = "";
     Object.assign(this, { name, token: session, start, end, commands, stillThere: true, tries: 0, next: 0, address });
     if (!this.shown.name) this.shown = { name, address };
     for (const line of this.lines) line.number = null;
@@ -215,12 +231,12 @@ class Conversation {
     this.post();
   }
 
-  /** Give each history record its bytes' start and end; the batch ends at the event's id. */
+  /** Give each record the place after it, and those of the history their start; the batch ends at the event's id. */
   placeRecords(records, place) {
     let end = parseInt(place, 10);
     for (const record of records.slice().reverse()) {
+      record.at = end;
       if (record.direct) continue;
-      record.end = end;
       record.start = record.kind === "clear" ? 0 : end - record.size;
       end = record.kind === "clear" ? 0 : record.start; // before it there was another file
     }
@@ -231,7 +247,8 @@ class Conversation {
     if (record.direct) return this.takeDirect(record);
     const replayed = this.end !== null;
     if (replayed && record.kind === "clear") this.end = 0;
-    if (replayed && record.kind === "join" && record.name === this.name && record.end > this.end) {
+    if (record.kind === "clear") this.keepPrivate([]); // their places were in another file
+    if (replayed && record.kind === "join" && record.name === this.name && record.at > this.end) {
       this.shown = { name: record.name, address: record.address };
       record.mine = true;
       this.joined();
@@ -265,17 +282,18 @@ class Conversation {
       return true;
     }
     record.mine = record.kind === "/msg" && record.name === this.shown.name && /^to \S+: /.test(record.text);
+    if (record.kind === "/msg") this.keepPrivate([...this.private, record]);
     if (record.kind === "/msg" && !record.mine) return true;
     const oldest = this.lines.find((line) => line.number !== null && !line.unsure);
     const kind = oldest ? oldest.answer.kind : "";
     const more = this.lastAnswer === record.kind && kind !== record.kind;
     if (oldest && (record.kind === "/error" || (kind[0] === "/" && !more))) {
       this.lines.splice(this.lines.indexOf(oldest), 1);
-      if (record.kind === "/error") record.about = oldest.text.replace(/^(\/(register|identify|admin)) .*/i, "$1 …");
-      if (record.kind === "/register") {
-        keepSecret(this.shown.name, oldest.text.replace(/^\/register +/i, ""));
-        record.text += " This browser keeps the secret.";
-      }
+      if (record.kind === "/error") record.about = withoutSecret(oldest.text);
+      const [first, ...others] = secretsOf(this.shown.name);
+      if (kind === "/register") keepSecrets(this.shown.name, record.kind === kind ? [first] : others);
+      if (record.kind === "/register") record.text += " This browser keeps the secret; /secret shows it for another device.";
+      if (record.kind === "/unregister" && oldest.answer.own) keepSecrets(this.shown.name, []);
       this.lastAnswer = record.kind;
     }
     return true;
@@ -306,7 +324,7 @@ class Conversation {
     for (const line of lines) line.unsure = line.everSent === true;
     const commands = lines.filter((line) => line.unsure && line.answer.kind[0] === "/" && line.answer.kind !== "/msg");
     this.lines = this.lines.filter((line) => !commands.includes(line));
-    if (commands.length) this.owner.unsure(commands.map((line) => line.text));
+    if (commands.length) this.owner.unsure(commands.map((line) => withoutSecret(line.text)));
   }
 
   /** Where in the history what we have seen begins, as long as we have seen no record. */
@@ -318,7 +336,15 @@ class Conversation {
 
   /** Say a line; it is on its way until its record has come. */
   say(text) {
+    const name = this.shown.name;
+    if (/^\/secret *$/i.test(text)) {
+      const [secret] = secretsOf(name);
+      this.owner.told(secret ? `The secret of ${name}, to be typed at your other device: ${secret}` : `This browser has no secret of ${name}; /register makes one.`);
+      return;
+    }
     if (/^\/register *$/i.test(text)) text = "/register " + newSecret();
+    // Kept before it is sent: if the answer is lost, one of the two is the secret.
+    if (/^\/register /i.test(text)) keepSecrets(name, [text.replace(/^\S+ +/, "").trim(), ...secretsOf(name)]);
     this.lines.push({ text, answer: answerTo(text), number: null, sent: false });
     this.save();
     this.owner.changed();
@@ -388,7 +414,7 @@ class Conversation {
     const found = [];
     for (const [start, line] of body.records) {
       const record = parseRecord(line);
-      if (record) found.push(Object.assign(record, { start, end: start + bytes(line) + 1, mine: this.isMine(record), replayed: true }));
+      if (record) found.push(Object.assign(record, { start, at: start + bytes(line) + 1, mine: this.isMine(record), replayed: true }));
     }
     return found;
   }

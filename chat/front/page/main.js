@@ -4,6 +4,7 @@ const chat = JSON.parse(document.getElementById("chat").textContent);
 const door = document.getElementById("door");
 const room = document.getElementById("room");
 const joinForm = document.getElementById("join");
+const asksSecret = document.getElementById("asks-secret");
 const why = document.getElementById("why");
 const state = document.getElementById("state");
 const STATES = { out: "not connected", connecting: "connecting…", connected: "connected" };
@@ -31,7 +32,11 @@ const owner = {
     showDoor(reason);
   },
   refused(reason) {
-    showDoor(reason);
+    showDoor();
+    explain(reason);
+  },
+  told(sentence) {
+    log.note(sentence, "", "/told");
   },
   unsure(lines) {
     log.note("The connection broke. Nobody knows whether this was done:", lines.join(", "));
@@ -81,16 +86,25 @@ joinForm.addEventListener("submit", async (event) => {
   button.disabled = true;
   why.textContent = "";
   log.empty();
-  const problem = await conversation.join(name, joinForm.password.value);
+  const problem = await conversation.join(name, joinForm.password.value, asksSecret.hidden ? "" : joinForm.secret.value.trim());
   button.disabled = false;
-  if (problem) {
-    why.textContent = problem;
-    (/password/i.test(problem) && chat.password ? joinForm.password : joinForm.name).focus();
-    return;
-  }
+  if (problem) return explain(problem);
+  joinForm.secret.value = "";
+  asksSecret.hidden = true;
   write("name", name);
   showRoom();
 });
+
+joinForm.name.addEventListener("input", () => { asksSecret.hidden = true; });
+
+/** Say why one can't come in, and go to where that can be mended. */
+function explain(problem) {
+  const owned = NOT_THE_SECRET.test(problem);
+  asksSecret.hidden = !owned;
+  joinForm.secret.value = "";
+  why.textContent = owned ? problem.replace(/[:;] .*/, ". If it is yours, type its secret.") : problem;
+  (owned ? joinForm.secret : /password/i.test(problem) && chat.password ? joinForm.password : joinForm.name).focus();
+}
 
 document.getElementById("leave").addEventListener("click", () => conversation.leave());
 

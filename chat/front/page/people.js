@@ -158,12 +158,13 @@ function newSecret() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function secretOf(name) {
-  return read("secret of " + name);
+/** The secrets of a name: the newest first, and one before it as long as nobody knows which one holds. */
+function secretsOf(name) {
+  return read("secret of " + nameKey(name)).split("\n");
 }
 
-function keepSecret(name, secret) {
-  write("secret of " + name, secret);
+function keepSecrets(name, secrets) {
+  write("secret of " + nameKey(name), secrets.filter(Boolean).slice(0, 2).join("\n"));
 }
 
 function read(key) {
@@ -178,4 +179,20 @@ function write(key, value) {
   try {
     localStorage.setItem(key, value);
   } catch { /* forbidden */ }
+}
+
+// What outlives a reload of this tab.
+
+function kept(key) {
+  try {
+    return JSON.parse(sessionStorage.getItem(key));
+  } catch {
+    return null;
+  }
+}
+
+function keep(key, value) {
+  try {
+    sessionStorage.setItem(key, JSON.stringify(value));
+  } catch { /* full, or forbidden: then a reload begins anew */ }
 }

@@ -73,9 +73,15 @@ class Log {
 
   /** Forget the lines that are stored. */
   forget() {
-    for (const line of this.stored()) line.remove();
+    this.drop([...this.above, ...this.stored(), ...this.below]);
     this.above = [];
     this.below = [];
+  }
+
+  /** Drop lines; what is private comes again with the history around it. */
+  drop(lines) {
+    for (const { record } of lines) if (record) record.inLog = false;
+    for (const line of lines) if (line.tagName) line.remove();
   }
 
   /** Those in the page. */
@@ -123,9 +129,9 @@ class Log {
   }
 
   /** A sentence of the page's own. */
-  note(sentence, about) {
+  note(sentence, about, kind = "/error") {
     const time = new Date().toISOString();
-    this.show([{ time, name: "", address: "-", kind: "/error", text: sentence, about, direct: true }]);
+    this.show([{ time, name: "", address: "-", kind, text: sentence, about, direct: true }]);
   }
 
   /** Put records, or elements that were made before, below those in the page. */
@@ -154,6 +160,7 @@ class Log {
         continue;
       }
       const line = this.line(record, last);
+      record.inLog = true;
       Object.assign(line, { day, record, start: record.direct ? undefined : record.start });
       made.push(line);
       last = line;
@@ -273,7 +280,7 @@ class Log {
     try {
       const records = await this.conversation.older(before, PAGE_LINES);
       if (!records.length) this.beginning = before;
-      else if (this.oldest() === before) this.slide(() => this.prepend(records), true);
+      else if (this.oldest() === before) this.slide(() => this.prepend(records, before), true);
       this.loading = false;
       if (records.length) requestAnimationFrame(() => this.fill());
     } catch {
@@ -283,8 +290,11 @@ class Log {
     }
   }
 
-  prepend(records) {
-    const made = this.lines(records, null);
+  /** Put the records before a place above the others, and among them what was private there. */
+  prepend(records, before) {
+    const secret = this.conversation.private.filter(({ at, inLog }) => !inLog && at > records[0].start && at <= before);
+    const all = [...records, ...secret].sort((a, b) => a.at - b.at);
+    const made = this.lines(all, null);
     const first = this.log.firstElementChild;
     if (first && first.className === "day" && first.day === made[made.length - 1].day) first.remove();
     this.log.prepend(...made);
@@ -315,8 +325,8 @@ class Log {
   trim() {
     const lines = this.stored();
     if (lines.length <= MOST_LINES) return;
+    this.drop([...this.above, ...lines.slice(0, lines.length - KEPT_LINES)]);
     this.above = [];
-    for (const line of lines.slice(0, lines.length - KEPT_LINES)) line.remove();
     const first = this.log.firstElementChild;
     if (first.className !== "day" && first.day) {
       const line = element("div", "day", element("span", "", dayName(first.day)));
