@@ -8,6 +8,7 @@ from urllib.parse import unquote
 
 from chat import record
 from chat.front.http import Refused, Request, Response, json_response
+from chat.front.idempotency import Idempotency
 from chat.front.lines import NEVER_ENDED
 from chat.room import broadcaster
 from chat.room.broadcaster import Closed
@@ -22,7 +23,7 @@ PATH = "/say/"
 TURN_SECONDS = 30.0  # to wait until the budget allows it; programs that call webhooks wait about as long
 
 
-def answer(service: Service, request: Request) -> Response:
+def answer(service: Service, request: Request, idempotency: Idempotency) -> Response:
     """R65: say what the body says. Raises Refused."""
     if request.method != "POST":
         raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "That takes POST.", Allow="POST")
@@ -37,8 +38,13 @@ def answer(service: Service, request: Request) -> Response:
         except CommandError as failure:
             raise Refused(HTTPStatus.FORBIDDEN, str(failure)) from None
         lines = _lines(request.body)
-        _charge(account, lines=len(lines) - 1)
-        return json_response({"time": _say(service, token, request.address, lines)})
+
+        def say() -> Response:
+            _charge(account, lines=len(lines) - 1)
+            return json_response({"time": _say(service, token, request.address, lines)})
+
+        key = request.headers.get("Idempotency-Key", "").strip()
+        return idempotency.once(token.name, key, request.body, say) if key else say()
     finally:
         account.close()
 

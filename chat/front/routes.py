@@ -20,6 +20,7 @@ from chat.front import bots
 from chat.front.arrival import Browsers
 from chat.front.events import parse_place
 from chat.front.http import Answer, EventStream, Refused, Request, Response, json_response
+from chat.front.idempotency import Idempotency
 from chat.front.lines import NEVER_ENDED
 from chat.front.login import LOGIN_SECONDS
 from chat.front.page import Document, document, page
@@ -50,6 +51,7 @@ class Routes:
         self._room = service.room
         self.streams = Streams(service.room)
         self.browsers = Browsers()
+        self._idempotency = Idempotency()
         title = socket.gethostname()
         self._names = {"localhost", title.lower(), f"{title.lower()}.local"}
         self._documents = {"/": page(title=title, password=bool(service.policy.password))}
@@ -72,7 +74,7 @@ class Routes:
             self.browsers.seen(request.address)
         self._check_host(request)
         if by_bot:
-            return bots.answer(self._service, request)
+            return bots.answer(self._service, request, self._idempotency)
         if request.path in self._documents:  # R51
             if request.method not in ("GET", "HEAD"):
                 raise Refused(HTTPStatus.METHOD_NOT_ALLOWED, "That can only be read.", Allow="GET, HEAD")

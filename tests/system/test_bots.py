@@ -11,18 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from chat.service.tokens import Tokens
 from tests.harness import DEADLINE, ROOT, serving, texts
 from tests.terminal import ENTER, Terminal
 
 pytestmark = pytest.mark.skipif(os.name == "nt" or not shutil.which("curl"), reason="a terminal, and curl")
 
 
-def curl(port: int, token: str, text: str, name: str = "robot") -> tuple[int, str]:
+def curl(port: int, token: str, text: str, *options: str, scheme: str = "http") -> tuple[int, str]:
     """The command of the README: the status and the body."""
     ran = subprocess.run(
         [
-            *("curl", "-sS", "-w", "\n%{http_code}", "--max-time", str(DEADLINE), "-d", text),
-            *(f"http://127.0.0.1:{port}/say/{name}", "-H", f"Authorization: Bearer {token}"),
+            *("curl", "-sS", "-w", "\n%{http_code}", "--max-time", str(DEADLINE), "-d", text, *options),
+            *(f"{scheme}://127.0.0.1:{port}/say/robot", "-H", f"Authorization: Bearer {token}"),
         ],
         capture_output=True,
         text=True,
@@ -68,3 +69,16 @@ def test_a_token_lasts_until_it_is_taken_back(tmp_path: Path) -> None:
     with serving(history) as server:
         assert curl(server.port, token, "hello")[0] == 401
         assert "hello" not in texts(server.records())
+
+
+def test_a_bot_speaks_inside_tls(tmp_path: Path) -> None:
+    pytest.importorskip("cryptography")
+    token = Tokens(tmp_path / "tokens.txt").make("robot", "2026-11-21T12:00:00.000Z")
+    with serving(tmp_path / "history.txt", "--tls", "only") as server:
+        assert curl(server.port, token, "in the clear")[0] == 308
+        again = [
+            curl(server.port, token, "green", "-k", "-H", "Idempotency-Key: 7", scheme="https")
+            for _ in range(2)
+        ]
+        assert [status for status, _ in again] == [200, 200]
+        assert texts(server.records()) == ["green"]

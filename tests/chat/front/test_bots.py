@@ -13,6 +13,7 @@ import pytest
 
 from chat.front import bots
 from chat.front.http import Refused, Request
+from chat.front.idempotency import Idempotency
 from chat.service.budget import BURST_LINES
 from chat.service.limits import WRONG_TRIES
 from chat.service.service import Service
@@ -44,6 +45,15 @@ def test_200_means_stored_and_everybody_hears_it(token: str, server: Server, joi
     assert stored.time == answer.json["time"]
     assert alice.until("message").name == "robot"
     assert [found.kind for found in server.records() if found.name == "robot"] == ["message"]
+
+
+def test_what_is_sent_again_under_one_key_is_said_once(token: str, server: Server) -> None:  # R65
+    answers = [say(server, token, b"green", Idempotency_Key="run-7") for _ in range(3)]
+    assert [answer.status for answer in answers] == [200] * 3
+    assert len({answer.body for answer in answers}) == 1
+    assert say(server, token, b"red", Idempotency_Key="run-7").status == 422
+    assert say(server, token, b"red", Idempotency_Key="run-8").status == 200
+    assert texts(server.records()) == ["green", "red"]
 
 
 @pytest.mark.parametrize(
@@ -145,7 +155,9 @@ def answered(service: Service, token: str, body: bytes) -> int:
     headers = Message()
     headers["Authorization"] = f"bearer {token}"
     try:
-        return bots.answer(service, Request("POST", "/say/robot", {}, headers, body, "10.0.0.7")).status
+        return bots.answer(
+            service, Request("POST", "/say/robot", {}, headers, body, "10.0.0.7"), Idempotency()
+        ).status
     except Refused as refused:
         return refused.status
 
