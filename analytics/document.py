@@ -62,14 +62,10 @@ def _numbers(summary: Summary) -> dict[str, Any]:
 
 
 def _series(findings: Findings) -> dict[str, Any]:
-    """What changes over time, without the bins in which nothing was said; null where they are too many."""
+    """What changes over time, without the bins in which nothing was said."""
     found: dict[str, Any] = {}
     for per, digits in (("minute", 16), ("hour", 13), ("day", 10)):
-        try:
-            table = TABLES[f"messages_per_{per}"](findings)
-        except ValueError:
-            found[per] = None
-            continue
+        table = TABLES[f"messages_per_{per}"](findings)
         times = table[per].tolist() if per == "day" else [f"{time[:digits]}Z" for time in written(table[per])]
         found[per] = dict(zip(times, table["messages"].tolist(), strict=True))
     curve = TABLES["online"](findings)

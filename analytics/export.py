@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analytics import conversations, places, words
+from analytics import conversations, places, tables, words
 from analytics.findings import Findings
 from analytics.tables import Per
 
@@ -47,12 +47,9 @@ def _is_time(column: pd.Series[object]) -> bool:
 
 def _per(per: Per) -> Callable[[Findings], pd.DataFrame]:
     def table(findings: Findings) -> pd.DataFrame:
-        counts = findings.per(per)
-        counts = counts[counts > 0]
+        counts = tables.not_silent(findings.said, per, findings.zone if per == "day" else None)
         if per == "day":
             counts.index = pd.Index(counts.index.astype(str), name=per)
-        else:
-            counts.index = pd.DatetimeIndex(counts.index).tz_convert("UTC")
         return counts.reset_index()
 
     return table

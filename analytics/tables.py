@@ -78,9 +78,18 @@ def messages_per(records: pd.DataFrame, per: Per, zone: tzinfo | None = None) ->
     if last - first >= MOST_BINS:
         raise ValueError(f"{last - first + 1:,} {per}s are too many to count one by one")
     bins -= first
-    counts = np.bincount(bins)
-    starts = (np.arange(first, last + 1) * MILLISECONDS[per]).view("M8[ms]")
-    index = pd.DatetimeIndex(starts, name=per, copy=False)
+    return _counted(np.arange(first, last + 1), np.bincount(bins), per, zone)
+
+
+def not_silent(records: pd.DataFrame, per: Per, zone: tzinfo | None = None) -> pd.Series[int]:
+    """The same without those in which nothing was said, however long the span."""
+    return _counted(*_runs(_bins_spoken(records, per, zone)), per, zone)
+
+
+def _counted(
+    bins: NDArray[np.int64], counts: NDArray[np.int64], per: Per, zone: tzinfo | None
+) -> pd.Series[int]:
+    index = pd.DatetimeIndex((bins * MILLISECONDS[per]).view("M8[ms]"), name=per, copy=False)
     if per != "day":
         index = index.tz_localize("UTC").tz_convert(zone or "UTC")
     return pd.Series(counts, index=index, name="messages")

@@ -20,7 +20,6 @@ PERIODS = (("the last hour", HOUR_MINUTES), ("the last day", DAY_MINUTES), ("all
 SECONDS = 60  # for one whole answer: enough for about ten million records
 AGAIN_SECONDS = 10  # between two of them: each takes a processor for as long as it takes
 MEMORY_BYTES = 4 << 30  # of address space: more than ten million records need
-NOTHING_CODE = 2  # with which analytics ends where nothing is what was asked for
 NICE = 5  # of the process
 BUSY = "Statistics are already being computed; try again in a moment."
 PLOT = "messages-per-minute.png"  # one of the pictures of the report
@@ -37,10 +36,6 @@ class NoStatistics(Exception):
     def __init__(self, why: str, *, for_guests: bool = True) -> None:
         super().__init__(why)
         self.for_guests = for_guests
-
-
-class _NothingThen(NoStatistics):
-    """There is nothing in the time that was asked for."""
 
 
 class Statistics:
@@ -75,10 +70,12 @@ class Statistics:
             process.kill()
 
     def summary(self) -> Iterator[str]:
-        """A line for each of PERIODS, as soon as it is there. Raises NoStatistics."""
+        """A line for each of PERIODS. Raises NoStatistics."""
         with self._alone():
-            for name, minutes in PERIODS:
-                yield f"{name}: {self._period(minutes).sentence('person', 'people')}"
+            numbers: dict[str, Any] = json.loads(self._run("--json"))
+        now = time.time()
+        for name, minutes in PERIODS:
+            yield f"{name}: {_period(numbers, minutes, now).sentence('person', 'people')}"
 
     def plot(self) -> Path:
         """Write the report beside the history; the path of its first picture. Raises NoStatistics."""
@@ -97,21 +94,6 @@ class Statistics:
         finally:
             self._not_before = time.monotonic() + AGAIN_SECONDS
             self._busy.release()
-
-    def _period(self, minutes: int | None) -> Period:
-        """The last minutes, or all of it, counted as `Counters` does, but people instead of names."""
-        since = [] if minutes is None else ["--since", f"{first_minute(minutes, time.time())}Z"]
-        try:
-            numbers: dict[str, Any] = json.loads(self._run("--json", *since))
-        except _NothingThen:
-            if minutes is None:
-                raise
-            return Period(0, 0, minutes, 0, "")
-        most = numbers["messages_per_minute"]
-        busiest = (most["busiest"] or "").removesuffix("Z")
-        return Period(
-            numbers["messages"], numbers["people"], minutes or numbers["minutes"], most["max"], busiest
-        )
 
     def _run(self, *arguments: str) -> str:
         """The output of analytics. Raises NoStatistics."""
@@ -145,11 +127,22 @@ class Statistics:
             raise NoStatistics(
                 f"That took more than {SECONDS} seconds; try python3 -m analytics instead."
             ) from None
-        if process.returncode == NOTHING_CODE:
-            raise _NothingThen((errors.strip() or "Analytics failed.").splitlines()[-1], for_guests=False)
         if process.returncode:
             raise NoStatistics((errors.strip() or "Analytics failed.").splitlines()[-1], for_guests=False)
         return output
+
+
+def _period(numbers: dict[str, Any], minutes: int | None, now: float) -> Period:
+    """The last minutes, or all of it, counted as `Counters` does, but people instead of names."""
+    if minutes is None:
+        most = numbers["messages_per_minute"]
+        busiest = (most["busiest"] or "").removesuffix("Z")
+        return Period(numbers["messages"], numbers["people"], numbers["minutes"], most["max"], busiest)
+    first = first_minute(minutes, now)
+    counts = {minute: said for minute, said in numbers["series"]["minute"].items() if minute >= first}
+    people = sum(person["last"] >= first for person in numbers["by_person"])
+    busiest = max(counts, key=lambda minute: counts[minute], default="").removesuffix("Z")
+    return Period(sum(counts.values()), people, minutes, max(counts.values(), default=0), busiest)
 
 
 def _limit(pid: int) -> None:

@@ -67,6 +67,18 @@ def test_an_empty_history(history_path: Path) -> None:
     assert next(Statistics(history_path).summary()) == "the last hour: no messages"
 
 
+def test_one_run_of_analytics_serves(
+    history_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting = tmp_path / "python"
+    counting.write_text(f'#!/bin/sh\necho run >> "{tmp_path}/runs"\nexec "{sys.executable}" "$@"\n')
+    counting.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(counting))
+    history_path.touch()
+    assert len(list(Statistics(history_path).summary())) == 3
+    assert (tmp_path / "runs").read_text().count("run") == 1
+
+
 def test_the_plot(history_path: Path) -> None:
     times = (f"2026-11-21T10:{minute:02}:00.000Z" for minute in range(30))
     history_path.write_bytes(
