@@ -15,12 +15,11 @@ import logging
 import os
 import secrets
 import threading
-from dataclasses import dataclass
 from pathlib import Path
 
 from chat import record
 from chat.lookalike import looks
-from chat.service.hostfile import HostFile
+from chat.service.hostfile import Credential, HostFile
 
 HEADER = "# Registered names: the name, since when, and a hash (scrypt) of the secret that proves ownership."
 # scrypt's N, r and p: 16 MiB and about 50 ms for each guess, also for whoever steals the file.
@@ -38,18 +37,8 @@ class Busy(Exception):
     """Too many secrets are being checked at the moment."""
 
 
-@dataclass(frozen=True)
-class Account:
-    """A registered name. `since` is a record's time."""
-
-    name: str
-    since: str
-    hash: str
-
-    @property
-    def line(self) -> str:
-        """The account as a line of the file."""
-        return f"{self.name}\t{self.since}\t{self.hash}"
+class Account(Credential):
+    """A registered name."""
 
 
 class Accounts:

@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -21,6 +22,20 @@ LOOK_SECONDS = 1.0
 Entry = TypeVar("Entry")
 
 log = logging.getLogger("chat.service.hostfile")
+
+
+@dataclass(frozen=True)
+class Credential:
+    """A line of a file: a name, since when (a record's time), and the hash of the secret for it."""
+
+    name: str
+    since: str
+    hash: str
+
+    @property
+    def line(self) -> str:
+        """The line."""
+        return f"{self.name}\t{self.since}\t{self.hash}"
 
 
 class HostFile(Generic[Entry]):

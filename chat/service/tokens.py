@@ -12,12 +12,11 @@ import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass
 from pathlib import Path
 
 from chat import record
 from chat.lookalike import look_alike
-from chat.service.hostfile import HostFile
+from chat.service.hostfile import Credential, HostFile
 
 HEADER = "# Bots: the name, since when, and a hash (SHA-256) of the token that lets it speak."
 TOKEN_BYTES = 32  # random, so a fast hash is as good as a slow one
@@ -26,18 +25,8 @@ TOKENS = 1000  # the most there can be: a request is compared with each
 _HASH = re.compile(r"sha256:[0-9a-f]{64}")
 
 
-@dataclass(frozen=True)
-class Token:
-    """A bot's token. `since` is a record's time; the token itself is known to the bot alone."""
-
-    name: str
-    since: str
-    hash: str
-
-    @property
-    def line(self) -> str:
-        """The token as a line of the file."""
-        return f"{self.name}\t{self.since}\t{self.hash}"
+class Token(Credential):
+    """A bot's token, which is itself known to the bot alone."""
 
 
 class Tokens:

@@ -384,6 +384,14 @@ def test_a_certificate_that_cannot_be_used_is_a_sentence(tmp_path: Path, files: 
     certificate, key = map(str, files)
     assert "can't be read" in why_not(tmp_path, "--tls-cert", "/none.pem", "--tls-key", key)
     assert "belong together" in why_not(tmp_path, "--tls-cert", certificate)
+    expired, other = map(str, certificates.make(tmp_path, "other"))
+    assert "is not the key of" in why_not(tmp_path, "--tls-cert", certificate, "--tls-key", other)
+    subprocess.run(
+        ["openssl", "x509", "-in", expired, "-signkey", other, "-days", "-1", "-out", expired],
+        check=True,
+        capture_output=True,
+    )
+    assert "has expired" in why_not(tmp_path, "--tls-cert", expired, "--tls-key", other)
     (tmp_path / "tls-cert.pem").write_text("half")
     (tmp_path / "tls-key.pem").touch(0o600)
     assert "can't be used as certificate and key" in why_not(tmp_path, "--tls")

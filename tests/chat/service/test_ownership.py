@@ -155,6 +155,35 @@ def test_registrations_from_one_address_are_limited(join: Join) -> None:
     assert "try again later" in client.until("/error").text
 
 
+def test_a_name_that_can_not_be_stored_is_not_registered(server: Server, join: Join) -> None:
+    join("bob").ask(f"/register {SECRET}", "/register")
+    alice = join("alice")
+    in_the_way = server.history.with_name("names.txt.new")
+    in_the_way.mkdir()
+    alice.send(f"/register {SECRET}")
+    assert alice.until("/error").text.startswith("The name can't be stored on the host's computer")
+    alice.ask("hello", "message")
+    in_the_way.rmdir()
+    alice.ask(f"/register {SECRET}", "/register")
+
+
+def test_a_damaged_line_keeps_its_name_taken_and_harms_no_other(tmp_path: Path) -> None:
+    with serving(tmp_path / "history.txt") as server:
+        alice = Client(server.port, "alice")
+        alice.ask(f"/register {SECRET}", "/register")
+        alice.close()
+    names = tmp_path / "names.txt"
+    names.write_text(names.read_text() + "bob\t\x00\xff\nno name at all\n")
+    with serving(tmp_path / "history.txt") as server:
+        assert "bob is registered" in refused(server, "bob")
+        alice = Client(server.port, "alice", f"/identify {SECRET}")
+        alice.ask("/register the next secret", "/register")
+        alice.close()
+        assert "names.txt: the line of bob is damaged" in server.errors()
+        assert "names.txt, line 4: expected a registered name" in server.errors()
+    assert "no name at all" in names.read_text()  # the host's to correct
+
+
 # --------------------------------------------------------------------------------------- messages that wait
 
 
