@@ -84,6 +84,9 @@ class Streams:
     def stop(self) -> None:
         """Send everybody the rest, once the room is closed, and end the thread."""
         self._stop_at = time.monotonic() + STOP_SECONDS
+        if self._thread.ident is None:  # it was never started: what it would close remains
+            self._run()
+            return
         self._wake()
         self._thread.join()
 

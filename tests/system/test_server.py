@@ -204,6 +204,7 @@ def chat_server(history_path: Path) -> Callable[[], ChatServer]:
 
 def _ended(server: ChatServer) -> None:
     server.server_close()
+    server.routes.streams.stop()
     server.service.room.stop("")
     server.service.room.run()
     server.service.room.log.close()

@@ -318,6 +318,7 @@ def test_handshake_and_login_share_one_time_limit(  # R19
                     answer += client.read(65536)
         assert seconds <= time.monotonic() - began < 1.5 * seconds
         server.shutdown()
+        server.routes.streams.stop()
         relay.stop()
 
 
