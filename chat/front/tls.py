@@ -39,6 +39,8 @@ class Tls:
                 piece = self._tls.read(PIECE_BYTES)
             except ssl.SSLWantReadError:
                 return b"".join(pieces), False
+            except ssl.SSLZeroReturnError:  # it has sent a close_notify, after ours
+                return b"".join(pieces), True
             if not piece:  # it has sent a close_notify
                 return b"".join(pieces), True
             pieces.append(piece)

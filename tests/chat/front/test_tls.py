@@ -42,7 +42,7 @@ class Client:
         """What stands in this."""
         self._received.write(encrypted)
         pieces = []
-        with contextlib.suppress(ssl.SSLWantReadError):
+        with contextlib.suppress(ssl.SSLWantReadError, ssl.SSLZeroReturnError):
             while piece := self.tls.read(PIECE_BYTES):
                 pieces.append(piece)
         return b"".join(pieces)
