@@ -147,23 +147,89 @@ def test_what_is_older_comes_as_one_scrolls_up(server: Server, chromium: Open) -
 
 
 @pytest.mark.parametrize("value", ["light", "dark"])
-def test_axe_finds_nothing(server: Server, chromium: Open, value: str) -> None:
+def test_axe_finds_nothing(history_path: Path, chromium: Open, value: str) -> None:
     axe_core = pytest.importorskip("axe_core_python.selenium", reason="axe-core-python is not installed")
-    bob = Client(server.port, "bob")
-    browser = chromium()
-    prefer(browser, color_scheme=value)
-    visit(browser, server)
     checker = axe_core.Axe()
-    assert [found["id"] for found in checker.run(browser)["violations"]] == []
+    browser = chromium()
+
+    def check(state: str) -> None:
+        for width in (320, 390, 1200):
+            size(browser, width)
+            violations = checker.run(browser)["violations"]
+            found = [(each["id"], [node["html"] for node in each["nodes"]]) for each in violations]
+            assert (state, width, found) == (state, width, [])
+
+    with serving(history_path, "--rate", "0") as server:
+        bob = Client(server.port, "bob")
+        bob.ask("/register correct horse", "/register")
+        bob.send("/nick robert")
+        bob.until("rename")
+        prefer(browser, color_scheme=value, reduced_motion="reduce")
+        visit(browser, server)
+        check("login")
+        browser.find_element(By.NAME, "name").send_keys("bob", Keys.ENTER)
+        wait(browser, lambda page: page.find_element(By.NAME, "secret").is_displayed())
+        check("a name that is owned")
+        enter(browser, server, "alice")
+        bob.send("hello alice", "/me waves", "/msg alice psst", "https://example.org/")
+        say(browser, "hi", "/help", "/nope")
+        wait(browser, lambda page: page.find_elements(By.CSS_SELECTOR, "#log .error"))
+        check("chat")
+        browser.find_element(By.CSS_SELECTOR, "#log button[data-name=robert]").click()
+        wait(browser, lambda page: page.find_element(By.ID, "private").is_displayed())
+        check("in private")
+        size(browser, 390)
+        browser.find_element(By.ID, "show-people").click()
+        wait(browser, lambda page: page.find_elements(By.CSS_SELECTOR, "#people li"))
+        check("who is here")
+        size(browser, 390)
+        browser.find_element(By.CSS_SELECTOR, "#people .close").click()
+        bob.close()
+    wait(browser, lambda page: not connected(page))
+    say(browser, "to nobody yet")
+    assert browser.find_element(By.CSS_SELECTOR, "#log .pending .text").text == "to nobody yet"
+    check("disconnected")
+
+
+@pytest.mark.parametrize(("motion", "moves"), [("reduce", False), ("no-preference", True)])
+def test_nothing_moves_for_who_asks_for_that(
+    history_path: Path, chromium: Open, motion: str, moves: bool
+) -> None:
+    browser = chromium()
+    prefer(browser, reduced_motion=motion)
+    size(browser, 390)
+    with serving(history_path) as server:
+        enter(browser, server, "alice")
+        browser.find_element(By.ID, "show-people").click()
+        slides = "return getComputedStyle(document.getElementById('people')).transitionDuration !== '0s'"
+        assert browser.execute_script(slides) is moves
+    wait(browser, lambda page: not connected(page))
+    assert browser.execute_script("return document.getAnimations().length > 0") is moves
+
+
+@pytest.mark.parametrize(("width", "height"), [(320, 480), (390, 420), (640, 200), (844, 390), (1200, 800)])
+def test_there_is_room_to_read_and_write(server: Server, chromium: Open, width: int, height: int) -> None:
+    """Also where the keyboard on the screen leaves little of it."""
+    browser = chromium()
+    size(browser, width, height)
     enter(browser, server, "alice")
-    bob.send("hello alice", "/me waves", "/msg alice psst", "https://example.org/")
-    say(browser, "hi", "/help", "/nope")
-    wait(browser, lambda page: page.find_elements(By.CSS_SELECTOR, "#log .error"))
-    for width in (390, 1200):
-        size(browser, width)
-        violations = checker.run(browser)["violations"]
-        assert [(found["id"], [node["html"] for node in found["nodes"]]) for found in violations] == []
-    bob.close()
+    say(browser, *(f"number {number}" for number in range(12)))
+    wait(browser, lambda page: len(shown(page)) == 12)
+    browser.find_element(By.NAME, "text").send_keys("a line that is being written")
+    boxes = """
+        return ["scroller", "text", "send", "show-people"].map((id) => {
+          const { top, bottom, left, right, height } = document.getElementById(id).getBoundingClientRect();
+          return { id, top, bottom, left, right, height };
+        });
+    """
+    reading, *controls = browser.execute_script(boxes)
+    assert reading["height"] >= 60
+    for box in (reading, *controls):
+        assert box["top"] >= 0, box
+        assert box["bottom"] <= height, box
+        assert box["right"] <= width, box
+    last = "return [...document.querySelectorAll('#log .text')].pop().getBoundingClientRect().bottom"
+    assert browser.execute_script(last) <= reading["bottom"]
 
 
 def test_the_password_is_asked_for_and_said_why_not(

@@ -242,7 +242,8 @@ class Log {
   }
 
   pendingLine(line) {
-    const text = line.answer.text === undefined ? line.text : line.answer.text;
+    let text = line.answer.text === undefined ? line.text : line.answer.text;
+    if (/^\/msg /i.test(line.text)) text = text.replace(/^\S+ +/, ""); // without whom it is to
     const words = element("span", "text", ...richText(text));
     words.dir = "auto";
     const shown = element("div", "line bubble mine pending", element("div", "body", words));
