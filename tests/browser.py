@@ -56,12 +56,12 @@ def wait(browser: Chrome, ready: Callable[[Chrome], Any]) -> Any:
     return WebDriverWait(browser, DEADLINE, 0.05).until(ready)
 
 
-def visit(browser: Chrome, server: Server | Cable, host: str = "127.0.0.1") -> None:
+def visit(browser: Chrome, server: Server | Cable, host: str = "127.0.0.1", scheme: str = "http") -> None:
     """Open the page, up to the question for a name."""
 
     def opened(page: Chrome) -> bool:
         try:  # a browser that is slow to ask is greeted as a person is; it asks again
-            page.get(f"http://{host}:{server.port}/")
+            page.get(f"{scheme}://{host}:{server.port}/")
         except WebDriverException:
             return False
         return bool(page.find_elements(By.NAME, "name"))
@@ -70,9 +70,11 @@ def visit(browser: Chrome, server: Server | Cable, host: str = "127.0.0.1") -> N
     wait(browser, lambda page: page.find_element(By.NAME, "name").is_displayed())
 
 
-def enter(browser: Chrome, server: Server | Cable, name: str, host: str = "127.0.0.1") -> None:
+def enter(
+    browser: Chrome, server: Server | Cable, name: str, host: str = "127.0.0.1", scheme: str = "http"
+) -> None:
     """Open the page and join."""
-    visit(browser, server, host)
+    visit(browser, server, host, scheme)
     field = browser.find_element(By.NAME, "name")
     field.clear()  # of the name used last
     field.send_keys(name, Keys.ENTER)

@@ -26,6 +26,7 @@ from tests import certificates
 from tests.certificates import TlsClient
 from tests.harness import DEADLINE, ROOT, Client, Server, children, serving, texts
 from tests.rooms import opened, service_of
+from tests.terminal import client_command, environment
 
 
 @pytest.fixture(scope="module")
@@ -446,3 +447,32 @@ def test_a_browser_gets_the_page_over_tls_and_is_sent_there(history_path: Path, 
         assert page.status == 200
         assert page.read().lower().startswith(b"<!doctype html>")
         secured.close()
+
+
+@pytest.mark.skipif(not shutil.which("chromedriver"), reason="Chromium is not installed")
+def test_chromium_and_the_client_talk_over_tls_to_somebody_without(secure: Server, tmp_path: Path) -> None:
+    from tests.browser import enter, say, shown, start, wait  # not where there is none
+
+    plain = Client(secure.port, "plain")
+    browser = start("--ignore-certificate-errors")  # which somebody would click away
+    try:
+        enter(browser, secure, "browser", scheme="https")
+        say(browser, "from Chromium")
+        assert plain.until("message").name == "browser"
+        plain.send("from nc")
+        ran = subprocess.run(
+            client_command(f"127.0.0.1:{secure.port}", "--name", "terminal", "--plain"),
+            input="from the client\n",
+            env=environment(tmp_path),
+            text=True,
+            capture_output=True,
+            timeout=DEADLINE,
+            check=True,
+        )
+        assert "from nc" in ran.stdout
+        assert (tmp_path / "config" / "tcp-chat" / "known-servers.json").exists()  # it was over TLS
+        plain.until("message", "from the client")
+        wait(browser, lambda page: shown(page) == ["from Chromium", "from nc", "from the client"])
+    finally:
+        browser.quit()
+        plain.close()
