@@ -39,6 +39,7 @@ NOT_ON_WINDOWS = [
     "system/test_deploy.py",
     "system/test_hostile.py",
     "system/test_install.py",
+    "system/test_kept.py",
     "system/test_pythons.py",
     "system/test_tls.py",
 ]
