@@ -1,6 +1,7 @@
-"""`python3 -m tests.measure.silent CONNECTIONS`: what silent connections cost, and whether others notice.
+"""`python3 -m tests.measure.silent CONNECTIONS [http]`: what silent connections cost, and who notices.
 
-Each opens, reads the greeting and waits to be turned away. tests/system/test_hostile.py runs a few.
+Each opens, reads the greeting and waits to be turned away. With `http`, each begins a request and does not
+end it. tests/system/test_hostile.py runs a few.
 """
 
 from __future__ import annotations
@@ -17,14 +18,18 @@ from tests.harness import DEADLINE, Client, Server, serving
 from tests.measure.stopped_reader import memory
 
 WORDS = 500
+HALF_OPEN = b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n"
 
 
-def connect(server: Server, count: int) -> list[socket.socket]:
-    """This many connections, all greeted."""
+def connect(server: Server, count: int, first: bytes = b"") -> list[socket.socket]:
+    """This many connections, all greeted; or those that have sent these bytes."""
     silent = []
     for _ in range(count):
         connection = socket.create_connection(("127.0.0.1", server.port), DEADLINE)
-        assert b"/hello" in connection.recv(4096)
+        if first:
+            connection.sendall(first)
+        else:
+            assert b"/hello" in connection.recv(4096)
         silent.append(connection)
     return silent
 
@@ -45,6 +50,7 @@ def echoes(server: Server) -> list[float]:
 def main() -> int:
     """The exit code: 0 if each was told why it was refused."""
     count = int(sys.argv[1])
+    first, told_by = (HALF_OPEN, b" 408 ") if sys.argv[2:] == ["http"] else (b"", b"/error")
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     options = ("--rate", "0", "--max-per-address", "0", "--max-clients", "0", "--log-level", "error")
@@ -53,13 +59,13 @@ def main() -> int:
         serving(Path(folder) / "history.txt", *options) as server,
     ):
         before = memory(server)
-        silent = connect(server, count)
-        during = memory(server)
+        silent = connect(server, count, first)
         latencies = echoes(server)
+        during = memory(server)
         told = 0
         for connection in silent:
             with connection:
-                told += b"/error" in connection.recv(4096)
+                told += told_by in connection.recv(4096)
         after = memory(server)
     print(
         f"{count} silent connections took {during - before:.0f} MiB; {after - before:.0f} when they had gone."

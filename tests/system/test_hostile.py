@@ -246,6 +246,16 @@ def test_silent_connections_cost_little_and_nobody_else_waits(server: Server) ->
         connection.close()
 
 
+def test_half_open_requests_cost_little_and_nobody_else_waits(server: Server) -> None:
+    before = memory(server)
+    connections = silent.connect(server, 300, silent.HALF_OPEN)
+    assert memory(server) - before < 300 * 64 / 1024
+    assert len(silent.echoes(server)) == silent.WORDS
+    for connection in connections:
+        with connection:
+            assert b" 408 " in connection.recv(4096)
+
+
 def test_a_line_of_a_hundred_megabytes_is_not_held_in_memory(server: Server) -> None:
     alice = Client(server.port, "alice")
     before = memory(server)
