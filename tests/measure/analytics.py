@@ -10,6 +10,8 @@
 | the page | `python3 -m analytics FILE`, with all pictures |
 | 150,000 names | the page of a file as big, in which so many people speak, beside one with 100 |
 | per minute | messages per minute from file to table: duckdb's one query, and analytics |
+| --follow | until it shows the last hour of that file, until all of it is counted, and the most memory |
+| /stats | the three lines of the chat, from the server's counters of 1 million records |
 
 Each measurement is a process of its own and counts from its start to its end, with what it imports. Those
 that are compared take turns, and the middle of ROUNDS is shown: seconds by the clock, seconds of all
@@ -23,6 +25,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -30,6 +33,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,6 +97,10 @@ def main(quick: bool) -> None:
             _measured({"duckdb": _this("minutes", path), "analytics": _this("ours", path)}),
             "duckdb",
         )
+        print(f"\n{many:,} records, --follow")
+        subprocess.run(_this("follow", path), cwd=ROOT, check=True)
+        print("\n/stats, 1,000,000 records")
+        subprocess.run(_this("stats", path), cwd=ROOT, check=True)
 
 
 def _measured(commands: dict[str, list[str]]) -> dict[str, list[Cost]]:
@@ -114,12 +122,14 @@ def _cost(command: list[str]) -> Cost:
 
 
 def _print(found: dict[str, list[Cost]], against: str) -> None:
-    print(f"{'':16}{'seconds':>9}{'processor':>11}{'MB':>8}   of {against}, by the clock")
+    print(f"{'':16}{'seconds':>9}{'processor':>11}{'MB':>8}   of {against}, by the clock and of processors")
     for name, costs in found.items():
-        ratios = [ours.seconds / theirs.seconds for ours, theirs in zip(costs, found[against], strict=True)]
+        pairs = list(zip(costs, found[against], strict=True))
+        clock = statistics.median(ours.seconds / theirs.seconds for ours, theirs in pairs)
+        work = statistics.median(ours.processor / theirs.processor for ours, theirs in pairs)
         seconds, processor, _ = (statistics.median(column) for column in zip(*costs, strict=True))
         most = max(each.megabytes for each in costs)
-        print(f"{name:16}{seconds:9.2f}{processor:11.2f}{most:8,.0f}   {statistics.median(ratios):.2f}")
+        print(f"{name:16}{seconds:9.2f}{processor:11.2f}{most:8,.0f}   {clock:.2f} {work:.2f}")
 
 
 def _analytics(path: Path, *arguments: object) -> list[str]:
@@ -182,6 +192,38 @@ def _minutes(path: Path) -> list[tuple[str, int]]:
     return list(zip(said.index.strftime("%Y-%m-%dT%H:%M"), said.tolist(), strict=True))
 
 
+def _follow(path: Path) -> None:
+    """Prints how soon the last hour is there, and everything; and what memory that takes."""
+    from analytics.follow import Followed
+
+    begin, now = time.perf_counter(), datetime.now(UTC)
+    followed = Followed(path)
+    followed.look()
+    ready = time.perf_counter() - begin
+    followed.forget(now)
+    while followed.backward():
+        followed.forget(now)
+    complete = time.perf_counter() - begin
+    print(f"ready {ready:.2f} s, complete {complete:.1f} s, {_most_megabytes():,.0f} MB")
+
+
+def _stats(path: Path) -> None:
+    """Prints how long the server's counters take for the lines of /stats, when they know so many records."""
+    from chat.service.counters import Counters
+
+    counters, now = Counters(), time.time()
+    with path.open("rb") as file:
+        for _ in range(10):
+            counters.feed(b"".join(islice(file, CHUNK)), now)
+    begin = time.perf_counter()
+    counters.summary(now)
+    print(f"{(time.perf_counter() - begin) * 1000:.1f} ms")
+
+
+def _most_megabytes() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def _agree(folder: Path) -> None:
     """Both find the same in a small file, or there is nothing to compare."""
     path = _history(folder, 20_000)
@@ -199,5 +241,9 @@ if __name__ == "__main__":
         _duckdb(Path(sys.argv[2]), "per minute")
     elif sys.argv[1:2] == ["ours"]:
         _minutes(Path(sys.argv[2]))
+    elif sys.argv[1:2] == ["follow"]:
+        _follow(Path(sys.argv[2]))
+    elif sys.argv[1:2] == ["stats"]:
+        _stats(Path(sys.argv[2]))
     else:
         main("--quick" in sys.argv)
