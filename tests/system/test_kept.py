@@ -163,16 +163,20 @@ def test_a_kill_at_any_step_loses_nothing_and_marks_what_comes_twice(tmp_path: P
 @pytest.mark.parametrize("last", ["exit", "hello", ""])
 def test_whoever_reads_them_gets_them_once(secure: Server, kind: type[Client], last: str) -> None:
     """Also who says nothing, and only closes."""
+    witness = Client(secure.port, "witness", "/replay 0")
     alice = owner(secure.port, kind)
     assert (kept(alice), again(alice)) == (TEXTS, False)
     if last:
         alice.send(last)
         alice.until("leave" if last == "exit" else "message")
-    _close(alice, secure)
+    _close(alice)
+    witness.until("leave", name="alice")
     assert comes(secure) == []
+    witness.close()
 
 
 def test_whoever_only_listens_at_nc_gets_them_once(out: Server) -> None:
+    witness = Client(out.port, "witness", "/replay 0")
     with subprocess.Popen(
         ["nc", "127.0.0.1", str(out.port)],
         stdin=subprocess.PIPE,
@@ -186,8 +190,9 @@ def test_whoever_only_listens_at_nc_gets_them_once(out: Server) -> None:
         assert next(line for line in nc.stdout if "\t/msg\t" in line).endswith("one\n")
         assert next(line for line in nc.stdout if "\tjoin\t" in line)
         nc.send_signal(signal.SIGINT)
-    _until_gone(out)
+    witness.until("leave", name="alice")
     assert comes(out) == []
+    witness.close()
 
 
 def test_a_page_gets_them_once(out: Server) -> None:
@@ -237,13 +242,12 @@ def test_what_was_said_before_reading_does_not_confirm_them(secure: Server, kind
     alice.close()
 
 
-def _close(client: Client, server: Server) -> None:
-    """Close, having read everything, and wait until the server has noticed."""
+def _close(client: Client) -> None:
+    """Close, having read everything."""
     if not isinstance(client, TlsClient):  # TLS has no half
         client.half_close()
         client.rest()
     client.close()
-    _until_gone(server)
 
 
 def _until_gone(server: Server) -> None:
