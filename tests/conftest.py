@@ -56,6 +56,8 @@ POSIX_TESTS = [
     "test_a_stopped_terminal_holds_up_nobody",
     "test_all_lines_are_stored_once_however_often_the_server_is_killed",
     "test_control_c_while_it_is_being_loaded",
+    "test_it_outlives_the_signals_that_stop_the_server_and_logs_through_it",
+    "test_an_orderly_stop_tells_the_pages",
     "test_one_server_for_a_history",
     "test_a_password_file_that_others_can_read_is_refused",
     "test_secrets_that_others_can_read_are_not_used",

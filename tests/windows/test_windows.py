@@ -80,9 +80,9 @@ def test_a_server_on_windows(version: str, history_path: Path) -> None:
         server.kill()
     with (
         serving(version, history_path) as again,
-        closing(Client(again.port, "alice", "/replay all")) as alice,
+        closing(Client(again.port, "bob", "/replay all")) as bob,  # alice's name is held for her session
     ):
-        assert [found.text for found in alice.history() if found.kind == "message"] == ["after it", "hi"]
+        assert [found.text for found in bob.history() if found.kind == "message"] == ["after it", "hi"]
         assert b"\r" not in history_path.read_bytes()
 
 

@@ -43,6 +43,8 @@ def start(path: Path, clock: Clock) -> Iterator[Start]:
     started: list[SessionFile] = []
 
     def start_() -> SessionFile:
+        if started:
+            started[-1].close()  # as the system does at a crash
         started.append(SessionFile(path, clock))
         return started[-1]
 
