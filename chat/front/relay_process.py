@@ -49,6 +49,7 @@ class _Carried:
         "input_ended",
         "number",
         "output_ended",
+        "output_stops",
         "pair",
         "ready",
         "tcp",
@@ -69,6 +70,7 @@ class _Carried:
         self.input_ended = False  # the client sends nothing more
         # Nothing more comes for the client: the last of `to_client` is the close_notify.
         self.output_ended = False
+        self.output_stops = False  # what the handler has written by now is the last
         self.input_discarded = False  # the client's input is discarded from now on
         self.close_at = NEVER  # time.monotonic() when it is closed, whatever the client does
         self.watched = {tcp: 0, pair: 0}  # the events for which the selector watches each socket
@@ -201,7 +203,7 @@ class RelayProcess:
                 break
             if carried.output_ended:
                 self._end_of_output(carried)
-            if size < PIECE_BYTES:
+            if size < PIECE_BYTES and not carried.output_stops:
                 break  # that was all; if not, the selector reports more
         self._watch(carried)
 
@@ -210,7 +212,9 @@ class RelayProcess:
         try:
             size = carried.pair.recv_into(self._piece)
         except BlockingIOError:
-            return 0
+            if not carried.output_stops:
+                return 0
+            size = 0
         if size:
             carried.to_client = carried.tls.encrypt(self._piece[:size])
         else:
@@ -284,8 +288,12 @@ class RelayProcess:
         self._watch(carried)
 
     def _stop_output(self, carried: _Carried) -> None:
-        """What the handler has written by now is the last."""
-        carried.pair.shutdown(socket.SHUT_RD)
+        """Send what the handler has written by now, and the farewell.
+
+        Shutting the pair down for reading would do, but not on Windows: there it wakes no selector.
+        """
+        carried.output_stops = True
+        self._to_client(carried)
 
     def _check(self, carried: _Carried) -> None:
         _, lost = liveness.state(carried.tcp)
