@@ -34,9 +34,6 @@ from chat.room.room import Room
 
 GRACE_SECONDS = 12  # R55: a reload takes two, a change of network five
 CHECK_SECONDS = 1.0  # between looks at who is silent or gone
-# A round waits first, so that what the broadcaster sends to many comes to many: else both threads would go
-# back and forth with each socket, and each wait for the other in Python. With few streams that is nothing.
-COALESCING_SECONDS = 0.02
 LAST_WORDS_SECONDS = 10  # for a browser to take what comes up to its own leave
 STOP_SECONDS = 5  # to send everybody the last events when the server stops
 POLLED_PIECES = 8  # for who polls, at once: more than the pair holds
@@ -71,7 +68,6 @@ class Streams:
             collections.deque()
         )
         self._streams: set[Stream] = set()
-        self._coalescing_delay = 0.0  # in seconds, as long as the last round took
         self._check_at = 0.0  # time.monotonic() when to look for streams that are due
         self._stop_at = 0.0  # time.monotonic() when the thread ends at the latest; 0: not stopping
         self._ended = False
@@ -170,10 +166,7 @@ class Streams:
 
     def _turn(self, seconds: float | None) -> None:
         """Send what can be sent; wait for up to `seconds` if nothing can."""
-        if self._selector.select(seconds) and self._coalescing_delay:
-            time.sleep(self._coalescing_delay)
-        began = time.monotonic()
-        for key, events in self._selector.select(0):
+        for key, events in self._selector.select(seconds):
             stream: Stream | None = key.data
             if stream is None:
                 self._woken.recv(4096)
@@ -188,7 +181,6 @@ class Streams:
             order, stream, subscriber = self._orders.popleft()
             self._guarded(order, stream, *subscriber)
         now = time.monotonic()
-        self._coalescing_delay = min(COALESCING_SECONDS, now - began)
         if now >= self._check_at:
             self._check_at = now + CHECK_SECONDS
             for stream in [each for each in self._streams if now >= each.due]:
