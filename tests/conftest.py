@@ -36,6 +36,7 @@ NOT_ON_WINDOWS = [
     "fuzz",
     "measure",
     "system/test_cluster.py",
+    "system/test_cluster_commands.py",
     "system/test_deploy.py",
     "system/test_hostile.py",
     "system/test_install.py",

@@ -1,8 +1,9 @@
-"""Browsers for the tests of the page."""
+"""Browsers for the tests of the page, and clusters."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from selenium.webdriver import Chrome
 
     from tests.browser import Open
+    from tests.clusters import Cluster
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +38,12 @@ def chromium(browsers: list[Chrome]) -> Open:
         return browsers[-1]
 
     return opened
+
+
+@pytest.fixture
+def chat(tmp_path: Path) -> Iterator[Cluster]:
+    """A cluster on an engine of one node."""
+    from tests.clusters import cluster  # not on Windows
+
+    with cluster(tmp_path) as made:
+        yield made
