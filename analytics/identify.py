@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +36,7 @@ class Identifier:
 
     def __init__(self) -> None:
         self._closed = False
+        self._answer: Future[Counter[str]] | None = None
         self.process = subprocess.Popen(
             [sys.executable, "-m", "analytics.identify"],
             cwd=Path(__file__).parent.parent,
@@ -47,9 +48,9 @@ class Identifier:
     def ask(self, texts: list[str]) -> Future[Counter[str]]:
         """How many of the texts are in each language; asked once. If the process fails, it is done here."""
         pool = ThreadPoolExecutor(1)
-        answer = pool.submit(self._count, texts)
+        self._answer = pool.submit(self._count, texts)
         pool.shutdown(wait=False)
-        return answer
+        return self._answer
 
     def _count(self, texts: list[str]) -> Counter[str]:
         answer, _ = self.process.communicate(json.dumps(texts).encode())
@@ -61,10 +62,10 @@ class Identifier:
         """Ends it where nobody needs an answer."""
         self._closed = True
         self.process.kill()
-        self.process.wait()
-        for pipe in (self.process.stdin, self.process.stdout):
-            if pipe:
-                pipe.close()
+        if self._answer:
+            wait([self._answer])
+        else:
+            self.process.communicate()
 
 
 def count(texts: list[str]) -> Counter[str]:
