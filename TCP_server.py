@@ -121,7 +121,8 @@ class ChatHandler(socketserver.BaseRequestHandler):
         refused = tls and tls.required and not encrypted
         if front == "http":
             answer = to_https if refused else self.server.routes.answer
-            HttpConnection(connection, address, answer, first).run()
+            with contextlib.closing(service.budget.open(address)) as account:
+                HttpConnection(connection, address, account, answer, first).run()
         elif front == "lines" and not refused:
             LineConnection(connection, address, service, self.login_until, first, self.request).run()
         elif front in ("lines", "tls"):

@@ -11,7 +11,7 @@ import json
 import re
 import socket
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from email.message import Message
 from http import HTTPStatus
@@ -20,14 +20,18 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from chat.front.lines import hang_up
+from chat.front.lines import NEVER_ENDED, hang_up
+from chat.service.budget import Account
 
 HEAD_BYTES = 16 * 1024  # of a request line and its headers; a browser sends less than one
 HEAD_SECONDS = 10  # for them to come
 BODY_BYTES = 256 * 1024  # fifty full messages
 BODY_SECONDS = 20  # for them to come from a phone
 IDLE_SECONDS = 20  # between requests on one connection
+TURN_SECONDS = 10  # to wait until the budget allows the request
 READ_BYTES = 16 * 1024
+
+TOO_MANY = "There are too many requests from your address; try again later."
 
 # For every answer: it is what it says it is, and for this site only.
 HEADERS = {
@@ -104,17 +108,20 @@ def json_response(value: object, status: HTTPStatus = HTTPStatus.OK) -> Response
 class HttpConnection:
     """One connection, from its first request to its end. `run` is all of it.
 
-    `first` has been read from it already; `answer` raises Refused.
+    `first` has been read from it already; `answer` raises Refused. Reading and answering are charged to the
+    account; what the answer takes, `answer` charges itself.
     """
 
     def __init__(
         self,
         connection: socket.socket,
         address: str,
+        account: Account,
         answer: Callable[[Request], Answer],
         first: bytes = b"",
     ) -> None:
         self._connection = connection
+        self._account = account
         self._address = address
         self._answer = answer
         self._received = first
@@ -131,11 +138,14 @@ class HttpConnection:
         """Read a request and have it answered; None at the end of the stream. Raises OSError."""
         head_only = keep_alive = False
         try:
-            parsed = self._read_head(seconds)
-            if parsed is None:
-                return None
-            head_only = parsed.command == "HEAD"
-            request = self._read_rest(parsed)
+            with self._charged():
+                parsed = self._read_head(seconds)
+                if parsed is None:
+                    return None
+                head_only = parsed.command == "HEAD"
+                request = self._read_rest(parsed)
+            if not self._account.wait(NEVER_ENDED, TURN_SECONDS):
+                raise Refused(HTTPStatus.TOO_MANY_REQUESTS, TOO_MANY, Retry_After=str(TURN_SECONDS))
             keep_alive = not parsed.close_connection
             answer = self._answer(request)
         except Refused as refused:
@@ -211,8 +221,18 @@ class HttpConnection:
             except Refused as refused:
                 answer, keep_alive = _refusal(refused), False
         self._connection.settimeout(BODY_SECONDS)
-        self._connection.sendall(_bytes(answer, keep_alive=keep_alive, head_only=reply.head_only))
+        with self._charged():
+            self._connection.sendall(_bytes(answer, keep_alive=keep_alive, head_only=reply.head_only))
         return keep_alive
+
+    @contextlib.contextmanager
+    def _charged(self) -> Iterator[None]:
+        """Charge the processor time of what is done meanwhile."""
+        began = time.thread_time()
+        try:
+            yield
+        finally:
+            self._account.charge(work=time.thread_time() - began)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import pytest
 
 from chat.front import http
 from chat.front.http import BODY_BYTES, HEAD_BYTES, Answer, HttpConnection, Request, Response
+from chat.service.budget import UNLIMITED, Account, Budget
 from tests import web
 from tests.harness import DEADLINE
 
@@ -28,10 +29,10 @@ class Site:
 
 
 @contextmanager
-def served(site: Site, first: bytes = b"") -> Iterator[socket.socket]:
+def served(site: Site, first: bytes = b"", account: Account = UNLIMITED) -> Iterator[socket.socket]:
     here, there = socket.socketpair()
     there.settimeout(DEADLINE)
-    thread = threading.Thread(target=HttpConnection(here, "10.0.0.1", site, first).run)
+    thread = threading.Thread(target=HttpConnection(here, "10.0.0.1", account, site, first).run)
     thread.start()
     try:
         yield there
@@ -206,3 +207,26 @@ def test_every_answer_says_what_it_is_and_for_whom() -> None:
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["cross-origin-resource-policy"] == "same-origin"
+
+
+def test_requests_are_charged_until_they_have_to_wait() -> None:
+    account = Budget(10).open("10.0.0.1")
+    with served(Site(), account=account) as connection:
+        asked = 0
+        while not account.delay():
+            assert asked < 20_000
+            asked += 1
+            connection.sendall(web.request_bytes("GET", "/"))
+            assert web.read_answer(connection).status == 200
+
+
+def test_too_many_requests_are_refused_with_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(http, "TURN_SECONDS", 0)
+    account = Budget(10).open("10.0.0.1")
+    account.charge(work=1000)
+    site = Site()
+    with served(site, account=account) as connection:
+        connection.sendall(web.request_bytes("GET", "/"))
+        answer = web.read_answer(connection)
+    assert (answer.status, answer.headers["retry-after"]) == (429, "0")
+    assert not site.requests
