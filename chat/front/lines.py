@@ -68,6 +68,7 @@ class LineConnection:
         self._room = service.room
         self._lines = Lines()
         self._lines.feed(first)
+        self._first = first
         self._account = service.budget.open(address)
         self._account.charge(received=len(first))
         self._receive_bytes = FEW_BYTES
@@ -123,7 +124,7 @@ class LineConnection:
         Raises OSError if the connection is lost, Closed if the room is closed.
         """
         login = Login(self._lines, admitted=not self._service.policy.password)
-        self._send("/hello", login.greeting(self._room.history_path.name))
+        self._send("/hello", login.greeting(self._room.history_path.name, self._first))
         while True:
             try:
                 if member := self._perform_login(login, self._next_login_request(login)):

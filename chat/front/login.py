@@ -51,12 +51,16 @@ class Login:
         text = record.clean(line)
         return self._option(text) if text.startswith("/") else self._name(text)
 
-    def greeting(self, kept_in: str) -> str:
-        """The text of the `/hello`."""
-        password = "" if self.admitted else "This room has a password: send /password SECRET first. "
+    def greeting(self, kept_in: str, first: bytes = b"") -> str:
+        """The text of the `/hello`, which doesn't ask for a name that came before it, in `first`."""
+        finished = first.split(b"\n")[:-1]
+        if any(line and not line.startswith(b"/") for line in finished):
+            how = "Every"
+        else:
+            password = "" if self.admitted else "This room has a password: send /password SECRET first. "
+            how = f"{password}Send your name, then every"
         return (
-            f"Welcome. {password}Send your name, then every line is a message; "
-            "/help lists the commands, exit leaves. "
+            f"Welcome. {how} line is a message; /help lists the commands, exit leaves. "
             f"Messages are kept in {kept_in} on the host's computer."
         )
 

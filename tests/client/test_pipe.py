@@ -99,6 +99,7 @@ def test_json_is_a_record_a_line_with_its_full_time(server: Server, tmp_path: Pa
     )
     objects = [json.loads(line) for line in done.stdout.splitlines()]
     assert [found["kind"] for found in objects] == ["/hello", "join", "message", "leave"]
+    assert "Send your name" not in objects[0]["text"]
     stored = next(found for found in server.records() if found.kind == "message")
     assert objects[2] == {
         "time": stored.time,

@@ -78,3 +78,15 @@ def test_a_tls_handshake_at_a_server_without_tls_is_no_name() -> None:
     login = Login(lines, admitted=True)
     login.feed(b"\x16\x03\x01\x02\x00\x01mallory\nhello\n")
     assert isinstance(login.next(), Quit)
+
+
+@pytest.mark.parametrize("first", [b"", b"ali", b"/replay 7\n", b"/session\nali"])
+def test_the_greeting_asks_for_a_name_that_has_not_come(first: bytes) -> None:
+    assert "Send your name" in Login(Lines(), admitted=True).greeting("history.txt", first)
+
+
+@pytest.mark.parametrize("first", [b"alice\n", b"/session\nalice\n", b"/password secret\nalice\nhello"])
+def test_the_greeting_asks_for_nothing_that_has_come(first: bytes) -> None:
+    for admitted in (True, False):
+        greeting = Login(Lines(), admitted=admitted).greeting("history.txt", first)
+        assert greeting.startswith("Welcome. Every line is a message; ")
