@@ -81,6 +81,8 @@ SEND_BYTES = 64 * 1024  # taken from the outbox at once; the rest waits for its 
 CONNECT_SECONDS = 10
 # For a server that knows no TLS to greet us: it would take a handshake for a name.
 GREETING_SECONDS = 0.05
+# For --doctor to be greeted. Then it speaks first: where a browser is, a server waits for a request (R50).
+SILENCE_SECONDS = 1
 PIN_DIGITS = 32  # of a certificate's SHA-256, at least: nobody can make another one that begins like it
 SILENCE_SECONDS = 20  # without a word while an answer is due: the connection counts as lost
 COMMAND_SECONDS = 75  # the same if the answer to a command is due: the server takes at most 60 for statistics
@@ -2308,6 +2310,9 @@ def examine(address: Address, trust: Trust) -> bool:
     else:
         passed("it has no TLS: others on the network can read what is said")
     with contextlib.closing(opened):
+        if not select.select([opened], [], [], SILENCE_SECONDS)[0]:
+            with contextlib.suppress(OSError):
+                opened.send(b"exit\n")
         greeting = b""
         until = time.monotonic() + CONNECT_SECONDS
         while not greeting.endswith(b"\n") and (remaining := until - time.monotonic()) > 0:

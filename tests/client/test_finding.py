@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,6 +35,12 @@ def test_the_doctor_finds_nothing_wrong(server: Server, tmp_path: Path) -> None:
     assert [line.split(":")[0].split("(")[0].split(None, 1)[0] for line in done.stdout.splitlines()[1:]] == [
         "ok"
     ] * 6
+
+
+def test_the_doctor_is_greeted_where_a_browser_is(server: Server, tmp_path: Path) -> None:
+    urllib.request.urlopen(f"http://127.0.0.1:{server.port}/", timeout=DEADLINE).close()
+    done = run(tmp_path, "", f"127.0.0.1:{server.port}", "--doctor")
+    assert "ok     it is a chat server" in done.stdout
 
 
 @pytest.mark.parametrize(
