@@ -222,18 +222,18 @@ class Command(NamedTuple):
 TALK, LOOK, ROOM, OWN, ADMINS = "Talk", "Look around", "The room", "Your screen", "For admins"
 TOPICS = (TALK, LOOK, ROOM, OWN, ADMINS)
 COMMANDS = (
-    Command(LOOK, "help", "[COMMAND]", "list what can be typed", "/help"),
+    Command(LOOK, "help", "[COMMAND]", "list commands and keys", "/help"),
     Command(LOOK, "users", "", "list who is here", "/users", ("who", "names")),
     Command(TALK, "nick", "NAME", "take another name", "rename"),
-    Command(TALK, "me", "ACTION", "say what you do", "action"),
+    Command(TALK, "me", "ACTION", "describe what you are doing", "action"),
     Command(TALK, "msg", "NAME TEXT", "send a private message", "/msg"),
     Command(TALK, "reply", "TEXT", "answer the last private message", "/msg", ("r",)),
-    Command(LOOK, "history", "[N]", "show what was said last", "/history"),
-    Command(LOOK, "search", "WORDS", "find what was said", "/search"),
+    Command(LOOK, "history", "[N]", "show the last messages", "/history"),
+    Command(LOOK, "search", "WORDS", "find messages with all these words", "/search"),
     Command(LOOK, "stats", "[full]", "show messages per minute and more", "/stats"),
-    Command(TALK, "away", "[TEXT]", "be shown as away", "/away"),
-    Command(TALK, "back", "", "be back", "/back"),
-    Command(TALK, "say", "TEXT", "say what looks like a command", "message"),
+    Command(TALK, "away", "[TEXT]", "mark yourself as away", "/away"),
+    Command(TALK, "back", "", "mark yourself as back", "/back"),
+    Command(TALK, "say", "TEXT", "send text that looks like a command", "message"),
     Command(ROOM, "clear", "", "begin a new history, also: clear", "clear", harms=True),
     Command(
         ROOM,
@@ -263,12 +263,19 @@ COMMANDS = (
     Command(ROOM, "unregister", "[NAME]", "give up your name", "/unregister", harms=True),
     Command(ROOM, "exit", "", "leave, also: exit", "leave", ("quit",), harms=True),
     Command(ROOM, "admin", "PASSWORD", "become an admin; it is asked for", "/admin", secret=True),
-    Command(ADMINS, "kick", "NAME [WHY]", "end somebody's connection", "notice", harms=True),
-    Command(ADMINS, "mute", "NAME", "hide from everybody what somebody says", "notice", harms=True),
-    Command(ADMINS, "unmute", "NAME", "end that", "notice", harms=True),
-    Command(ADMINS, "ban", "NAME-or-ADDRESS [TIME] [WHY]", "keep somebody out", "notice", harms=True),
-    Command(ADMINS, "unban", "NAME-or-ADDRESS", "let them in again", "notice", harms=True),
-    Command(ADMINS, "bans", "", "list who is kept out", "/bans"),
+    Command(ADMINS, "kick", "NAME [WHY]", "disconnect somebody", "notice", harms=True),
+    Command(ADMINS, "mute", "NAME", "stop somebody from speaking", "notice", harms=True),
+    Command(ADMINS, "unmute", "NAME", "let them speak again", "notice", harms=True),
+    Command(
+        ADMINS,
+        "ban",
+        "NAME-or-ADDRESS [TIME] [WHY]",
+        "ban a name, an address or a network",
+        "notice",
+        harms=True,
+    ),
+    Command(ADMINS, "unban", "NAME-or-ADDRESS", "lift a ban", "notice", harms=True),
+    Command(ADMINS, "bans", "", "list the bans", "/bans"),
     Command(ADMINS, "servers", "", "show the servers of this chat", "/cluster"),
     Command(
         ROOM,
@@ -289,7 +296,7 @@ COMMANDS = (
         OWN,
         "highlight",
         "[WORD]",
-        "mark a word, or no longer",
+        "highlight a word, or stop highlighting it",
         run=lambda chat, text: chat.highlight(text),
     ),
     Command(
@@ -299,7 +306,7 @@ COMMANDS = (
         OWN,
         "notify",
         "off|mention|all",
-        "choose what to show on the desktop while you look elsewhere",
+        "choose what notifies you while you are looking elsewhere",
         run=lambda chat, text: chat.set_notify(text),
     ),
     Command(OWN, "ignore", "[NAME]", "hide what somebody says", run=lambda chat, text: chat.ignore(text)),
@@ -3777,13 +3784,13 @@ class Chat(LinkObserver, LineOwner):
 
 KEYS_HELP = (
     ("Tab, Shift-Tab", "complete a name or a command"),
-    ("Up, Down", "find earlier lines that begin with what is typed"),
-    ("Ctrl-R", "find earlier lines that contain what is typed"),
+    ("Up, Down", "find earlier lines that begin with what you have typed"),
+    ("Ctrl-R", "find earlier lines that contain what you type"),
     ("Ctrl-A, Ctrl-E, Alt-B, Alt-F", "go to the start, the end, a word back, a word forward"),
     ("Ctrl-W, Ctrl-U, Ctrl-K", "cut a word, to the start, to the end; Ctrl-Y puts it back"),
-    ("Ctrl-L", "draw the screen again"),
+    ("Ctrl-L", "redraw the screen"),
     ("Ctrl-C", "empty the line; leave, if it is empty"),
-    ("Ctrl-Z", "go to the shell; fg comes back"),
+    ("Ctrl-Z", "suspend; fg brings it back"),
 )
 
 

@@ -173,7 +173,7 @@ def test_help_lists_all_commands_and_keys_in_columns(start: Start, columns: int)
     alice = start("alice", columns=columns, rows=200)
     alice.type("/help" + ENTER)
     alice.shows("Ctrl-Z")
-    alice.shows("fg comes back")
+    alice.shows("fg brings it back")
     for command in TCP_client.COMMANDS:
         assert any(row.split()[:1] == [f"/{command.name}"] for row in alice.rows)
     if columns == 80:
