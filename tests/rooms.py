@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from chat import record
 from chat.log.history import History
-from chat.log.log import LocalLog
+from chat.log.log import LocalLog, Log
 from chat.record import Record
 from chat.room.room import Member, Room, Start
 from chat.service.bans import Bans
@@ -29,9 +29,9 @@ _connections: dict[Room, list[socket.socket]] = {}
 
 
 @contextmanager
-def unstarted(history_path: Path) -> Iterator[Room]:
+def unstarted(history_path: Path, make_log: Callable[[History], Log] = LocalLog) -> Iterator[Room]:
     """A room whose broadcaster the test itself runs and stops."""
-    room = Room(LocalLog(History(history_path)))
+    room = Room(make_log(History(history_path)))
     _connections[room] = []
     try:
         yield room
@@ -53,9 +53,9 @@ def idle(history_path: Path) -> Iterator[Room]:
 
 
 @contextmanager
-def opened(history_path: Path) -> Iterator[Room]:
+def opened(history_path: Path, make_log: Callable[[History], Log] = LocalLog) -> Iterator[Room]:
     """A room whose broadcaster runs during the with statement."""
-    with unstarted(history_path) as room:
+    with unstarted(history_path, make_log) as room:
         broadcaster = threading.Thread(target=room.run)
         broadcaster.start()
         try:
@@ -63,6 +63,22 @@ def opened(history_path: Path) -> Iterator[Room]:
         finally:
             room.stop("")
             broadcaster.join(DEADLINE)
+
+
+class Undecided(LocalLog):
+    """A log that decides nothing, like that of servers without a quorum, until it is told to."""
+
+    def __init__(self, history: History) -> None:
+        super().__init__(history)
+        self.ready, self.trouble = False, "The servers can't agree."
+
+    def on_settled(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+
+    def decide(self) -> None:
+        """Decide from now on."""
+        self.ready, self.trouble = True, ""
+        self._wake()
 
 
 class Peer:

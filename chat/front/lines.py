@@ -40,6 +40,7 @@ LOOK_UP_SECONDS = 0.2  # on Windows, where ending the reading of a socket does n
 ARRIVAL_SECONDS = 0.02  # between two looks whether the last of it has arrived
 HANG_UP_SECONDS = 2  # for a client to read the last records before the connection is closed
 
+LET_IN_LATER = "Nobody can be let in at the moment; wait, and you will be as soon as that is possible."
 NEVER_ENDED = threading.Event()  # nobody ends a connection that is not in the room yet
 
 log = logging.getLogger("chat.front.lines")
@@ -170,8 +171,15 @@ class LineConnection:
         elif isinstance(request, Join):
             if not DONT_WAIT:
                 self._connection.settimeout(0)
-            return admission.admit(self._service, request, self._address, self._account, self._member)
+            return admission.admit(
+                self._service, request, self._address, self._account, self._member, self._tell_that_it_waits
+            )
         return None
+
+    def _tell_that_it_waits(self) -> None:
+        """R47. In the broadcaster's thread, while the handler waits and nobody else sends."""
+        with contextlib.suppress(OSError):  # it has gone, or reads nothing
+            self._send("/note", LET_IN_LATER)
 
     def _member(self, presence: Presence, token: str) -> Member:
         return Member(presence, self._connection, token, tcp=self._tcp)

@@ -74,9 +74,14 @@ class Broadcaster:
         with self._lock:
             self._post(Proposal(entry, author))
 
-    def commit(self, entry: Entry, author: Listener | None = None) -> str:
-        """Have an entry committed, wait for it, and return its time. Raises Refused, Closed."""
-        awaited = Awaited(entry, author)
+    def commit(
+        self, entry: Entry, author: Listener | None = None, waits: Callable[[], None] | None = None
+    ) -> str:
+        """Have an entry committed, wait for it, and return its time. Raises Refused, Closed.
+
+        `waits` is called, in the broadcaster's thread, if that takes long; it must not block or raise.
+        """
+        awaited = Awaited(entry, author, waits=waits)
         with self._lock:
             self._post(awaited)
         awaited.settled.wait()
@@ -253,7 +258,11 @@ class Broadcaster:
         """While proposals wait, tell their authors once (R47), and do for the others what needs no log."""
         with self._lock:
             proposed = (*self._in_flight, *self._batch, *self._pending)
-            waiting = {item.author for item in proposed if isinstance(item, Proposal) and item.author}
+            waiting = {
+                item.author
+                for item in proposed
+                if isinstance(item, Proposal) and item.author and not isinstance(item.entry, Join)
+            }
             free = [item for item in self._pending if is_free(item, waiting)]
             self._pending = [item for item in self._pending if not is_free(item, waiting)]
             self._pending_bytes -= sum(len(item.drafts) for item in free if isinstance(item, SendDirect))
@@ -266,6 +275,10 @@ class Broadcaster:
         for author in waiting - self._told:
             self._told.add(author)
             self.queue_direct(author, sentence)
+        for item in proposed:
+            if isinstance(item, Awaited) and item.waits:
+                waits, item.waits = item.waits, None
+                waits()
 
     def _do(self, item: Item) -> None:
         if isinstance(item, SendDirect):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from chat.log.entries import Entry
@@ -19,11 +20,12 @@ class Proposal:
 
 @dataclass(slots=True)
 class Awaited(Proposal):
-    """An entry whose author's handler waits for the result."""
+    """An entry whose author's handler waits for the result. `waits` is called once if that takes long."""
 
     settled: threading.Event = field(default_factory=threading.Event, kw_only=True)
     time: str = field(default="", kw_only=True)
     why_not: str = field(default="", kw_only=True)
+    waits: Callable[[], None] | None = field(default=None, kw_only=True)
 
 
 @dataclass(slots=True)

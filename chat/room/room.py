@@ -138,8 +138,12 @@ class Room:
             return Start(file, resume.offset)
         return Start(file, replay(file), exact=resume is None)
 
-    def join(self, member: Member, start: Start, first: bytes = b"") -> None:
+    def join(
+        self, member: Member, start: Start, first: bytes = b"", waits: Callable[[], None] | None = None
+    ) -> None:
         """R22: let the member in. It gets the direct records `first`, then the file from `start` on.
+
+        `waits` is called, as in `commit`, if the log lets nobody in for a while.
 
         Raises NameTaken, Refused, Closed.
         """
@@ -152,7 +156,7 @@ class Room:
             if member.token:
                 self._sessions[member.token] = member
         try:
-            self._commit(entries.join(member.presence), member)
+            self._commit(entries.join(member.presence), member, waits)
         except (NameTaken, Refused, Closed):
             self._forget(member)
             raise
@@ -199,7 +203,7 @@ class Room:
                 if not claim.users:
                     del self._claims[token]
 
-    def take_over(self, token: str) -> bool:
+    def take_over(self, token: str, waits: Callable[[], None] | None = None) -> bool:
         """R40: end the session's earlier connection; what it sent is then committed, or dropped for good.
 
         Returns whether the token was known, be it from before a restart. Raises TimeoutError, Closed.
@@ -207,7 +211,7 @@ class Room:
         with self._lock:
             member = self._sessions.get(token)
         if self.log.servers:  # R46: it may be at another of them
-            self._broadcaster.commit(TakeOver(b"", _session(token)))
+            self._broadcaster.commit(TakeOver(b"", _session(token)), waits=waits)
         elif member is None:
             self.flush()  # the connection may have ended just now, with its last lines still pending
         if member is None:
@@ -305,9 +309,9 @@ class Room:
 
     # ----- parts
 
-    def _commit(self, entry: entries.Entry, member: Member) -> None:
+    def _commit(self, entry: entries.Entry, member: Member, waits: Callable[[], None] | None = None) -> None:
         try:
-            self._broadcaster.commit(entry, member)
+            self._broadcaster.commit(entry, member, waits)
         except Refused as refused:
             if str(refused) == NAME_TAKEN:
                 raise NameTaken from None

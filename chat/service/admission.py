@@ -38,10 +38,12 @@ def admit(
     address: str,
     charged: Account,
     make_member: Callable[[Presence, str], Member],
+    waits: Callable[[], None] | None = None,
 ) -> Member:
     """Let somebody into the room. `make_member` makes a member from a presence and a session's token.
 
-    The work of finding the start of the replay is charged to `charged`.
+    The work of finding the start of the replay is charged to `charged`. `waits` is called, in another thread,
+    if the servers let nobody in for a while; it must not block or raise.
 
     Raises CommandError, Closed.
     """
@@ -49,7 +51,7 @@ def admit(
         raise CommandError(refusal(ban))
     try:
         with service.room.claimed(request.resume.token) if request.resume else contextlib.nullcontext():
-            return _join(service, request, address, charged, make_member)
+            return _join(service, request, address, charged, make_member, waits)
     except TimeoutError:
         raise CommandError("Your earlier connection has not ended yet; send your name again.") from None
 
@@ -60,10 +62,11 @@ def _join(
     address: str,
     charged: Account,
     make_member: Callable[[Presence, str], Member],
+    waits: Callable[[], None] | None,
 ) -> Member:
     """`admit`, after the check for bans. Also raises TimeoutError."""
     room = service.room
-    token = _token(service, request)
+    token = _token(service, request, waits)
     if room.log.roster.find(
         request.name
     ):  # the log decides on names, but a name that is taken can be refused now
@@ -79,7 +82,7 @@ def _join(
     if room.log.roster.find(request.name) is None:  # else there is no coming in
         first += ownership.kept_for(service, member)
     try:
-        room.join(member, start, first)
+        room.join(member, start, first, waits)
     except NameTaken:
         raise CommandError(_taken(request.name)) from None
     except Refused as refused:
@@ -102,8 +105,8 @@ def _ban(service: Service, address: str, name: str) -> Ban | None:
     return service.bans.of_address(address) or service.bans.of_name(name)
 
 
-def _token(service: Service, request: Join) -> str:
+def _token(service: Service, request: Join, waits: Callable[[], None] | None) -> str:
     """The session's token, if one was asked for. Its earlier connection has ended by then (R40)."""
-    if request.resume and service.room.take_over(request.resume.token):
+    if request.resume and service.room.take_over(request.resume.token, waits):
         return request.resume.token
     return secrets.token_urlsafe(16) if request.wants_session else ""

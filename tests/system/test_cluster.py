@@ -173,6 +173,9 @@ def test_without_a_quorum_lines_wait_and_everything_else_works(tmp_path: Path) -
             node.kill()
         alice.send("while", "and more")
         assert "wait" in alice.until("/waiting").text
+        carol = chat.join(a, None)
+        carol.send("carol")
+        assert "wait" in carol.until("/note").text
         bob.send("/users", "/history 1", "/search before")
         assert bob.until("/users").text.startswith("alice")
         assert bob.until("/history").text.endswith("alice: before")
@@ -180,6 +183,7 @@ def test_without_a_quorum_lines_wait_and_everything_else_works(tmp_path: Path) -
         assert b"while" not in a.history.read_bytes()
         for node in dead:
             node.start()
+        carol.until("join", name="carol")
         bob.until("message", "and more")
         assert texts(bob.history()) == ["before", "while", "and more"]
         alice.send("after")

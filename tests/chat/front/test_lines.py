@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from chat import record
 from chat.front import lines
+from chat.log.history import History
 from chat.service.budget import BURST_LINES as BURST
 from tests.harness import DEADLINE, Client, Server, serving, texts
-from tests.rooms import idle, service_of
+from tests.rooms import Undecided, idle, opened, service_of
 
 Join = Callable[..., Client]
 
@@ -105,6 +108,32 @@ def test_the_login_has_a_time_limit(history_path: Path) -> None:  # R19
     assert b"No name came" in there.recv(10_000)
     here.close()
     there.close()
+
+
+def test_who_waits_to_be_let_in_is_told_once(history_path: Path) -> None:  # R47
+    here, there = socket.socketpair()
+    there.settimeout(DEADLINE)
+    log: list[Undecided] = []
+
+    def undecided(history: History) -> Undecided:
+        log.append(Undecided(history))
+        return log[0]
+
+    with opened(history_path, undecided) as room, there, here:
+        alice = lines.LineConnection(here, "10.0.0.1", service_of(room), time.monotonic() + DEADLINE)
+        handler = threading.Thread(target=alice.run)
+        handler.start()
+        stream = there.makefile("rb")
+        kinds = [record.parse(stream.readline()).kind]
+        there.sendall(b"/session\nalice\n")
+        kinds.append(record.parse(stream.readline()).kind)
+        log[0].decide()
+        there.sendall(b"exit\n")
+        kinds += [record.parse(line).kind for line in stream]
+        stream.close()
+        there.close()
+        handler.join(DEADLINE)
+    assert kinds == ["/hello", "/note", "/session", "join", "leave"]
 
 
 def test_the_password_of_the_room(history_path: Path, tmp_path: Path) -> None:  # R17
