@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser import By, Open, connected, enter, say, shown, start, state, wait
+from tests.browser import By, Open, connected, enter, say, shown, start, state, visit, wait
 from tests.cable import Cable
 from tests.harness import Client, Server, serving, texts
 
@@ -63,6 +63,17 @@ def test_a_connection_that_was_lost_without_a_word(
     assert texts(server.records()) == shown(browser)
     assert not [found for found in server.records() if found.kind == "leave"]
     bob.close()
+
+
+def test_who_waits_to_be_let_in_is_told(cable: Cable, chromium: Open) -> None:
+    """R47"""
+    browser = chromium()
+    visit(browser, cable)
+    cable.pull()
+    browser.find_element(By.NAME, "name").send_keys("alice\n")
+    wait(browser, lambda page: "not let you in yet" in page.find_element(By.ID, "why").text)
+    cable.plug()
+    wait(browser, connected)
 
 
 def test_airplane_mode(server: Server, chromium: Open) -> None:

@@ -8,6 +8,7 @@ const RETRY_MS = [500, 1000, 2000, 4000, 8000]; // between tries to join anew; t
 const SILENCE_MS = 40000; // the server gives a sign of life every 15 s
 const HIDDEN_MS = 5000; // after that long a phone may have dropped the connection without a word
 const REQUEST_MS = 15000;
+const SLOW_MS = 3000; // to be let in: servers that can't agree let nobody in
 const PRIVATE_MOST = 100; // private messages that outlive a reload: they are in no history
 const REPLAY = 60; // records to begin with: a screen and a half
 // Ends that are meant; all others are breaks. The text of a leave record.
@@ -102,6 +103,7 @@ class Conversation {
     clearTimeout(this.retry);
     this.entering = true;
     this.setState("connecting");
+    const slow = setTimeout(() => this.owner.changed("The server has not let you in yet. Wait a little."), SLOW_MS);
     let answer, secret;
     try {
       const session = this.token && this.place ? `${this.token} ${this.place.split(" ", 2).join(" ")}` : "";
@@ -112,6 +114,7 @@ class Conversation {
     } catch {
       return this.later();
     } finally {
+      clearTimeout(slow);
       this.entering = false;
     }
     if (answer.status >= 500 || answer.status === 429) return this.later(answer.body.error);

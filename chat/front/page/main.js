@@ -19,6 +19,7 @@ const owner = {
   },
   changed(reason) {
     state.textContent = reason || STATES[conversation.state];
+    if (reason) why.textContent = reason;
     state.className = conversation.state;
     if (conversation.state !== "out") log.showPending();
     if (conversation.state === "connected" && !owner.was) people.fetch();
