@@ -22,7 +22,11 @@ def start(command: Sequence[str], folder: Path) -> tuple[subprocess.Popen[bytes]
     with theirs:
         try:
             source = subprocess.PIPE if sys.platform == "win32" else theirs.fileno()
-            process = subprocess.Popen(command, stdin=source, stdout=subprocess.DEVNULL, cwd=folder)
+            # A group of its own: Ctrl-C is for whoever started it. It ends at the end of its input.
+            group = None if sys.platform == "win32" else 0
+            process = subprocess.Popen(
+                command, stdin=source, stdout=subprocess.DEVNULL, cwd=folder, process_group=group
+            )
             if sys.platform == "win32":
                 assert process.stdin
                 with process.stdin:

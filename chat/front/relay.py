@@ -32,6 +32,7 @@ from chat.front.certificate import Certificate
 LINGER_SECONDS = 30  # for a client to read the rest, once its handler is done
 STOP_SECONDS = 5  # to send everybody the last bytes when the server stops
 RESTART_SECONDS = 1.0  # before another process is started in place of one that failed
+RETRY_SECONDS = 10.0  # where that one had only just been started: the cause may last
 
 # To the process, with the client's socket and the relay's end of the pair: the connection's number, the
 # seconds that are left for its handshake; then what was read of it already.
@@ -61,11 +62,12 @@ class Relay:
     def __init__(self, certificate: Certificate, *, required: bool = False) -> None:
         self.certificate = certificate
         self.required = required
-        # Guards the next two, and sending to the process. While one waits for it to take a connection, the
+        # Guards the next three, and sending to the process. While one waits for it to take a connection, the
         # other lets the thread take what it reports: else each could wait for the other.
         self._sending = threading.Lock()
         self._process: subprocess.Popen[bytes]
         self._control: socket.socket
+        self._launched = 0.0  # time.monotonic()
         self._lock = threading.Lock()  # guards the next two
         self._carried: dict[int, _Carried] = {}  # by number
         self._number = 0  # of the last one
@@ -82,12 +84,13 @@ class Relay:
         self._stopping.set()
         if not self._thread.ident:
             return
-        with self._sending, contextlib.suppress(OSError):  # it has failed just now
-            self._control.shutdown(socket.SHUT_WR)
-        try:
-            self._process.wait(STOP_SECONDS + 1)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
+        if self._sending.acquire(timeout=STOP_SECONDS):  # else the process is stuck, and a handler with it
+            with contextlib.suppress(OSError):  # it has failed just now
+                self._control.shutdown(socket.SHUT_WR)
+            self._sending.release()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STOP_SECONDS + 1)
+        self._process.kill()  # unless it has ended
         self._thread.join()
         self._process.wait()
 
@@ -139,6 +142,7 @@ class Relay:
         level = logging.getLevelName(log.getEffectiveLevel())
         command = [sys.executable, "-m", "chat.front.relay_process", *files, level]
         self._process, self._control = handover.start(command, Path(__file__).parents[2])
+        self._launched = time.monotonic()
 
     def _watch(self) -> None:
         """The thread: takes what the process reports, and starts it anew if it fails. Ends after `stop`."""
@@ -165,7 +169,8 @@ class Relay:
     def _relaunch(self) -> None:
         """Newcomers wait meanwhile. Requires holding `_sending`."""
         self._process.wait()
-        while not self._stopping.wait(RESTART_SECONDS):
+        just_launched = time.monotonic() < self._launched + RETRY_SECONDS
+        while not self._stopping.wait(RETRY_SECONDS if just_launched else RESTART_SECONDS):
             try:
                 self._launch()
             except OSError as error:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from chat.front import handover
-from chat.front.certificate import Certificate
+from chat.front.certificate import BadCertificate, Certificate
 from chat.front.relay import CONNECTION, STOP_SECONDS
 from chat.front.tls import PIECE_BYTES, Tls
 from chat.room import liveness
@@ -358,7 +358,11 @@ def main(arguments: list[str]) -> None:
     for stop_signal in ("SIGINT", "SIGTERM", "SIGHUP"):  # the server gets them too, and ends this in order
         if hasattr(signal, stop_signal):
             signal.signal(getattr(signal, stop_signal), signal.SIG_IGN)
-    relay = RelayProcess(handover.inherited(), Certificate(Path(certificate), Path(key)))
+    try:
+        loaded = Certificate(Path(certificate), Path(key))
+    except BadCertificate as bad:  # changed since the server started
+        sys.exit(str(bad))
+    relay = RelayProcess(handover.inherited(), loaded)
     logging.basicConfig(level=level, handlers=[_Reports(relay)])
     relay.run()
 

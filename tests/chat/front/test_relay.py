@@ -12,9 +12,12 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from chat.front import handover
 from chat.front import relay as relay_module
 from chat.front.certificate import Certificate
 from chat.front.relay import Relay
@@ -311,3 +314,63 @@ def test_if_the_relay_fails_its_connections_end_and_another_one_takes_its_place(
         assert client.recv(100) == b"hello again\n"
     relay.stop()
     assert children(os.getpid()) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the process in /proc")
+def test_a_relay_that_is_stuck_does_not_keep_the_server_from_stopping(
+    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "STOP_SECONDS", 0.1)
+    before = children(os.getpid())
+    relay = Relay(certificate)
+    relay.start()
+    [process] = set(children(os.getpid())) - set(before)
+    os.kill(process, signal.SIGSTOP)
+    sending = threading.Event()
+    send = handover.send
+
+    def send_and_tell(*what: Any) -> None:
+        sending.set()
+        send(*what)
+
+    monkeypatch.setattr(handover, "send", send_and_tell)
+
+    def carry() -> None:
+        ours, theirs = socket.socketpair()
+        with (
+            ours,
+            theirs,
+            contextlib.suppress(OSError),
+            relay.carry(theirs, MEGABYTE, time.monotonic() + DEADLINE),
+        ):
+            pass
+
+    handler = threading.Thread(target=carry)
+    handler.start()
+    assert sending.wait(DEADLINE)
+    relay.stop()
+    handler.join(DEADLINE)
+    assert not handler.is_alive()
+    assert children(os.getpid()) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the process in /proc")
+def test_ctrl_c_is_for_the_server_alone(certificate: Certificate) -> None:
+    before = children(os.getpid())
+    relay = Relay(certificate)
+    relay.start()
+    [process] = set(children(os.getpid())) - set(before)
+    assert os.getpgid(process) != os.getpgid(0)
+    relay.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the process in /proc")
+def test_where_its_certificate_is_gone_it_says_so_in_a_sentence(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    own = Certificate(*certificates.make(tmp_path))
+    relay = Relay(own)
+    own.files[1].unlink()
+    relay.start()
+    relay.stop()
+    assert capfd.readouterr().err == f"{own.files[1]} can't be read: No such file or directory.\n"
