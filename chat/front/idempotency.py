@@ -40,7 +40,7 @@ class Idempotency:
     def once(self, bot: str, key: str, body: bytes, do: Callable[[], Response]) -> Response:
         """`do()`; or its response of the first time, where it was done under this key. Raises Refused.
 
-        What raises was not done, and is done the next time.
+        What raises is done the next time: it was not done, or the server has failed and forgets every key.
         """
         if len(key) > KEY_CHARACTERS:
             why = f"The Idempotency-Key has {len(key)} characters; {KEY_CHARACTERS} is the most."
