@@ -94,6 +94,11 @@ def _run(service: Service, caller: Caller, request: CommandRequest) -> Iterator[
         require_unmuted(caller)
     if not request.argument and command.arguments and not command.arguments.startswith("["):
         raise CommandError(f"An argument is missing; type {command.usage(caller)}.")
+    if request.argument and not command.arguments:  # at the console, "stop it, bob" is no command
+        raise CommandError(
+            f"{command.usage(caller)} takes no argument; "
+            f"{caller.slash}say TEXT sends text that looks like a command."
+        )
     return command.run(service, caller, request.argument)
 
 

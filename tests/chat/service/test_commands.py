@@ -65,6 +65,13 @@ def test_clear(line: str, join: Join, server: Server) -> None:
     assert [said.kind for said in server.records()] == ["clear", "message"]
 
 
+@pytest.mark.parametrize("line", ["/clear the table, please", "/exit this way", "/users bob"])
+def test_a_command_without_arguments_takes_none(line: str, join: Join, server: Server) -> None:
+    alice = join("alice")
+    assert "takes no argument; /say TEXT sends" in alice.ask(line, "/error").text
+    assert [said.kind for said in server.records()] == ["start", "join"]
+
+
 @pytest.mark.parametrize("line", ["exit", "/exit", "/quit", "/EXIT"])
 def test_exit(line: str, join: Join) -> None:
     alice, bob = join("alice"), join("bob")
