@@ -65,7 +65,7 @@ class Composer {
     const lines = typed.map((line) => (this.to ? this.privately(line, plain) : plain ? verbatim(line) : line));
     const long = typed.find((line) => bytes(line) > TEXT_BYTES - 64 * !!this.to);
     if (long) {
-      this.hint.textContent = `That is too long for one message: ${bytes(long)} bytes of ${TEXT_BYTES}. Make it several with Shift-Enter.`;
+      this.hint.textContent = `That is too long for one message: ${bytes(long)} bytes of ${TEXT_BYTES}. Split it with Shift-Enter.`;
       return;
     }
     this.text.value = "";

@@ -267,7 +267,7 @@ class Conversation {
       else if (this.stillThere) this.renamed = record.text;
     }
     if (record.mine && record.kind === "leave" && !replayed) {
-      if (MEANT.test(record.text)) this.leaveTo(record.text === "exit" ? "" : `You were ${record.text.replace("kicked", "sent out")}.`);
+      if (MEANT.test(record.text)) this.leaveTo(record.text === "exit" ? "" : `You were ${record.text}.`);
     }
     return true;
   }
@@ -342,7 +342,7 @@ class Conversation {
     const name = this.shown.name;
     if (/^\/secret *$/i.test(text)) {
       const [secret] = secretsOf(name);
-      this.owner.told(secret ? `The secret of ${name}, to be typed at your other device: ${secret}` : `This browser has no secret of ${name}; /register makes one.`);
+      this.owner.told(secret ? `The secret of ${name}, to type on your other device: ${secret}` : `This browser has no secret for ${name}; /register makes one.`);
       return;
     }
     if (/^\/register *$/i.test(text)) text = "/register " + newSecret();
