@@ -56,9 +56,9 @@ def send(control: socket.socket, process: int, sockets: Sequence[socket.socket],
 
 
 def receive(control: socket.socket, count: int) -> tuple[list[socket.socket], bytes]:
-    """So many sockets, and the data that came with them. Raises EOFError at the end, OSError.
+    """Return `count` sockets, and the data that came with them. Raises EOFError at the end, OSError.
 
-    Fewer sockets if this process has too many files open.
+    There are fewer if this process has too many files open.
     """
     if sys.platform != "win32":
         size, files, _, _ = socket.recv_fds(control, _SIZE.size, count)

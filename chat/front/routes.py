@@ -263,7 +263,7 @@ class Routes:
 
 
 def to_https(request: Request) -> Answer:
-    """The answer where there is no coming in without TLS."""
+    """Redirect to the same address over TLS."""
     where = f"https://{request.headers['Host'].strip()}{request.path}"
     return Response(HTTPStatus.PERMANENT_REDIRECT, b"", {"Location": where, "Cache-Control": "no-store"})
 

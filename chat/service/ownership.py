@@ -39,10 +39,11 @@ def prove(
     token: str,
     proved: object = None,
 ) -> Account | None:
-    """R76: return if somebody with this secret may take the name: its account, if it is registered.
-    If it isn't, it may be held for another session than the token's (R16).
+    """Return the name's account, None if it isn't registered, once the secret proves it (R76).
 
-    Takes about 50 ms if it is, unless that account is `proved` already. Raises CommandError, Disconnect.
+    A name that isn't registered may be a bot's, or held for another session than the token's (R16).
+    Checking a secret takes about 50 ms; it is omitted if the account is `proved` already.
+    Raises CommandError, Disconnect.
     """
     if any(look_alike(name, reserved) for reserved in record.RESERVED_NAMES):
         raise CommandError(f"The name {name} is taken: it looks like one of the server's own; send another.")
