@@ -40,7 +40,7 @@ class BadRequest(Refused):
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs the program; returns its exit code: 0, 1 where something can't be done, 2 for wrong arguments."""
+    """Run the program. Returns its exit code: 0, 1 if something can't be done, 2 for wrong arguments."""
     asked = _parser().parse_args(arguments)
     if asked.setup:
         return environment.set_up()
@@ -49,20 +49,20 @@ def main(arguments: list[str] | None = None) -> int:
         print(environment.how_to_install(environment.missing()[0]), file=sys.stderr)
         return 1
     try:
-        return _without_surprises(asked)
+        return _run_or_explain(asked)
     except BrokenPipeError:
-        _let_go_of_output()
+        _discard_output()
         return SIGPIPE_EXIT
     except OSError as error:
-        _let_go_of_output()
+        _discard_output()
         print(f"{error.filename or 'standard output'}: {error.strerror or error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
 
 
-def _without_surprises(asked: argparse.Namespace) -> int:
-    """Does what was asked, and says in a sentence why something can't be done."""
+def _run_or_explain(asked: argparse.Namespace) -> int:
+    """Do what was asked, or say in a sentence why it can't be done. Returns the exit code."""
     code = 1
     try:
         _run(asked)
@@ -78,8 +78,8 @@ def _without_surprises(asked: argparse.Namespace) -> int:
     return code
 
 
-def _let_go_of_output() -> None:
-    """What could not be written is not tried again at the end."""
+def _discard_output() -> None:
+    """Point standard output at nothing: else Python tries again at exit to write what it could not."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -87,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     program = Path(sys.argv[0]).name
     parser = argparse.ArgumentParser(
         prog="python3 -m analytics" if program == "__main__.py" else program,
-        description=(__doc__ or "").partition(": ")[2],
+        description="Show what history.txt says: in the terminal, as a page with pictures, or as JSON.",
     )
     add = parser.add_argument
     add(
@@ -95,11 +95,11 @@ def _parser() -> argparse.ArgumentParser:
         nargs="*",
         type=Path,
         default=[default_history()],
-        help="history files, put together in the order of time; - is standard input, .gz and .zst are fine",
+        help="history files, merged in the order of time; - is standard input; .gz and .zst work too",
     )
     add("--summary", action="store_true", help="print the summary and write no page")
-    add("--follow", action="store_true", help="show what is said now, as it is said, until Ctrl-C")
-    add("--serve", action="store_true", help="with --follow: show the page in a browser, too")
+    add("--follow", action="store_true", help="show what is being said, until Ctrl-C")
+    add("--serve", action="store_true", help="with --follow: serve the page to a browser, too")
     add("--json", action="store_true", help="print everything as one JSON object and write no page")
     add(
         "--export",
@@ -107,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="TABLE.csv",
-        help="write a table, as records.csv or words.parquet, and no page; may be repeated",
+        help="write a table, such as records.csv or words.parquet, and no page; may be repeated",
     )
     add(
         "--out",
@@ -117,27 +117,28 @@ def _parser() -> argparse.ArgumentParser:
         help="where the page goes (%(default)s)",
     )
     shown = parser.add_argument_group("what is shown")
-    shown.add_argument(
-        "--since", type=_time, metavar="T", help="what was at T, as 2026-11-21T10:15, or later"
-    )
-    shown.add_argument("--until", type=_time, metavar="T", help="what was before T")
-    shown.add_argument("--name", nargs="+", default=[], metavar="N", help="these people")
+    shown.add_argument("--since", type=_time, metavar="T", help="only from T on, such as 2026-11-21T10:15")
+    shown.add_argument("--until", type=_time, metavar="T", help="only before T")
+    shown.add_argument("--name", nargs="+", default=[], metavar="N", help="only these people")
     shown.add_argument(
         "--address",
         nargs="+",
         type=_network,
         default=[],
         metavar="A",
-        help="these addresses or networks, as 192.168.1.0/24",
+        help="only these addresses or networks, such as 192.168.1.0/24",
     )
     shown.add_argument(
         "--by",
         choices=("person", "name"),
         default="person",
-        help="whether who changed their name is one person (%(default)s)",
+        help="count people, whatever names they had, or names (%(default)s)",
     )
     shown.add_argument(
-        "--alias", type=Path, metavar="F", help="a file of lines such as: alice = al, alice_phone"
+        "--alias",
+        type=Path,
+        metavar="F",
+        help="a file that says who is who, in lines such as: alice = al, alice_phone",
     )
     shown.add_argument(
         "--tz", type=_zone, metavar="ZONE", help="time zone such as Europe/Berlin (this machine's)"
@@ -148,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
         default="minute",
         help="the bins of the main picture (%(default)s)",
     )
-    shown.add_argument("--resolve", action="store_true", help="ask the name service for the hosts' names")
+    shown.add_argument("--resolve", action="store_true", help="look up the names of hosts in DNS")
     add("--setup", action="store_true", help="install what analytics needs into .venv in the checkout")
     return parser
 
@@ -157,21 +158,21 @@ def _zone(text: str) -> ZoneInfo:
     try:
         return ZoneInfo(text)
     except (OSError, ValueError, KeyError):
-        raise argparse.ArgumentTypeError(f"there is no time zone {text}") from None
+        raise argparse.ArgumentTypeError(f"there is no time zone {text!r}") from None
 
 
 def _time(text: str) -> datetime:
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is no time such as 2026-11-21T10:15") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time; write it like 2026-11-21T10:15") from None
 
 
 def _network(text: str) -> Network:
     try:
         return ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is no address or network") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is neither an address nor a network") from None
 
 
 # ------------------------------------------------------------------------------------------------- the work
@@ -232,8 +233,10 @@ def _show(findings: Findings, asked: argparse.Namespace) -> None:
 def _follow(asked: argparse.Namespace) -> None:
     from analytics import follow, terminal
 
-    if not asked.follow or len(asked.history) != 1 or not asked.history[0].is_file():
-        raise BadRequest("--follow takes one history, a file; --serve goes with --follow.")
+    if not asked.follow:
+        raise BadRequest("--serve goes with --follow.")
+    if len(asked.history) != 1 or not asked.history[0].is_file():
+        raise BadRequest("--follow takes one history, which is a file.")
     path, zone = asked.history[0].resolve(), asked.tz or local_zone()
     if not asked.serve:
         follow.follow(path, zone, terminal.console())
@@ -252,7 +255,7 @@ def _choice(asked: argparse.Namespace, zone: tzinfo) -> Choice:
 
     since, until = _moment(asked.since, zone), _moment(asked.until, zone)
     if since is not None and until is not None and since >= until:
-        raise BadRequest("Nothing is since --since and before --until: exchange the two.")
+        raise BadRequest("--since is not before --until: exchange the two.")
     return Choice(since, until, frozenset(asked.name), tuple(asked.address))
 
 
