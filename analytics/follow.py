@@ -19,6 +19,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from analytics.blocks import SPOKEN
 from analytics.terminal import STEPS, printable
 from chat import record
 from chat.record import NotARecord
@@ -28,7 +29,6 @@ STRETCH = 1 << 20  # bytes read at a time: some hundredth of a second's work
 LOOKS = 0.5  # seconds between two looks at the file
 SPEAKERS = 10
 NAMES_SHOWN = 12  # of those who are online
-SPOKEN = ("message", "action")
 
 
 class Followed:

@@ -14,9 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from analytics.blocks import SPOKEN
 from analytics.texts import Texts
-
-SPOKEN = ("message", "action")
 
 Per = Literal["minute", "hour", "day"]
 MILLISECONDS: dict[Per, int] = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
@@ -73,12 +72,21 @@ def messages_per(records: pd.DataFrame, per: Per, zone: tzinfo | None = None) ->
     """The same per minute, hour or day. Hours and minutes are indexed in the zone (UTC without one), days
     by the zone's dates, without a zone of their own.
     """
-    bins = _bins_spoken(records, per, zone)
-    first, last = (int(bins[0]), int(bins[-1])) if len(bins) else (0, -1)
+    return of_bins(_bins_spoken(records, per, zone), per, zone=zone)
+
+
+def of_bins(
+    bins: NDArray[np.int64],
+    per: Per,
+    messages: NDArray[np.int64] | None = None,
+    zone: tzinfo | None = None,
+) -> pd.Series[int]:
+    """The same from bins, each a number that counts from 1970, and the messages in each (one, if unsaid)."""
+    first, last = (int(bins.min()), int(bins.max())) if len(bins) else (0, -1)
     if last - first >= MOST_BINS:
         raise ValueError(f"{last - first + 1:,} {per}s are too many to count one by one")
-    bins -= first
-    return _counted(np.arange(first, last + 1), np.bincount(bins), per, zone)
+    counts = np.bincount(bins - first, messages).astype(np.int64, copy=False)
+    return _counted(np.arange(first, last + 1), counts, per, zone)
 
 
 def not_silent(records: pd.DataFrame, per: Per, zone: tzinfo | None = None) -> pd.Series[int]:

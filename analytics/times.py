@@ -30,16 +30,30 @@ _DAY_OF_MONTH = _word(b"\xff\xff" + bytes(6))
 
 def times(words: Words) -> tuple[Integers, Flags]:
     """Milliseconds since 1970 from times of 24 bytes, and which of them are true times."""
+    minute, true = minutes(words)
+    second, fits = _seconds(words[:, 2])
+    true &= fits
+    milliseconds = _byte(second, 1) * 1000 + _byte(second, 4) * 10 + _byte(second, 6) // 10
+    return minute * 60_000 + milliseconds, true
+
+
+def minutes(words: Words) -> tuple[Integers, Flags]:
+    """Minutes since 1970 from the first 16 bytes of times, and which of them are true ones."""
     midnight, true = _midnights(words)
     clock, fits = _pairs(words[:, 1] & ~_DAY_OF_MONTH, b"\0\0T00:00", (0, 0, 0, 2, 9, 0, 5, 9))
     true &= fits
-    second, fits = _pairs(words[:, 2], b":00.000Z", (0, 5, 9, 0, 9, 9, 9, 0))
-    true &= fits
     hour = _byte(clock, 3)
     true &= hour < 24
-    minute = hour * 60 + _byte(clock, 6)
-    milliseconds = _byte(second, 1) * 1000 + _byte(second, 4) * 10 + _byte(second, 6) // 10
-    return midnight + minute * 60_000 + milliseconds, true
+    return midnight // 60_000 + hour * 60 + _byte(clock, 6), true
+
+
+def are_seconds(words: Words) -> Flags:
+    """Whether the last eight bytes of times, as :42.123Z, are what they may be."""
+    return _seconds(words)[1]
+
+
+def _seconds(words: Words) -> tuple[Words, Flags]:
+    return _pairs(words, b":00.000Z", (0, 5, 9, 0, 9, 9, 9, 0))
 
 
 def _pairs(words: Words, form: bytes, most: tuple[int, ...]) -> tuple[Words, Flags]:

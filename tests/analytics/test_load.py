@@ -10,34 +10,16 @@ import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
-from hypothesis import strategies as st
 
-from analytics import load, load_history, source
-from chat import record
-from chat.record import NotARecord, Record
+from analytics import blocks, load_history, source
+from chat.record import Record
+from tests.analytics.near_records import FILES, HELLO, by_the_grammar
 from tests.vectors import raw, vectors
-
-NOON = b"2026-11-21T12:00:00.000Z"
-HELLO = NOON + b"\t10.0.0.1\talice\tmessage\thello\n"
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "history.txt"
-
-
-def by_the_grammar(data: bytes) -> tuple[list[Record], list[int]]:
-    """The records and the numbers of the skipped lines, as chat.record says."""
-    records, skipped = [], []
-    for number, line in enumerate(data.split(b"\n")[:-1], 1):
-        try:
-            parsed = record.parse(line)
-            if parsed.direct:
-                raise NotARecord
-            records.append(parsed)
-        except NotARecord:
-            skipped.append(number)
-    return records, skipped
 
 
 def rows(records: pd.DataFrame) -> list[Record]:
@@ -59,42 +41,14 @@ def test_vectors(vector: dict[str, str], path: Path) -> None:
     check(path, HELLO + raw(vector) + b"\n" + HELLO)
 
 
-# Lines that are records nearly: what a field may be, and what it may just not be.
-times = st.one_of(
-    st.just(NOON),
-    st.from_regex(rb"\A[0-2]\d{3}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-5]\d\.\d{3}Z\Z"),
-    st.binary(min_size=24, max_size=24),
-    st.tuples(st.integers(0, 23), st.binary(min_size=1, max_size=1)).map(
-        lambda change: NOON[: change[0]] + change[1] + NOON[change[0] + 1 :]
-    ),
-    st.sampled_from([NOON[:-1], NOON + b"0", b"2026-02-29" + NOON[10:], b"0000-01-01" + NOON[10:]]),
-)
-addresses = st.sampled_from([b"-", b"10.0.0.1", b"fe80::1", b"", b"10.0.0.1 ", b"host", b"::ffff:1.2.3.4"])
-names = st.one_of(
-    st.sampled_from(
-        [b"alice", "李雷".encode(), b"NA", b"null", b"007", b'"al', b"a b", b"/a", b"", b"\xff\xfe"]
-    ),
-    st.binary(max_size=200),
-)
-kinds = st.sampled_from([b"message", b"action", b"join", b"/msg", b"//", b"Message", b"", b"a1"])
-texts = st.one_of(st.binary(max_size=12), st.text(max_size=12).map(str.encode), st.just(b"x" * 5000))
-lines = st.one_of(
-    st.tuples(times, addresses, names, kinds, texts).map(b"\t".join),
-    st.tuples(st.just(NOON), st.just(b"10.0.0.1"), st.just(b"bob"), st.just(b"message"), texts).map(
-        b"\t".join
-    ),
-    st.binary(max_size=40),
-)
-
-
-@given(st.lists(lines, max_size=30).map(b"\n".join))
+@given(FILES)
 @settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 def test_reads_what_the_grammar_reads(path: Path, data: bytes) -> None:
     assume(not source.is_compressed(data))
     check(path, data)
 
 
-@given(st.lists(lines, max_size=30).map(b"\n".join))
+@given(FILES)
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @pytest.mark.usefixtures("_small_blocks")
 def test_reads_the_same_in_small_blocks(path: Path, data: bytes) -> None:
@@ -104,7 +58,7 @@ def test_reads_the_same_in_small_blocks(path: Path, data: bytes) -> None:
 
 @pytest.fixture
 def _small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "BLOCK_BYTES", 100)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", 100)
 
 
 @pytest.mark.usefixtures("_small_blocks")
@@ -113,7 +67,7 @@ def test_every_line_has_its_number_across_blocks(path: Path) -> None:
 
 
 def test_two_heads_with_one_hash_stay_two(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(load, "_MULTIPLIERS", np.zeros_like(load._MULTIPLIERS))
+    monkeypatch.setattr(blocks, "_MULTIPLIERS", np.zeros_like(blocks._MULTIPLIERS))
     check(path, HELLO + HELLO.replace(b"alice", b"carol") + HELLO)
 
 
@@ -159,6 +113,7 @@ def test_names_stay_what_they_are(path: Path, name: str) -> None:
         HELLO.replace(b"12:00:00", b"24:00:00"),
         HELLO.replace(b"12:00:00", b"12:00:60"),
         HELLO.replace(b"message", b"/msg"),
+        HELLO.replace(b"message", b"message\0"),
         b"\n",
         b"x" * 5_000_000 + b"\n",
     ],
@@ -247,7 +202,7 @@ def test_a_file_that_grows_meanwhile(path: Path) -> None:
 
 def test_a_file_that_is_cut_short_meanwhile(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path.write_bytes(HELLO * 1000)
-    monkeypatch.setattr(load, "BLOCK_BYTES", len(HELLO) * 100)
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", len(HELLO) * 100)
     cut = [False]
 
     def progress(_: int) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from unittest import mock
 
 import TCP_client
-from analytics import load, load_history
+from analytics import blocks, load_history
 from chat import record
 from chat.front import lines as line_driver
 from chat.front import session
@@ -236,7 +236,10 @@ def client(data: bytes) -> None:
 def analytics(data: bytes) -> None:
     """Analytics reads of a file what chat.record reads, however the file falls into blocks."""
     block, data = (data[0] + 1 if data else 1), data[1:].replace(LONG, b"x" * 1024)
-    with tempfile.TemporaryDirectory(dir=_memory()) as folder, mock.patch.object(load, "BLOCK_BYTES", block):
+    with (
+        tempfile.TemporaryDirectory(dir=_memory()) as folder,
+        mock.patch.object(blocks, "BLOCK_BYTES", block),
+    ):
         path = Path(folder) / "history.txt"
         path.write_bytes(data)
         records, skipped = load_history(path)

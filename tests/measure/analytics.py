@@ -35,7 +35,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ROOT = Path(__file__).parent.parent.parent
 ROUNDS = 3
@@ -183,13 +186,10 @@ def _duckdb(path: Path, *queries: str) -> dict[str, list[tuple[object, int]]]:
     return {name: connection.sql(QUERIES[name]).fetchall() for name in queries}
 
 
-def _minutes(path: Path) -> list[tuple[str, int]]:
-    from analytics import load_history
-    from analytics.tables import messages_per_minute
+def _minutes(path: Path) -> pd.Series[int]:
+    from analytics.minutes import messages_per_minute
 
-    counts = messages_per_minute(load_history(path, texts=False).records)
-    said = counts[counts > 0]
-    return list(zip(said.index.strftime("%Y-%m-%dT%H:%M"), said.tolist(), strict=True))
+    return messages_per_minute(path)
 
 
 def _follow(path: Path) -> None:
@@ -231,7 +231,9 @@ def _agree(folder: Path) -> None:
     ours = json.loads(subprocess.check_output(_analytics(path, "--json"), cwd=ROOT))
     assert ours["by_name"] == dict(theirs["by name"])
     assert ours["by_address"] == dict(theirs["by address"])
-    assert _minutes(path) == [(str(m).replace(" ", "T")[:16], c) for m, c in theirs["per minute"]]
+    minutes = _minutes(path)
+    said = minutes[minutes > 0]
+    assert list(zip(said.index.tz_localize(None), said.tolist(), strict=True)) == theirs["per minute"]
 
 
 if __name__ == "__main__":
