@@ -3046,6 +3046,10 @@ class WindowsConsole(Terminal):
         import ctypes
 
         self._kernel: Any = ctypes.windll.kernel32
+        self._interrupts: deque[str] = deque()
+        # Windows calls it in a thread of its own; False leaves an event to Python.
+        event_handler = ctypes.WINFUNCTYPE(ctypes.c_int, ctypes.c_uint32)
+        self._handler: Any = event_handler(lambda event: event == 0 and self._interrupted())
         modes = []
         for number in (-10, -11):  # standard input, standard output
             handle, mode = self._kernel.GetStdHandle(number), ctypes.c_uint32()
@@ -3056,10 +3060,18 @@ class WindowsConsole(Terminal):
 
     def _take_modes(self) -> None:
         (keyboard, _), (display, mode) = self._modes
-        self._kernel.SetConsoleMode(keyboard, 0x200)  # no lines, no echo; keys come as sequences
+        # No lines, no echo; keys come as sequences, but Ctrl-C as an event, which Wine needs.
+        self._kernel.SetConsoleMode(keyboard, 0x201)
         self._kernel.SetConsoleMode(display, mode | 0x4)  # and sequences are understood
+        self._kernel.SetConsoleCtrlHandler(self._handler, True)
+
+    def _interrupted(self) -> bool:
+        self._interrupts.append("\x03")
+        self.waker.wake()
+        return True
 
     def _restore(self) -> None:
+        self._kernel.SetConsoleCtrlHandler(self._handler, False)
         for handle, mode in self._modes:
             self._kernel.SetConsoleMode(handle, mode)
 
@@ -3075,13 +3087,15 @@ class WindowsConsole(Terminal):
         while not msvcrt.kbhit():
             if select.select([self.waker.reader], [], [], 0.02)[0] or time.monotonic() > until:
                 self.waker.drain()
-                return ""
+                break
         typed = ""
         while msvcrt.kbhit():
             character = msvcrt.getwch()
             if character in "\0\xe0":  # an older console: a key without a sequence of its own
                 character = "\x1b" + self._KEYS.get(msvcrt.getwch(), "[0~")
             typed += character
+        while self._interrupts:  # after what was typed before, or they would leave
+            typed += self._interrupts.popleft()
         return typed.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 

@@ -22,6 +22,8 @@ from typing import IO, Any
 
 READY_SECONDS = 0.05  # for a process that has just started; until it answers, callers make do without
 ANSWER_SECONDS = 5.0  # an answer takes milliseconds; a process that has not answered by then is killed
+# At the host's console Ctrl-C may only empty the line, and Windows gives it to each process of the group.
+OWN_GROUP: int = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
 AGAIN_SECONDS = 10.0  # between two starts of a process that dies
 
 log = logging.getLogger("chat.service.queries")
@@ -98,6 +100,7 @@ class Queries:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                creationflags=OWN_GROUP,
             )
             self._answers, self._ready = queue.Queue(), False
             threading.Thread(

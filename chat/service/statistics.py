@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from chat.service.counters import DAY_MINUTES, HOUR_MINUTES, Period, first_minute
+from chat.service.queries import OWN_GROUP
 
 PERIODS = (("the last hour", HOUR_MINUTES), ("the last day", DAY_MINUTES), ("all of it", None))
 SECONDS = 60  # for one whole answer: enough for about ten million records
@@ -106,6 +107,7 @@ class Statistics:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 encoding="utf-8",
+                creationflags=OWN_GROUP,
             ) as process:
                 self._process = process
                 _limit(process.pid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from chat import record
+from chat.service.lookup import NEAR_BYTES
 from tests.harness import DEADLINE, Client, Server
-from tests.terminal import ENTER, Terminal
+from tests.terminal import CONTROL_C, ENTER, Terminal
 from tests.windows import wine
 
 if not wine.is_made():
@@ -149,9 +151,63 @@ def test_a_person_at_a_console(version: str, server: Server, tmp_path: Path) -> 
             assert terminal.ends() == 0
 
 
-def test_the_host_at_a_console(history_path: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", ["3.9", "3.13"])
+def test_control_c_empties_the_line_and_leaves_from_an_empty_one(
+    version: str, server: Server, tmp_path: Path
+) -> None:
+    with closing(Client(server.port, "listener")) as listener:
+        command = wine.python(version, "TCP_client.py", f"127.0.0.1:{server.port}", "--name", "alice")
+        with Terminal(tmp_path, command) as terminal:
+            listener.until("join", name="alice")
+            terminal.type("never said")
+            terminal.prompts("never said")
+            terminal.type(CONTROL_C)
+            terminal.prompts()
+            terminal.type("hello" + ENTER)
+            listener.until("message", "hello", "alice")
+            terminal.type(CONTROL_C)
+            listener.until("leave", "exit", "alice")
+            assert terminal.ends() == 0
+
+
+def readers(folder: Path) -> set[str]:
+    """The processes that answer questions about the history in this folder."""
+    found = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended
+            command = (process / "cmdline").read_bytes()
+            if b"chat.service.reader" in command and folder.name.encode() in command:
+                found.add(process.name)
+    return found
+
+
+def host(history_path: Path) -> Terminal:
+    """A host's terminal, with a server on Windows."""
     arguments = ("--host", "127.0.0.1", "--port", "0", "--history", str(history_path), "--no-discovery")
-    with Terminal(tmp_path, wine.python("3.13", "TCP_server.py", *arguments)) as terminal:
+    return Terminal(history_path.parent, wine.python("3.13", "TCP_server.py", *arguments))
+
+
+def test_control_c_at_the_hosts_console(history_path: Path) -> None:
+    """With text in the line it ends nothing but that, and else the server."""
+    said = "2026-11-21T10:15:42.123Z\t10.0.0.1\talice\tmessage\thello\n"
+    history_path.write_text(said * (NEAR_BYTES // len(said) + 1))
+    with host(history_path) as terminal:
+        terminal.until(lambda: bool(readers(history_path.parent)), "process that answers questions")
+        before = readers(history_path.parent)
+        terminal.type("never done")
+        terminal.prompts("never done")
+        terminal.type(CONTROL_C)
+        terminal.prompts()
+        terminal.type("search hello" + ENTER)
+        terminal.shows("alice: hello")
+        assert readers(history_path.parent) == before
+        terminal.type(CONTROL_C)
+        assert terminal.ends() == 0
+    assert history_path.read_bytes().endswith(b"\tstop\t\n")
+
+
+def test_the_host_at_a_console(history_path: Path) -> None:
+    with host(history_path) as terminal:
         terminal.shows("Ctrl-C stops")
         terminal.type("say hello" + ENTER)
         terminal.until(lambda: b"hello" in history_path.read_bytes(), "hello in the history")
