@@ -3472,7 +3472,8 @@ class Chat(LinkObserver, LineOwner):
         if asks_for_password(record):
             self._ask_password(self.link)
         elif not self._joined_before:
-            self.note("Type another name, or /identify if this one is yours.")
+            owned = "/identify" in record.text
+            self.note(f"Type another name{', or /identify if this one is yours' if owned else ''}.")
 
     def _ask_password(self, link: Link) -> None:
         if not self._asked:
@@ -3727,7 +3728,7 @@ class Chat(LinkObserver, LineOwner):
         except (OSError, ValueError) as error:
             raise CommandError(f"{_sentence(error)}.") from None
         if not proofs:
-            raise CommandError(f"This client has no secret of {name}; /register makes the name yours.")
+            raise CommandError(f"This client has no secret for {name}; /register makes the name yours.")
         return f"On another device, when the name {name} is refused: /identify {proofs[-1]}"
 
     def _keep_proof(self, name: str = "") -> None:
@@ -4074,14 +4075,14 @@ def _parser() -> argparse.ArgumentParser:
         help="earlier records to show, or all (default: 20)",
     )
     add("--plain", action="store_true", help="print one record a line: for programs and screen readers")
-    add("--json", action="store_true", help="the same, each record as a JSON object")
+    add("--json", action="store_true", help="like --plain, with each record as a JSON object")
     add(
         "--time",
         choices=("clock", "iso"),
         default="clock",
         help="with --plain: the time as 10:15, or with date and zone (default: clock)",
     )
-    add("--commands", action="store_true", help="run commands from a pipe (default: every line is said)")
+    add("--commands", action="store_true", help="run commands from a pipe (default: every line is a message)")
     add(
         "--pin",
         type=_argument(_parse_pins),
@@ -4095,7 +4096,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="HOST[:PORT]",
         help="trust a server anew whose certificate has changed, or which no longer has TLS",
     )
-    add("--doctor", action="store_true", help="check the way to the server, step by step")
+    add("--doctor", action="store_true", help="check the connection to the server, step by step")
     add("--no-color", action="store_true", help="use no colours, as with NO_COLOR")
     return parser
 

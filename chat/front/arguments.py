@@ -49,22 +49,22 @@ def parser() -> argparse.ArgumentParser:
         metavar="N",
         help="connections from one address; 0 = no limit (64)",
     )
-    add("--password-file", type=Path, metavar="F", help="ask for the password in the first line of this file")
+    add("--password-file", type=Path, metavar="F", help="the password to join is the first line of this file")
     add(
         "--admin-password-file",
         type=Path,
         metavar="F",
-        help="the first line of this file makes whoever knows it an admin; then only admins may clear",
+        help="the password of the admins is the first line of this file; then only they may clear",
     )
     add(
         "--tls",
         nargs="?",
         const=True,
         choices=["only"],
-        help="encrypt, for the clients that can do it; `--tls only`: refuse all others",
+        help="encrypt for clients that can; with `--tls only`, refuse the others",
     )
     add("--tls-cert", type=Path, metavar="F", help="the certificate (PEM) to use instead of one made here")
-    add("--tls-key", type=Path, metavar="F", help="and its key")
+    add("--tls-key", type=Path, metavar="F", help="the key of that certificate")
     add(
         "--forget",
         action="store_true",

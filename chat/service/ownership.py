@@ -78,8 +78,8 @@ def check_no_bot(service: Service, name: str) -> None:
 def _check_not_held(service: Service, name: str, token: str) -> None:
     if seconds := service.room.seconds_held(name, token):
         raise CommandError(
-            f"The name {name} is held for whoever had it when the server stopped, for another {seconds} s. "
-            "Take another name, or try again then."
+            f"The name {name} is held for another {seconds} s, for whoever had it when the server stopped; "
+            "take another name, or try again then."
         )
 
 
