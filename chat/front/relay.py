@@ -30,7 +30,9 @@ from chat.front import handover
 from chat.front.certificate import Certificate
 
 LINGER_SECONDS = 30  # for a client to read the rest, once its handler is done
-STOP_SECONDS = 5  # to send everybody the last bytes when the server stops
+STOP_SECONDS = (
+    2  # to send the last bytes when the server stops; the broadcaster and the streams have had six before
+)
 RESTART_SECONDS = 1.0  # before another process is started in place of one that failed
 RETRY_SECONDS = 10.0  # where that one had only just been started: the cause may last
 

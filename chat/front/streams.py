@@ -35,7 +35,7 @@ from chat.room.room import Room
 GRACE_SECONDS = 12  # R55: a reload takes two, a change of network five
 CHECK_SECONDS = 1.0  # between looks at who is silent or gone
 LAST_WORDS_SECONDS = 10  # for a browser to take what comes up to its own leave
-STOP_SECONDS = 5  # to send everybody the last events when the server stops
+STOP_SECONDS = 1  # to send the last events when the server stops; the broadcaster has had five before
 POLLED_PIECES = 8  # for who polls, at once: more than the pair holds
 # R56: a browser opens six connections to a host: four tabs have one each, and the others poll.
 STREAMS_PER_BROWSER = 4
@@ -155,8 +155,8 @@ class Streams:
         while time.monotonic() < self._stop_at and any(stream.subscriber for stream in self._streams):
             self._turn(0.05)
         self._ended = True
-        for _, _, subscribers in self._orders:
-            for each in subscribers:
+        while self._orders:  # others may add to them still
+            for each in self._orders.popleft()[2]:
                 each.done.set()
         for stream in list(self._streams):
             self._close(stream)

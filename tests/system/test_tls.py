@@ -27,6 +27,7 @@ from tests.certificates import TlsClient
 from tests.harness import DEADLINE, ROOT, Client, Server, children, serving, texts
 from tests.rooms import opened, service_of
 from tests.terminal import client_command, environment
+from tests.web import Page
 
 
 @pytest.fixture(scope="module")
@@ -476,3 +477,19 @@ def test_chromium_and_the_client_talk_over_tls_to_somebody_without(secure: Serve
     finally:
         browser.quit()
         plain.close()
+
+
+def test_it_stops_in_ten_seconds_although_nobody_reads(history_path: Path, arguments: list[str]) -> None:
+    """Docker kills what has not stopped by then."""
+    with serving(history_path, *arguments) as server, contextlib.ExitStack() as stack:
+        for client in (Client(server.port, "plain"), TlsClient(server.port, "encrypted")):
+            stack.callback(client.close)
+        stack.callback(Page(server.port, "page").listen().close)
+        alice = Client(server.port, "alice")
+        stack.callback(alice.close)
+        alice.send(*["x" * 4000] * 3000)
+        for _ in range(3000):
+            alice.until("message")
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 10
