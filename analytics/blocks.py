@@ -253,7 +253,7 @@ def _distinct(hashes: NDArray[Any], words: Words) -> tuple[Integers, Integers]:
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
     first, which = first[order], place[which]
-    if (words == words[first][which]).all():
+    if (words == words.take(first[which], axis=0)).all():
         return first, which
     every = np.arange(len(words))  # two heads with one hash
     return every, every

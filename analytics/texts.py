@@ -198,22 +198,23 @@ def _addressed(
 
 def _below(size: int, least: int, buffer: Bytes, start: Integers, length: Integers) -> Counted:
     """The tokens of at least so many bytes, but fewer than `size`."""
-    chosen = (length >= least) & (length < size)
-    length = length[chosen]
+    chosen = np.flatnonzero((length >= least) & (length < size))
+    length = length.take(chosen)  # of numpy's ways to choose rows, take is the quick one
     windows = np.ndarray((buffer.size - size + 1,), f"V{size}", buffer.data, strides=(1,))
-    words: Words = windows[start[chosen]].view("<u8").reshape(-1, size // 8)
-    words &= _MASKS[size][length]
+    words: Words = windows[start.take(chosen)].view("<u8").reshape(-1, size // 8)
+    words &= _MASKS[size].take(length, axis=0)
     words[:, -1] |= length.astype(np.uint64) << _LENGTH_SHIFT
     return _same(words)
 
 
 def _same(words: Words, times: Integers | None = None) -> Counted:
     """Each different row, and how often."""
-    which, hashes = pd.factorize(words @ _MULTIPLIERS[: words.shape[1]])
+    single = words.shape[1] == 1
+    which, hashes = pd.factorize(words[:, 0] if single else words @ _MULTIPLIERS[: words.shape[1]])
     sample = np.empty(len(hashes), np.int64)
     sample[which] = np.arange(len(which))
-    distinct = words[sample]
-    if words.shape[1] > 1 and not (words == distinct[which]).all():  # two rows with one hash
+    distinct = words.take(sample, axis=0)
+    if not single and not (words == distinct.take(which, axis=0)).all():  # two rows with one hash
         distinct, which = np.unique(words, axis=0, return_inverse=True)
     return distinct, _numbers(which.ravel(), times, len(distinct))
 
