@@ -227,10 +227,10 @@ def active(people: pd.Series[int], axes: Axes | None = None) -> Axes:
     axes = axes or _new_axes(2.0)
     span = str(people.index.name)
     axes.set_title(f"Active people per {span}")
-    times = _moments(people.index)
     if len(people):
-        end = times[-1:] + np.timedelta64({"day": 1, "week": 7}.get(span, 30), "D")
-        axes.stairs(people.to_numpy(), np.append(times, end), fill=True, color=PALE, linewidth=0)
+        times, most = _thinned(people, np.maximum)
+        end = _moments(people.index[-1:]) + np.timedelta64({"day": 1, "week": 7}.get(span, 30), "D")
+        axes.stairs(most, np.append(times, end), fill=True, color=PALE, linewidth=0)
         _time_axis(axes, people.index, end)
     axes.set_ylim(0)
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))

@@ -10,11 +10,15 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pandas as pd
 import pytest
 
-from tests.analytics.histories import WEEK, line
+from analytics import load_history
+from analytics.document import document
+from analytics.tables import rate
+from tests.analytics.histories import WEEK, findings, line
 from tests.harness import ROOT
 from tests.terminal import Terminal
 
@@ -147,7 +151,7 @@ def test_the_summary_and_the_folder(tmp_path: Path) -> None:
 HARM = "\x1b[5m\x1b]0;owned\x07\x9b5m\u202e"
 
 
-def test_nothing_in_a_history_or_its_name_acts_on_the_terminal(tmp_path: Path) -> None:
+def test_no_text_or_path_acts_on_the_terminal(tmp_path: Path) -> None:
     path = tmp_path / f"{HARM}.txt"
     path.write_bytes(line("10:00", f"ev{HARM}il", text=HARM) + HARM.encode() + b"\n")
     command = [sys.executable, "-m", "analytics", str(path), "--out", str(tmp_path / "out")]
@@ -172,20 +176,21 @@ def test_a_year_that_was_mistyped(tmp_path: Path) -> None:
     )
     done = run(path, "--out", tmp_path / "out", "--tz", "America/New_York")
     assert (done.returncode, done.stderr) == (0, "")
-    assert numbers(path)["minutes"] > 5e9
+    assert rate(load_history(path).records).minutes > 5e9
 
 
 @pytest.mark.parametrize(
     ("date", "zone"), [("0001-01-01", "America/New_York"), ("9999-12-31", "Europe/Berlin")]
 )
-def test_a_time_for_which_the_zone_has_no_year_is_shown_in_utc(date: str, zone: str, tmp_path: Path) -> None:
+def test_years_that_a_zone_lacks_are_in_utc(date: str, zone: str, tmp_path: Path) -> None:
     path = tmp_path / "history.txt"
-    path.write_bytes(line(f"{date} 00:30" if date < "1" else f"{date} 23:30", "a"))
-    done = run(path, "--out", tmp_path / "out", "--tz", zone)
+    lines = line(f"{date} 00:30" if date < "1" else f"{date} 23:30", "a")
+    path.write_bytes(lines)
+    done = run(path, "--summary", "--tz", zone)
     assert (done.returncode, done.stderr) == (0, "")
     assert f"{date[:4]} " in done.stdout
     assert "times in UTC" in done.stdout
-    assert numbers(path, "--tz", zone)["messages_per_minute"]["busiest"][:10] == date
+    assert document(findings(lines, zone=ZoneInfo(zone)))["messages_per_minute"]["busiest"][:10] == date
 
 
 def test_export(history: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_half_an_hour_of_silence_ends_a_conversation() -> None:
     ]
 
 
-def test_an_answer_is_by_another_one_in_the_same_conversation() -> None:
+def test_an_answer_is_by_another_in_one_conversation() -> None:
     answers = conversations.answers(TALK)
     assert answers[["name", "to"]].to_numpy().tolist() == [
         ["bob", "alice"],

@@ -9,7 +9,7 @@ from analytics import fonts
 PRIVATE_USE = "\U000f1234"  # no font has a character for it
 
 
-def test_a_character_that_no_font_has_is_a_box_and_a_note_says_so() -> None:
+def test_a_character_without_a_font_is_noted() -> None:
     figure, axes = plt.subplots()
     axes.set_title(f"alice {PRIVATE_USE}")
     with fonts.drawable(figure):

@@ -144,7 +144,7 @@ def test_nothing_has_all_columns(path: Path, data: bytes) -> None:
     assert skipped.columns.tolist() == ["file", "line"]
 
 
-def test_times_that_run_back_are_put_in_order_and_ties_left_alone(path: Path) -> None:
+def test_times_that_run_back_are_sorted_stably(path: Path) -> None:
     earlier = HELLO.replace(b"12:00", b"11:00")
     path.write_bytes(HELLO + earlier.replace(b"hello", b"one") + earlier.replace(b"hello", b"two"))
     records, _ = load_history(path)

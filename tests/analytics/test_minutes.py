@@ -56,9 +56,7 @@ def test_a_busy_week(path: Path) -> None:
     pd.testing.assert_series_equal(messages_per_minute(path), slowly(path))
 
 
-def test_a_minute_that_goes_on_in_another_block_and_another_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_minute_across_blocks_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", 2 * len(HELLO))
     one, two = tmp_path / "one.txt", tmp_path / "two.txt"
     one.write_bytes(HELLO * 7 + line("12:02", "bob"))

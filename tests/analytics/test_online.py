@@ -23,7 +23,7 @@ def test_comings_and_goings() -> None:
     ) == [("10:01", 1), ("10:02", 2), ("10:03", 1), ("10:04", 0)]
 
 
-def test_after_a_crash_whoever_had_not_left_was_gone_with_the_last_record_before_it() -> None:
+def test_a_crash_ends_all_connections_with_its_last_record() -> None:
     lines = (
         line("10:01", "alice", "join"),
         line("10:05", "alice", text="still here"),
@@ -33,12 +33,12 @@ def test_after_a_crash_whoever_had_not_left_was_gone_with_the_last_record_before
     assert curve(*lines) == [("10:01", 1), ("10:05", 0), ("12:01", 1)]
 
 
-def test_a_join_that_was_the_last_record_before_a_crash_counts() -> None:
+def test_a_join_right_before_a_crash_counts() -> None:
     crash = (line("10:01", "alice", "join"), line("12:00", "server", "start", address="-"))
     assert online(connections(records(*crash))).max() == 1
 
 
-def test_a_second_join_ends_a_connection_whose_leave_was_never_written() -> None:
+def test_a_second_join_ends_a_connection_without_leave() -> None:
     table = connections(
         records(line("10:00", "a", "join"), line("11:00", "a", "join"), line("12:00", "a", "leave"))
     )
@@ -61,7 +61,7 @@ def test_a_rename_is_one_person() -> None:
     }
 
 
-def test_a_cleared_history_begins_with_those_who_were_there() -> None:
+def test_a_clear_keeps_those_who_are_there() -> None:
     assert curve(
         line("10:00", "server", "clear", address="-"),
         line("10:05", "alice", text="gone it is"),
@@ -71,7 +71,7 @@ def test_a_cleared_history_begins_with_those_who_were_there() -> None:
     ) == [("10:00", 2), ("10:06", 1), ("10:07", 2)]
 
 
-def test_with_the_cleared_part_before_it_nobody_is_counted_twice() -> None:
+def test_with_its_cleared_part_nobody_counts_twice() -> None:
     assert curve(
         line("09:00", "alice", "join"),
         line("10:00", "server", "clear", address="-"),

@@ -21,7 +21,7 @@ def test_case_and_looks_make_no_other_person() -> None:
     }
 
 
-def test_a_guest_who_becomes_bob_and_one_who_becomes_carol_are_two() -> None:
+def test_two_guests_with_other_names_later_are_two() -> None:
     found = called(
         line("10:00", "guest", "join"),
         line("10:01", "guest", "rename", "bob"),

@@ -26,7 +26,7 @@ def shown(*lines: bytes, columns: int = 80, skipped: int = 0) -> str:
 
 
 @pytest.mark.parametrize("bins", [1, 39, 40, 1000])
-def test_the_plot_is_as_wide_as_there_is_room_and_loses_no_peak(bins: int) -> None:
+def test_a_narrow_plot_loses_no_peak(bins: int) -> None:
     counts = pd.Series([1] * bins)
     counts.iloc[bins // 2] = 8 * terminal.PLOT_ROWS
     plot = terminal.small_plot(counts, 40)
@@ -39,7 +39,7 @@ def test_a_plot_of_silence_is_empty() -> None:
     assert "".join(terminal.small_plot(pd.Series([0, 0]), 40)).strip() == ""
 
 
-def test_who_said_most_comes_first_and_the_others_are_counted() -> None:
+def test_most_first_and_the_others_are_counted() -> None:
     said = [
         line(f"10:{minute:02}", f"person{number}")
         for number in range(terminal.MOST_PEOPLE + 2)
