@@ -81,6 +81,8 @@ SEND_BYTES = 64 * 1024  # taken from the outbox at once; the rest waits for its 
 CONNECT_SECONDS = 10
 # For a server that knows no TLS to greet us: it would take a handshake for a name.
 GREETING_SECONDS = 0.05
+FIRST_BYTE_SECONDS = 0.1  # R70: for how long a server waits for ours
+CONNECT_TRIES = 3  # to be that quick; more would not help where the network is slow
 # For --doctor to be greeted. Then it speaks first: where a browser is, a server waits for a request (R50).
 SILENCE_SECONDS = 1
 PIN_DIGITS = 32  # of a certificate's SHA-256, at least: nobody can make another one that begins like it
@@ -1583,8 +1585,8 @@ class Trust:
         except (ValueError, OSError) as error:
             raise Distrusted(f"Not connected: {_sentence(error)}.") from None
         pins = self._pins if address in self._pinned else ()
-        connection = connect(address)
-        if not (expected or pins) and select.select([connection], [], [], GREETING_SECONDS)[0]:
+        connection, spoke = _connect_in_time(address, GREETING_SECONDS if not (expected or pins) else 0)
+        if spoke and not (expected or pins):
             return Connection(connection), ""  # it speaks first: whatever it is, it has no TLS
         try:
             secured = secure(connection, address.host, leaving=leaving)
@@ -1618,6 +1620,23 @@ class Trust:
             said = clean(record.text) if record else clean_bytes(refusal.said[:60])
             raise Distrusted((_NO_TLS_NOW if known else _NO_TLS_FOR_PIN).format(address=address, said=said))
         return Connection(connect(address)), ""
+
+
+def _connect_in_time(address: Address, seconds: float) -> tuple[socket.socket, bool]:
+    """A connection, and whether the server speaks within so many seconds, before we do. Raises OSError.
+
+    R70: a server with TLS greets whoever has said nothing for 100 ms. Where this computer was too busy to
+    be sooner, another connection is tried: else the conversation would not be encrypted.
+    """
+    tries = CONNECT_TRIES
+    while True:
+        started = time.monotonic()
+        connection = connect(address)
+        spoke = bool(select.select([connection], [], [], seconds)[0])
+        tries -= 1
+        if not tries or time.monotonic() - started < FIRST_BYTE_SECONDS:
+            return connection, spoke
+        connection.close()
 
 
 _CHANGED = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import select
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -10,12 +11,13 @@ from pathlib import Path
 
 import pytest
 
+import TCP_client
 from chat.front.certificate import PIN_DIGITS, Certificate
 from tests import certificates
 from tests.certificates import TlsClient
 from tests.client.program import WELCOME, run, says
 from tests.files import is_private
-from tests.harness import Client, Server, fake_server, serving, texts
+from tests.harness import DEADLINE, Client, Server, fake_server, serving, texts
 from tests.terminal import Terminal, client_command, environment
 
 ENTER = "\r"
@@ -58,6 +60,25 @@ def test_it_speaks_tls_by_itself_and_remembers_whom_it_met(
     stored = json.loads(known(tmp_path).read_text())
     assert stored[f"127.0.0.1:{secure.port}"]["fingerprint"] == Certificate(*files).fingerprint
     assert is_private(known(tmp_path))
+
+
+def test_a_client_that_was_too_late_for_a_handshake_tries_again(
+    secure: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy computer it took a server that had greeted it for one without TLS."""
+    monkeypatch.setattr(TCP_client, "settings_folder", lambda: tmp_path)
+    connect, late = TCP_client.connect, [True]
+
+    def busy(address: TCP_client.Address) -> socket.socket:
+        connection = connect(address)
+        if late and late.pop():
+            assert select.select([connection], [], [], DEADLINE)[0]
+        return connection
+
+    monkeypatch.setattr(TCP_client, "connect", busy)
+    opened, _ = TCP_client.Trust().open(TCP_client.Address("127.0.0.1", secure.port))
+    opened.close()
+    assert isinstance(opened, TCP_client.SecureConnection)
 
 
 def test_what_it_sends_is_encrypted(history_path: Path, files: tuple[Path, Path], tmp_path: Path) -> None:
