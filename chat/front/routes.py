@@ -158,12 +158,16 @@ class Routes:
             account.wait(NEVER_ENDED, LOGIN_SECONDS)
             wanted = Join(name, replay, True, resume, secret)
             admission.admit(self._service, wanted, request.address, account, member)
-            streams[0].read_session()
         except BaseException:
             for stream in streams:
                 stream.close()
             if not streams:
                 account.close()
+            raise
+        try:
+            streams[0].read_session()
+        except BaseException:
+            self.streams.add(streams[0])  # it is in the room, and leaves when nobody has come for it
             raise
         return streams[0]
 

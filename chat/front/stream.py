@@ -97,14 +97,19 @@ class Stream:
         return not (self.unsent or self.last_event) if self.subscriber else self.leaving
 
     def read_session(self) -> None:
-        """Read the session record, which comes first of all. Raises Unknown where the room is closed."""
+        """Read the session record, which comes first of all.
+
+        Raises Unknown where the room is closed, TimeoutError.
+        """
         self.reader.settimeout(SESSION_SECONDS)
-        while not self.events.place.directs:
-            received = self.reader.recv(PIECE_BYTES)
-            if not received:
-                raise Unknown
-            self.events.take(received)
-        self.reader.setblocking(False)
+        try:
+            while not self.events.place.directs:
+                received = self.reader.recv(PIECE_BYTES)
+                if not received:
+                    raise Unknown
+                self.events.take(received)
+        finally:
+            self.reader.setblocking(False)
 
     def missed(self, history: History, place: Place | None) -> bytes:
         """What was sent after a place, as an event: it may have been lost. Raises Unknown, OSError."""

@@ -13,9 +13,11 @@ import pytest
 from chat import record
 from chat.front import events, streams
 from chat.front.events import Place, parse_place
-from chat.front.stream import LIFE_SECONDS
+from chat.front.stream import LIFE_SECONDS, Stream
 from chat.front.streams import STREAMS_PER_BROWSER
+from TCP_server import ChatServer
 from tests.harness import DEADLINE, Client, Server, serving, texts
+from tests.rooms import opened, service_of
 from tests.web import EventStream, Page, ask
 
 Join = Callable[..., Client]
@@ -234,6 +236,26 @@ def test_who_does_not_come_back_leaves(history_path: Path, monkeypatch: pytest.M
         assert bob.post("hello").status == 404
         assert ask(server.port, "GET", f"/events?session={bob.session}").status == 404
         alice.close()
+
+
+def test_who_joins_and_is_never_answered_leaves(history_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def late(self: Stream) -> None:
+        raise TimeoutError
+
+    monkeypatch.setattr(streams, "GRACE_SECONDS", 0.1)
+    with opened(history_path) as room, ChatServer(("127.0.0.1", 0), service_of(room)) as server:
+        server.routes.streams.start()
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        port = server.server_address[1]
+        alice = Client(port, "alice")
+        with monkeypatch.context() as changed:
+            changed.setattr(Stream, "read_session", late)
+            with pytest.raises(EOFError):
+                Page(port, "bob")
+            assert alice.until("leave").name == "bob"
+        alice.close()
+        server.shutdown()
+        server.routes.streams.stop()
 
 
 def test_who_joins_and_never_listens_leaves(history_path: Path) -> None:
