@@ -288,14 +288,10 @@ class Delivery:
             piece = _before(piece, listener)
         sent = listener.connection.send(piece, DONT_WAIT)
         listener.offset += sent
+        more = listener.offset < listener.file.end or listener.file.next
         if sent < len(piece):
             self._stall(listener)
-        elif (
-            listener.directs
-            or listener.detach_at
-            or listener.offset < listener.file.end
-            or listener.file.next
-        ):
+        elif more or listener.directs or listener.detach_at:
             self._due.add(listener)
 
     def _send_direct(self, listener: Listener) -> None:
