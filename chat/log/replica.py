@@ -13,13 +13,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-from chat import record
+from chat import private, record
 from chat.log.cluster import Cleared
 from chat.log.file import HistoryFile
 from chat.log.history import History, HistoryError
@@ -36,7 +35,6 @@ class Replica:
         self.offset = 0
         self._chat = chat  # which log this is
         self._path = history.path.with_name(f"{history.path.stem}.applied.json")
-        self._new_path = self._path.with_name(self._path.name + ".new")
         self._elsewhere = False  # the history is later than the note: after a `clear` not yet applied again
         self._noted = 0.0  # when the last note was begun
         self._writer: threading.Thread | None = None  # writes one note, and ends
@@ -83,11 +81,7 @@ class Replica:
         """The note's thread: syncs the history before the note. On a full disk the old note stays."""
         with contextlib.suppress(OSError):
             file.sync()
-            with self._new_path.open("wb") as new:
-                new.write(content)
-                new.flush()
-                os.fsync(new.fileno())
-            self._new_path.replace(self._path)
+            private.write(self._path, content)
 
     # ----- beginning
 

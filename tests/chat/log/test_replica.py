@@ -160,3 +160,17 @@ def test_a_snapshot_is_compared_with_the_existing_history(tmp_path: Path) -> Non
     crash(replica)
     assert path.read_bytes() == record.stamp(NOW, message("two"))
     assert (tmp_path / "history.before.txt").read_bytes() == whole
+
+
+def test_a_link_where_the_note_is_made_leads_nowhere(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.write_text("untouched")
+    (tmp_path / "history.applied.json.new").symlink_to(theirs)
+    replica, _ = opened(tmp_path / "history.txt")
+    replica.write_note({"time": NOW}, wait=True)
+    replica.history.close()
+    again, state = opened(tmp_path / "history.txt")
+    again.history.close()
+    assert state == {"time": NOW}
+    assert theirs.read_text() == "untouched"
+    assert not list(tmp_path.glob("*.new"))
