@@ -1,4 +1,4 @@
-"""The server's arguments. Other programs rely on them; docs/service.md explains them."""
+"""The server's arguments. Other programs rely on them; docs/cluster.md explains those of a cluster."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 
 from chat import paths
+
+CHAT = "chat"  # the name of the only chat on an engine, usually
 
 
 def parser() -> argparse.ArgumentParser:
@@ -85,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     add(
         "--chat",
         type=_chat_name,
-        default="chat",
+        default=CHAT,
         metavar="NAME",
         help="which of the chats on these nodes (chat)",
     )

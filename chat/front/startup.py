@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 from chat import private, record
+from chat.front.arguments import CHAT
 from chat.front.certificate import BadCertificate, Certificate, own_certificate
 from chat.front.relay import Relay
 from chat.front.welcome import own_addresses
@@ -100,6 +101,10 @@ def start_relay(relay: Relay) -> None:
 def open_log(options: argparse.Namespace, history: History) -> Log:
     """The log: this server's own, or a shared one. Raises HistoryError, CannotStart."""
     if not options.cluster:
+        if options.advertise or options.cluster_credentials or options.chat != CHAT:
+            raise CannotStart(
+                "--chat, --advertise and --cluster-credentials go with --cluster; name its nodes."
+            )
         return LocalLog(history)
     try:
         from chat.log.engine import Address, EngineError

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+import TCP_server
 from chat.front.arguments import parser
 from chat.paths import default_history
+from tests.harness import DEADLINE
 
 
 def test_a_visit_without_a_message() -> None:
@@ -50,3 +55,21 @@ def test_invalid_arguments_are_refused(arguments: list[str], capsys: pytest.Capt
     with pytest.raises(SystemExit):
         parser().parse_args(arguments)
     assert re.search(r"must .*, not ", capsys.readouterr().err)
+
+
+@pytest.mark.parametrize(
+    "option", [["--chat", "other"], ["--advertise", "a:1"], ["--cluster-credentials", "f"]]
+)
+def test_options_of_a_cluster_need_one(option: list[str], tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        TCP_server.__file__,
+        "--port",
+        "0",
+        "--history",
+        str(tmp_path / "h.txt"),
+        *option,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE, stdin=subprocess.DEVNULL)
+    assert done.returncode == 1
+    assert "go with --cluster" in done.stderr
