@@ -22,6 +22,7 @@ STEPS = 366  # days of a year; of a longer time, steps are weeks or more
 BINS = 20_000  # of the main picture: two weeks of minutes, two years of hours
 PEOPLE = 300  # who say most have pages of their own
 PAIRS = 80_000  # numbers of people by steps; where there are more, fewer people follow the choice
+LONGEST = 50  # who were connected longest, whether or not they say anything
 POINTS = 2_000  # of the curve of who was connected
 MATRIX = 12  # people in who answers whom
 CONVERSATIONS = 1_000  # the longest ones
@@ -53,6 +54,7 @@ def page_data(findings: Findings) -> dict[str, Any]:
         "bins": _bins(findings),
         "total": _numbers(np.bincount(steps.of(findings.said["time"]), minlength=len(steps.bounds) - 1)),
         "people": _people(findings, steps, names),
+        "connected": _connected(findings, steps, names),
         "online": _online(findings),
         "rhythm": _rhythm(findings, steps),
         "answers": _matrix(findings, steps),
@@ -111,7 +113,6 @@ def _people(findings: Findings, steps: _Steps, names: list[str]) -> list[dict[st
     clock = tables.local(said["time"], findings.zone).dt.hour.to_numpy()
     np.add.at(hours, (who[chosen], clock[chosen]), 1)
     runs, edges = findings.streaks, findings.first_and_last_words
-    lasted = findings.time_connected
     found = []
     for number, (name, row) in enumerate(zip(names, findings.people.itertuples(), strict=False)):
         found.append(
@@ -124,7 +125,6 @@ def _people(findings: Findings, steps: _Steps, names: list[str]) -> list[dict[st
                 "hours": hours[number].tolist(),
                 "first": _milliseconds(row.first),
                 "last": _milliseconds(row.last),
-                "connected": float(lasted[name].total_seconds()) if name in lasted.index else 0,
                 "days": int(runs.loc[name, "days"]),
                 "streak": int(runs.loc[name, "streak"]),
                 "opened": int(edges.loc[name, "first"]) if name in edges.index else 0,
@@ -148,7 +148,7 @@ def _by_step(who: Integers, step: Integers, weights: Any, people: int, steps: in
 
 def _sums(keys: Integers, weights: Any) -> tuple[Integers, Integers]:
     which, distinct = pd.factorize(keys, sort=True)
-    return distinct, np.bincount(which, weights, len(distinct)).astype(np.int64)
+    return distinct, np.rint(np.bincount(which, weights, len(distinct))).astype(np.int64)
 
 
 def _add_neighbours(findings: Findings, found: list[dict[str, Any]]) -> None:
@@ -161,6 +161,27 @@ def _add_neighbours(findings: Findings, found: list[dict[str, Any]]) -> None:
         for mine, other, member in ((row.name, row.to, "answers"), (row.to, row.name, "answered")):
             if mine in by_name and len(by_name[mine][member]) < NEIGHBOURS:
                 by_name[mine][member].append([other, row.answers])
+
+
+def _connected(findings: Findings, steps: _Steps, names: list[str]) -> list[tuple[str, list[int]]]:
+    """For those who were there longest and those who say most: pairs of step and seconds."""
+    longest = findings.time_connected.index[:LONGEST].astype(str)
+    shown = pd.Index([*longest, *names]).unique()[: PAIRS // len(steps.bounds)]
+    table = findings.connected
+    who = shown.get_indexer(table["name"].astype(str))
+    known = who >= 0
+    joined, left = (
+        times.to_numpy("M8[ms]").view(np.int64)[known]
+        for times in (table["joined"], table["left"].fillna(findings.end))
+    )
+    begins, ends = steps.bounds[:-1].copy(), steps.bounds[1:].copy()
+    begins[0], ends[-1] = min(begins[0], joined.min(initial=0)), max(ends[-1], left.max(initial=0))
+    first, last = (np.searchsorted(begins, times, "right") - 1 for times in (joined, left))
+    many = last - first + 1
+    row = np.repeat(np.arange(len(many)), many)
+    step = np.arange(len(row)) - np.repeat(np.cumsum(many) - many, many) + first[row]
+    seconds = (np.minimum(left[row], ends[step]) - np.maximum(joined[row], begins[step])) / 1000
+    return list(zip(shown, _by_step(who[known][row], step, seconds, len(shown), len(begins)), strict=True))
 
 
 def _online(findings: Findings) -> list[list[int]]:

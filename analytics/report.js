@@ -254,6 +254,8 @@
   const whole = () => chosen.from === 0 && chosen.to === last;
   const period = () => whole() ? "" : ` from ${dayFormat.format(start())} to ${dayFormat.format(end() - 1)}`;
   const total = (from = chosen.from, to = chosen.to) => data.total.slice(from, to).reduce((a, b) => a + b, 0);
+  const presence = new Map(data.connected);
+  const connected = (name, from, to) => sum(presence.get(name) ?? [], from, to);
   const ranked = (from = chosen.from, to = chosen.to) => people.map((person) => [person.name, sum(person.messages, from, to), person]).filter((each) => each[1]).sort((a, b) => b[1] - a[1]);
 
   const binRange = () => [
@@ -381,10 +383,12 @@
     return ranked().map(([name, many, person]) => {
       const words = sum(person.words);
       return [[name, link(name)], [many, number(many)], [many / all, `${(100 * many / all).toFixed(1)}%`], [words, number(words)],
-        [words / many, number(words / many, 1)], [person.connected, span(person.connected)], [person.days, number(person.days)],
+        [words / many, (words / many).toFixed(1)], [connected(name), presence.has(name) ? span(connected(name)) : "–"], [person.days, number(person.days)],
         [person.streak, number(person.streak)], [person.opened, number(person.opened)], [person.closed, number(person.closed)]];
     });
   });
+  follow("time-connected", () => data.connected.map(([name, pairs]) => [name, sum(pairs)]).filter((each) => each[1])
+    .sort((a, b) => b[1] - a[1]).slice(0, 15).map(([name, seconds]) => [[name, link(name)], [seconds, span(seconds)]]));
   follow("conversations", () => data.conversations.filter(([from, to]) => to >= start() && from < end())
     .sort((a, b) => b[2] - a[2]).slice(0, 15).map(([from, to, messages, many, starter]) =>
       [[from, timeFormat.format(from)], [to - from, span((to - from) / 1000)], [messages, number(messages)], [many, number(many)], [starter, link(starter)]]));
@@ -533,8 +537,8 @@
       ...(person.names.length ? [make("p", { class: "muted" }, `also as ${person.names.join(", ")}`)] : []),
       make("dl", { class: "facts" },
         fact("Messages", number(messages), `${where ? `number ${where} of ${number(everybody.length)}, ` : ""}${(100 * messages / Math.max(total(0, last), 1)).toFixed(1)}% of all`),
-        fact("Words a message", number(words / messages, 1), counted(person.letters, "letter")),
-        fact("Connected", span(person.connected)),
+        fact("Words a message", (words / messages).toFixed(1), counted(person.letters, "letter")),
+        fact("Connected", presence.has(person.name) ? span(connected(person.name, 0, last)) : "–"),
         fact("Days", number(person.days), `longest streak ${counted(person.streak, "day")}`),
         fact("First word of the day", person.opened === 1 ? "once" : `${number(person.opened)} times`, `the last one ${person.closed === 1 ? "once" : `${number(person.closed)} times`}`),
         fact("Favourite hour", `${hour}:00`),

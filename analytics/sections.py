@@ -225,6 +225,7 @@ def _online(report: Report) -> Section:
                 "Time connected",
                 _columns("name", "#time"),
                 [(str(name), wording.span(length)) for name, length in lasted.head(LISTED).items()],
+                "time-connected",
             )
         ],
         whole=True,

@@ -47,3 +47,20 @@ def test_where_the_clocks_change() -> None:
     )
     assert data["steps"] == sorted(set(data["steps"]))
     assert sum(data["total"]) == 3
+
+
+def test_time_connected_adds_up_from_the_days() -> None:
+    found = findings(
+        line("2026-11-20 20:00", "alice", "join"),
+        line("2026-11-20 23:00", "bob", "join"),
+        line("2026-11-21 10:00", "alice", text="hello"),
+        line("2026-11-23 08:00", "alice", "leave"),
+        line("2026-11-23 10:00", "alice", text="from elsewhere"),
+        line("2026-11-25 23:00", "bob", "leave"),
+        line("2026-11-25 23:00", "carol", "join"),
+        zone=BERLIN,
+    )
+    connected = dict(page.page_data(found)["connected"])
+    assert connected["alice"] == [0, 27 * 3600, 1, 24 * 3600, 2, 9 * 3600]
+    for name, length in found.time_connected.items():
+        assert sum(connected[str(name)][1::2]) == length.total_seconds()

@@ -123,7 +123,7 @@ def test_what_does_not_follow_a_choice_of_days_says_so(browser: Chrome) -> None:
     after = script(browser, texts)
     titles = [each.text for each in browser.find_elements(By.CSS_SELECTOR, ".lists h3")]
     followed = {title for title, was, now in zip(titles, before, after, strict=True) if was != now}
-    assert followed == {"People", "The longest conversations"}
+    assert followed == {"People", "Time connected", "The longest conversations"}
 
 
 def test_a_page_that_is_loaded_again_shows_the_same_days(browser: Chrome) -> None:
