@@ -57,7 +57,7 @@ class Connections:
             raise Refused(HTTPStatus.FORBIDDEN, refusal(ban))
         with self._lock:
             if self._most and self._count >= self._most:
-                raise no_room(f"The room is full ({self._most} connections); try again later.")
+                raise no_room(f"The room is full ({self._most} at most); try again later.")
             most = self._most_per_address
             if most and self._count_from[network] >= most:
                 raise no_room(f"{address} has {most} connections already; close one of them first.")

@@ -18,6 +18,7 @@ from chat.service.shared import mark_muted, share_ban
 WHY_BYTES = 1024  # of a reason, which shares a record with names
 
 _DURATION = re.compile(r"(\d{1,6})([smhdw])")
+_MISTYPED = re.compile(r"\d+[A-Za-z]{0,4}")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
@@ -130,6 +131,8 @@ def _until(text: str) -> tuple[str, str]:
     first, _, rest = text.partition(" ")
     duration = _DURATION.fullmatch(first)
     if duration is None:
+        if _MISTYPED.fullmatch(first):  # taken for a reason, it would be a ban without an end
+            raise CommandError(f"{first} is no time; write it as 30m, 2h, 7d or 1w.")
         return "", text
     seconds = int(duration[1]) * _SECONDS[duration[2]]
     try:

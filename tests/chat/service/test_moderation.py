@@ -230,6 +230,12 @@ def test_ban_a_name(join: Join, admin: Client, server: Server, history_path: Pat
         boss.close()
 
 
+@pytest.mark.parametrize("time", ["2x", "2 h", "90min", "1234567s", "90"])
+def test_a_mistyped_time_is_no_permanent_ban(admin: Client, time: str) -> None:
+    assert "is no time" in admin.ask(f"/ban bob {time}", "/error").text
+    assert admin.ask("/bans", "/bans").text == "Nobody is banned."
+
+
 def test_ban_an_address_and_a_network(server: Server, admin: Client) -> None:  # R23
     away = Client(server.port, "away", source="127.0.0.77")
     for target in ("127.0.0.77", "127.0.0.64/26"):
