@@ -97,6 +97,39 @@ def test_ten_thousand_lines_are_scrolled_as_smoothly_as_a_hundred(
         bob.close()
 
 
+def test_a_flood_below_what_one_reads_is_bounded_and_nothing_of_it_is_lost(
+    long_server: Server, chromium: Open
+) -> None:
+    browser = chromium()
+    browser.execute_cdp_cmd("Performance.enable", {"timeDomain": "threadTicks"})
+    enter(browser, long_server, "xeno")
+    scroll(browser, "top", 12)  # more than the page holds at once
+    bob = Client(long_server.port, "bob")
+    for first in range(0, 6000, 500):
+        bob.send(*(f"flood {number}" for number in range(first, first + 500)))
+        bob.until("message", f"flood {first + 499}")
+    wait(browser, lambda page: page.find_element(By.ID, "new").text == "6000 new")
+    bob.close()
+    seen: set[int] = set()
+    while 5999 not in seen:
+        last = shown(browser)[-1]
+        browser.execute_script("scroller.scrollTop = scroller.scrollHeight")
+        wait(browser, lambda page: shown(page)[-1] != last)  # noqa: B023
+        if numbers := flood(browser):
+            assert numbers == list(range(numbers[0], numbers[-1] + 1))
+        seen.update(numbers)
+    assert 2000 < len(seen) < 4000
+    scroll(browser, "top", 3)
+    numbers = flood(browser)
+    assert numbers == list(range(numbers[0], 6000))
+    assert len(numbers) > 2 * PAGE
+
+
+def flood(browser: Chrome) -> list[int]:
+    """The numbers of what is shown of the flood."""
+    return [int(text.split()[1]) for text in shown(browser) if text.startswith("flood")]
+
+
 def test_what_is_being_read_stays_where_it_is(long_server: Server, chromium: Open) -> None:
     browser = chromium()
     enter(browser, long_server, "yan")

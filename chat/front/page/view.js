@@ -3,6 +3,7 @@
 
 const MOST_LINES = 640; // that are elements of the page at once: with each more, all that changes takes longer
 const KEPT_LINES = 400;
+const MOST_NEW = 2000; // while one reads above; those beyond are dropped, but for the newest
 const PAGE_LINES = 80; // that come when one scrolls
 const SLICE = 60; // records shown at once, so that a flood does not freeze the page
 const NEAR = 48; // pixels from the bottom that still count as being there
@@ -53,6 +54,7 @@ class Log {
     this.unread = 0; // below what one reads
     this.above = []; // elements
     this.below = []; // elements, and then records that came while one read further up
+    this.gap = Infinity; // how many of these come before some that were dropped
     this.queue = [];
     this.loading = false;
     this.pending = new Map(); // lines that are not stored yet, and their elements
@@ -76,6 +78,7 @@ class Log {
     this.drop([...this.above, ...this.stored(), ...this.below]);
     this.above = [];
     this.below = [];
+    this.gap = Infinity;
   }
 
   /** Drop lines; what is private comes again with the history around it. */
@@ -124,8 +127,16 @@ class Log {
 
   add(record) {
     if (record.kind === "clear") this.forget();
-    if (this.below.length || (!this.atBottom && this.log.childElementCount >= MOST_LINES)) this.below.push(record);
+    if (this.below.length || (!this.atBottom && this.log.childElementCount >= MOST_LINES)) this.wait(record);
     else this.append([record]);
+  }
+
+  wait(record) {
+    this.below.push(record);
+    const made = this.below.findIndex((line) => !line.tagName);
+    if (this.below.length - made < 2 * MOST_NEW) return;
+    this.gap = Math.min(this.gap, made + MOST_NEW);
+    this.drop(this.below.splice(this.gap, this.below.length - this.gap - PAGE_LINES));
   }
 
   /** A sentence of the page's own. */
@@ -271,7 +282,12 @@ class Log {
   async fill() {
     const { scrollTop, scrollHeight, clientHeight } = this.scroller;
     if (this.loading || this.showing) return;
-    if (this.below.length && scrollHeight - scrollTop < 2 * clientHeight) this.slide(() => this.append(this.below.splice(0, PAGE_LINES)));
+    if (this.below.length && scrollHeight - scrollTop < 2 * clientHeight) {
+      const next = this.below.splice(0, Math.min(PAGE_LINES, this.gap));
+      this.gap -= next.length;
+      if (next.length) this.slide(() => this.append(next));
+      else if (scrollHeight - scrollTop - clientHeight < NEAR) this.toBottom();
+    }
     if (scrollTop > clientHeight) return;
     if (this.above.length) return this.slide(() => this.log.prepend(...this.above.splice(-PAGE_LINES)), true);
     const before = this.oldest();
@@ -310,8 +326,10 @@ class Log {
     const many = this.atBottom ? 0 : Math.max(0, lines.length - MOST_LINES);
     const away = upwards ? lines.slice(lines.length - many) : lines.slice(0, many);
     for (const line of away) line.remove();
-    if (upwards) this.below.unshift(...away);
-    else this.above.push(...away);
+    if (upwards) {
+      this.below.unshift(...away);
+      this.gap += away.length;
+    } else this.above.push(...away);
     if (this.atBottom) this.toBottom();
     else if (anchor && anchor.isConnected) this.scroller.scrollTop += anchor.getBoundingClientRect().top - top;
   }
