@@ -47,14 +47,15 @@ Bytes = NDArray[np.uint8]
 Result = TypeVar("Result")
 
 
-def each_block(path: Path, read: Callable[[Bytes, int], Result]) -> Iterator[Result]:
+def each_block(path: Path, read: Callable[[Bytes, int], Result], times: int = 1) -> Iterator[Result]:
     """What `read` makes of each block of a file, in their order; it is called in several threads at once,
-    with a buffer and how many bytes of it are the block. Raises OSError for what can't be read.
+    with a buffer and how many bytes of it are the block. Blocks have so many times BLOCK_BYTES. Raises
+    OSError for what can't be read.
     """
     np.empty(KEPT_BYTES, np.uint8)
     with source.opened(path) as (file, size), ThreadPoolExecutor(THREADS) as pool:
         waiting: deque[Future[Result]] = deque()
-        for buffer, length in _cut(file, size):
+        for buffer, length in _cut(file, size, times * BLOCK_BYTES):
             waiting.append(pool.submit(read, buffer, length))
             if len(waiting) > THREADS:
                 yield waiting.popleft().result()
@@ -62,7 +63,7 @@ def each_block(path: Path, read: Callable[[Bytes, int], Result]) -> Iterator[Res
             yield waiting.popleft().result()
 
 
-def _cut(file: BinaryIO, size: int | None) -> Iterator[tuple[Bytes, int]]:
+def _cut(file: BinaryIO, size: int | None, block: int) -> Iterator[tuple[Bytes, int]]:
     """The file in buffers that begin with whole lines, and how many bytes these are.
 
     After them there are HEAD_BYTES more at least, so that looking ahead stays inside the buffer.
@@ -72,7 +73,7 @@ def _cut(file: BinaryIO, size: int | None) -> Iterator[tuple[Bytes, int]]:
     left = sys.maxsize if size is None else size
     rest = np.empty(0, np.uint8)
     while left:
-        wanted = min(left, max(BLOCK_BYTES, rest.size))  # doubled, a line of any length takes linear time
+        wanted = min(left, max(block, rest.size))  # doubled, a line of any length takes linear time
         buffer = np.empty(rest.size + wanted + HEAD_BYTES, np.uint8)
         buffer[: rest.size] = rest
         got = _fill(file, buffer.data[rest.size : rest.size + wanted])

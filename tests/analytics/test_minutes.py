@@ -25,7 +25,7 @@ def slowly(*paths: Path) -> pd.Series[int]:
     return tables.messages_per_minute(load_history(*paths, texts=False).records)
 
 
-@pytest.fixture(params=[100, blocks.BLOCK_BYTES])
+@pytest.fixture(params=[25, blocks.BLOCK_BYTES])
 def _block_bytes(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     monkeypatch.setattr(blocks, "BLOCK_BYTES", request.param)
     monkeypatch.setattr(tables, "MOST_BINS", 1_000_000)
@@ -57,7 +57,7 @@ def test_a_busy_week(path: Path) -> None:
 
 
 def test_a_minute_across_blocks_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 2 * len(HELLO))
+    monkeypatch.setattr(blocks, "BLOCK_BYTES", len(HELLO) // 2)
     one, two = tmp_path / "one.txt", tmp_path / "two.txt"
     one.write_bytes(HELLO * 7 + line("12:02", "bob"))
     two.write_bytes(HELLO * 3 + line("12:01", "bob", "join"))
