@@ -30,9 +30,8 @@ from chat.front import handover
 from chat.front.certificate import Certificate
 
 LINGER_SECONDS = 30  # for a client to read the rest, once its handler is done
-STOP_SECONDS = (
-    2  # to send the last bytes when the server stops; the broadcaster and the streams have had six before
-)
+# To send the last bytes when the server stops: the broadcaster and the streams have had six before.
+STOP_SECONDS = 2
 RESTART_SECONDS = 1.0  # before another process is started in place of one that failed
 RETRY_SECONDS = 10.0  # where that one had only just been started: the cause may last
 
@@ -127,9 +126,14 @@ class Relay:
             self._number = number = (self._number + 1) % 2**32
             self._carried[number] = carried
         try:
-            with self._sending:
+            if not self._sending.acquire(timeout=max(0, until - time.monotonic())):
+                self._process.kill()  # it is stuck, and a handler with it; `_watch` starts another one
+                raise TimeoutError("the relay takes no connection")
+            try:
                 message = CONNECTION.pack(number, until - time.monotonic()) + received
                 handover.send(self._control, self._process.pid, (tcp, pair), message)
+            finally:
+                self._sending.release()
         except OSError:
             with self._lock:
                 self._carried.pop(number, None)

@@ -316,13 +316,10 @@ def test_if_the_relay_fails_its_connections_end_and_another_one_takes_its_place(
     assert children(os.getpid()) == before
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="finds the process in /proc")
-def test_a_relay_that_is_stuck_does_not_keep_the_server_from_stopping(
-    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(relay_module, "STOP_SECONDS", 0.1)
+@contextlib.contextmanager
+def stuck(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The relay's process is stopped, and a handler waits for it to take a connection."""
     before = children(os.getpid())
-    relay = Relay(certificate)
     relay.start()
     [process] = set(children(os.getpid())) - set(before)
     os.kill(process, signal.SIGSTOP)
@@ -332,8 +329,6 @@ def test_a_relay_that_is_stuck_does_not_keep_the_server_from_stopping(
     def send_and_tell(*what: Any) -> None:
         sending.set()
         send(*what)
-
-    monkeypatch.setattr(handover, "send", send_and_tell)
 
     def carry() -> None:
         ours, theirs = socket.socketpair()
@@ -345,13 +340,38 @@ def test_a_relay_that_is_stuck_does_not_keep_the_server_from_stopping(
         ):
             pass
 
+    monkeypatch.setattr(handover, "send", send_and_tell)
     handler = threading.Thread(target=carry)
     handler.start()
     assert sending.wait(DEADLINE)
-    relay.stop()
+    yield
     handler.join(DEADLINE)
     assert not handler.is_alive()
     assert children(os.getpid()) == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the process in /proc")
+def test_a_relay_that_is_stuck_does_not_keep_the_server_from_stopping(
+    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay_module, "STOP_SECONDS", 0.1)
+    relay = Relay(certificate)
+    with stuck(relay, monkeypatch):
+        relay.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the process in /proc")
+def test_a_relay_that_is_stuck_is_replaced(certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay_module, "RETRY_SECONDS", 0.01)
+    relay = Relay(certificate)
+    with stuck(relay, monkeypatch):
+        here, there = socket.socketpair()
+        with here, there, pytest.raises(TimeoutError), relay.carry(here, b"", time.monotonic() + 0.2):
+            pass
+        with Handler(relay, echo).connect() as client:
+            client.sendall(b"hello\n")
+            assert client.recv(100) == b"hello\n"
+        relay.stop()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the process in /proc")
