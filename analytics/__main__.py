@@ -216,7 +216,8 @@ def _show(findings: Findings, asked: argparse.Namespace) -> None:
         _ = findings.records  # whether anything is chosen is said before anything is done
     except NothingChosen as error:
         raise BadRequest(f"{error}{_is_a_file(asked.name)}") from None
-    _ = findings.languages_asked  # they take longest
+    if not asked.summary and not asked.export:
+        findings.begin()
     for path in asked.export:
         _export(findings, path)
     if asked.json:

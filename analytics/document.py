@@ -17,17 +17,19 @@ from analytics.summary import Summary, summarize
 
 VERSION = 1
 WORDS = 1000  # the most frequent ones: what comes after them was said by chance
-_LISTED = ("by_person", "time_connected", "conversations", "answers", "mentions", "places")
+# Those that need the texts come last: until then these are taken apart by another thread.
+_LISTED = ("time_connected", "conversations", "answers", "places", "by_person", "mentions")
 
 
 def document(findings: Findings) -> dict[str, Any]:
     """The object."""
-    summary = summarize(findings)
+    summary, series = summarize(findings), _series(findings)
+    listed = {name: _rows(TABLES[name](findings)) for name in _LISTED}
     return {
         "version": VERSION,
         **_numbers(summary),
         "languages": {UNKNOWN: 0, **findings.languages.to_dict()},
-        "series": _series(findings),
+        "series": series,
         "weekday_by_hour": json.loads(findings.weekday_by_hour.to_json(orient="values", double_precision=4)),
         "names": {
             person: names for person, names in findings.names.items() if person in summary.by_person.index
@@ -35,7 +37,7 @@ def document(findings: Findings) -> dict[str, Any]:
         "words": findings.words.head(WORDS).to_dict(),
         "emoji": findings.emoji.to_dict(),
         "links": findings.links.head(WORDS).to_dict(),
-        **{name: _rows(TABLES[name](findings)) for name in _LISTED},
+        **listed,
     }
 
 

@@ -7,7 +7,7 @@ asked of the texts takes one pass over them.
 from __future__ import annotations
 
 from collections import Counter
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -97,6 +97,8 @@ class Findings:
     def choice(self) -> Choice:
         """What is shown, with persons as names. Raises NothingChosen for a name that nobody has."""
         asked = self.question.choice
+        if not asked.names:
+            return asked
         keys: dict[str, list[str]] = {}
         for name, person in {**(self.question.aliases or {}), **self.called}.items():
             keys.setdefault(name_key(name), []).append(person)
@@ -148,9 +150,21 @@ class Findings:
 
     # ------------------------------------------------------------------------------------------------- texts
 
-    @cached_property
+    def begin(self) -> None:
+        """Begin what takes longest and what others need not wait for: numpy works without the interpreter."""
+        _ = self._languages_asked
+        _ = self._apart_asked
+
+    @property
     def _apart(self) -> TakenApart:
-        return self._texts.take_apart(self._said)
+        return self._apart_asked.result()
+
+    @cached_property
+    def _apart_asked(self) -> Future[TakenApart]:
+        pool = ThreadPoolExecutor(1)
+        asked = pool.submit(self._texts.take_apart, self._said)
+        pool.shutdown(wait=False)
+        return asked
 
     @property
     def tokens(self) -> Counter[str]:
@@ -163,8 +177,8 @@ class Findings:
         return pd.DataFrame({"words": self._apart.words, "characters": self._apart.characters})
 
     @cached_property
-    def languages_asked(self) -> Future[Counter[str]] | None:
-        """The identifier's answer for a sample: asked for early, it is found while other things are."""
+    def _languages_asked(self) -> Future[Counter[str]] | None:
+        """The identifier's answer for a sample."""
         return self._identifier.ask(self._sample) if self._identifier else None
 
     @property
@@ -175,7 +189,7 @@ class Findings:
     @cached_property
     def languages(self) -> pd.Series[int]:
         """Messages by language."""
-        asked = self.languages_asked
+        asked = self._languages_asked
         return languages.of_sample(asked.result() if asked else identify.count(self._sample), len(self.said))
 
     @cached_property
@@ -207,7 +221,7 @@ class Findings:
             others = Choice(self.choice.since, self.choice.until, networks=self.choice.networks)
             apart = self._texts.take_apart(others.rows(self.everything) & tables.is_spoken(self.everything))
         said = self.everything.iloc[apart.addressed].assign(text=self._texts.at(apart.addressed))
-        known = {name_key(name): person for name, person in self.called.items()}
+        known = {people.key_of(name): person for name, person in self.called.items()}
         found = conversations.mentions(said, {**(self.question.aliases or {}), **known})
         return found[self.choice.by(found["name"]) | self.choice.by(found["mentioned"])]
 

@@ -11,6 +11,7 @@ in the alphabet.
 
 from __future__ import annotations
 
+import functools
 import sys
 from bisect import bisect_left, insort
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from analytics import tables
 from analytics.online import NONE, Stay, stays, together
 from chat import record
 
+key_of = functools.cache(record.name_key)  # of the names in a history, which are asked for more than once
 Aliases = Mapping[str, str]  # name_key of a name: how that person is called
 
 
@@ -84,7 +86,7 @@ class _Groups:
     """Names that belong together, in sets that are joined (union-find)."""
 
     def __init__(self, names: list[str], aliases: Aliases) -> None:
-        self._key = {name: record.name_key(name) for name in names}
+        self._key = {name: key_of(name) for name in names}
         self._parent: dict[str, str] = {}
         self._here: dict[str, list[tuple[int, int]]] = {}  # each group's rows from joining to leaving, apart
         first: dict[str, str] = {}
