@@ -43,6 +43,7 @@ NOT_ON_WINDOWS = [
     "system/test_kept.py",
     "system/test_pythons.py",
     "system/test_tls.py",
+    "system/test_tls_ends.py",
 ]
 # These are about the modes, signals, links and time zones of POSIX.
 POSIX_TESTS = [

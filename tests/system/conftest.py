@@ -1,4 +1,4 @@
-"""Browsers for the tests of the page, and clusters."""
+"""Browsers for the tests of the page, clusters, and servers with TLS."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests import certificates
+from tests.harness import Server, serving
 
 if TYPE_CHECKING:
     from selenium.webdriver import Chrome
@@ -47,3 +50,22 @@ def chat(tmp_path: Path) -> Iterator[Cluster]:
 
     with cluster(tmp_path) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate and its key."""
+    return certificates.make(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def arguments(files: tuple[Path, Path]) -> list[str]:
+    """Of a server that takes TLS, and limits nobody."""
+    return ["--tls-cert", str(files[0]), "--tls-key", str(files[1]), "--rate", "0", "--max-per-address", "0"]
+
+
+@pytest.fixture
+def secure(history_path: Path, arguments: list[str]) -> Iterator[Server]:
+    """A server that accepts TLS connections and plain ones."""
+    with serving(history_path, *arguments) as server:
+        yield server
