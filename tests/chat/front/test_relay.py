@@ -313,7 +313,7 @@ def test_if_the_relay_fails_its_connections_end_and_another_one_takes_its_place(
         client.sendall(b"hello again\n")
         assert client.recv(100) == b"hello again\n"
     relay.stop()
-    assert children(os.getpid()) == before
+    assert not set(children(os.getpid())) - set(before)
 
 
 @contextlib.contextmanager
@@ -347,7 +347,7 @@ def stuck(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     handler.join(DEADLINE)
     assert not handler.is_alive()
-    assert children(os.getpid()) == before
+    assert not set(children(os.getpid())) - set(before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the process in /proc")
