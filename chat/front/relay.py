@@ -122,22 +122,22 @@ class Relay:
 
     def _hand_over(self, tcp: socket.socket, pair: socket.socket, received: bytes, until: float) -> _Carried:
         carried = _Carried()
-        with self._lock:
-            self._number = number = (self._number + 1) % 2**32
-            self._carried[number] = carried
-        try:
-            if not self._sending.acquire(timeout=max(0, until - time.monotonic())):
-                self._process.kill()  # it is stuck, and a handler with it; `_watch` starts another one
-                raise TimeoutError("the relay takes no connection")
+        if not self._sending.acquire(timeout=max(0, until - time.monotonic())):
+            self._process.kill()  # it is stuck, and a handler with it; `_watch` starts another one
+            raise TimeoutError("the relay takes no connection")
+        try:  # only now is it this process's, and ends with it
+            with self._lock:
+                self._number = number = (self._number + 1) % 2**32
+                self._carried[number] = carried
             try:
                 message = CONNECTION.pack(number, until - time.monotonic()) + received
                 handover.send(self._control, self._process.pid, (tcp, pair), message)
-            finally:
-                self._sending.release()
-        except OSError:
-            with self._lock:
-                self._carried.pop(number, None)
-            raise
+            except OSError:
+                with self._lock:
+                    self._carried.pop(number, None)
+                raise
+        finally:
+            self._sending.release()
         return carried
 
     # ----- the process
