@@ -192,7 +192,10 @@ class Relay:
             log.log(int(argument), "%s", *rest)
             return
         with self._lock:
-            carried = self._carried[int(argument)] if kind == "ready" else self._carried.pop(int(argument))
+            take = self._carried.get if kind == "ready" else self._carried.pop
+            carried = take(int(argument), None)
+        if carried is None:
+            return  # its handler could not send all of it
         if kind == "ready":
             carried.ready = True
         else:
