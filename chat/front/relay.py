@@ -33,12 +33,15 @@ LINGER_SECONDS = 30  # for a client to read the rest, once its handler is done
 # To send the last bytes when the server stops: the broadcaster and the streams have had six before.
 STOP_SECONDS = 2
 RESTART_SECONDS = 1.0  # before another process is started in place of one that failed
+STUCK_SECONDS = 5.0  # to take a connection, which takes microseconds
 RETRY_SECONDS = 10.0  # where that one had only just been started: the cause may last
 
 # To the process, with the client's socket and the relay's end of the pair: the connection's number, the
 # seconds that are left for its handshake; then what was read of it already.
 # From the process, lines: "ready NUMBER", "gone NUMBER", "log LEVEL SENTENCE".
 CONNECTION = struct.Struct("!Id")
+
+NEVER = float("inf")
 
 log = logging.getLogger("chat.front.relay")
 
@@ -63,12 +66,13 @@ class Relay:
     def __init__(self, certificate: Certificate, *, required: bool = False) -> None:
         self.certificate = certificate
         self.required = required
-        # Guards the next three, and sending to the process. While one waits for it to take a connection, the
+        # Guards the next four, and sending to the process. While one waits for it to take a connection, the
         # other lets the thread take what it reports: else each could wait for the other.
         self._sending = threading.Lock()
         self._process: subprocess.Popen[bytes]
         self._control: socket.socket
         self._launched = 0.0  # time.monotonic()
+        self._sends_since = NEVER  # time.monotonic() since when a handler hands a connection over
         self._lock = threading.Lock()  # guards the next two
         self._carried: dict[int, _Carried] = {}  # by number
         self._number = 0  # of the last one
@@ -121,10 +125,24 @@ class Relay:
                     carried.gone.wait(LINGER_SECONDS)
 
     def _hand_over(self, tcp: socket.socket, pair: socket.socket, received: bytes, until: float) -> _Carried:
+        """Give the process the connection, or the next one if it has just failed. Raises OSError."""
+        while True:
+            try:
+                return self._send(tcp, pair, received, until)
+            except TimeoutError:
+                raise
+            except OSError:
+                pause = min(RESTART_SECONDS, until - time.monotonic())
+                if pause <= 0 or self._stopping.wait(pause):
+                    raise
+
+    def _send(self, tcp: socket.socket, pair: socket.socket, received: bytes, until: float) -> _Carried:
         carried = _Carried()
         if not self._sending.acquire(timeout=max(0, until - time.monotonic())):
-            self._process.kill()  # it is stuck, and a handler with it; `_watch` starts another one
+            if time.monotonic() - self._sends_since > STUCK_SECONDS:
+                self._process.kill()  # it is stuck, and a handler with it; `_watch` starts another one
             raise TimeoutError("the relay takes no connection")
+        self._sends_since = time.monotonic()
         try:  # only now is it this process's, and ends with it
             with self._lock:
                 self._number = number = (self._number + 1) % 2**32
@@ -137,6 +155,7 @@ class Relay:
                     self._carried.pop(number, None)
                 raise
         finally:
+            self._sends_since = NEVER
             self._sending.release()
         return carried
 
@@ -192,8 +211,9 @@ class Relay:
             log.log(int(argument), "%s", *rest)
             return
         with self._lock:
-            take = self._carried.get if kind == "ready" else self._carried.pop
-            carried = take(int(argument), None)
+            carried = self._carried.get(int(argument))
+            if kind == "gone":
+                self._carried.pop(int(argument), None)
         if carried is None:
             return  # its handler could not send all of it
         if kind == "ready":

@@ -317,8 +317,8 @@ def test_if_the_relay_fails_its_connections_end_and_another_one_takes_its_place(
 
 
 @contextlib.contextmanager
-def stuck(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The relay's process is stopped, and a handler waits for it to take a connection."""
+def stuck(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
+    """The relay's process is stopped, and a handler waits for it to take a connection; its number."""
     before = children(os.getpid())
     relay.start()
     [process] = set(children(os.getpid())) - set(before)
@@ -344,10 +344,17 @@ def stuck(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     handler = threading.Thread(target=carry)
     handler.start()
     assert sending.wait(DEADLINE)
-    yield
+    yield process
     handler.join(DEADLINE)
     assert not handler.is_alive()
     assert not set(children(os.getpid())) - set(before)
+
+
+def try_in_vain(relay: Relay, *, seconds: float) -> None:
+    """Come as a client that has so much time left."""
+    here, there = socket.socketpair()
+    with here, there, pytest.raises(TimeoutError), relay.carry(here, b"", time.monotonic() + seconds):
+        pass
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the process in /proc")
@@ -363,14 +370,29 @@ def test_a_relay_that_is_stuck_does_not_keep_the_server_from_stopping(
 @pytest.mark.skipif(sys.platform != "linux", reason="finds the process in /proc")
 def test_a_relay_that_is_stuck_is_replaced(certificate: Certificate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay_module, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(relay_module, "STUCK_SECONDS", 0.01)
     relay = Relay(certificate)
     with stuck(relay, monkeypatch):
-        here, there = socket.socketpair()
-        with here, there, pytest.raises(TimeoutError), relay.carry(here, b"", time.monotonic() + 0.2):
-            pass
+        waiting = socket.create_connection(("127.0.0.1", Handler(relay, echo).port), DEADLINE)
+        try_in_vain(relay, seconds=0.2)
+        with CLIENT.wrap_socket(waiting) as client:  # it waited for the next one, and was not ended with this
+            client.sendall(b"hello\n")
+            assert client.recv(100) == b"hello\n"
+        relay.stop()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the process in /proc")
+def test_who_is_out_of_time_does_not_end_the_relay_of_the_others(
+    certificate: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay = Relay(certificate)
+    with stuck(relay, monkeypatch) as process:
+        try_in_vain(relay, seconds=0)
+        os.kill(process, signal.SIGCONT)
         with Handler(relay, echo).connect() as client:
             client.sendall(b"hello\n")
             assert client.recv(100) == b"hello\n"
+        assert process in children(os.getpid())
         relay.stop()
 
 
