@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,3 +163,6 @@ class Page:
         """Hang up."""
         if self.stream:
             self.stream.close()
+
+
+MakePage = Callable[..., Page]

@@ -67,26 +67,26 @@ def _left(alice: Client, secure: Server) -> None:
     alice.send("exit")
 
 
-def _kicked(alice: Client, secure: Server) -> None:
+def _sent_away(secure: Server, command: str) -> None:
     admin = Client(secure.port, "root")
     admin.ask("/admin letmein", "/admin")
-    admin.send("/kick alice")
+    admin.send(f"/{command} alice")
     admin.until("leave", name="alice")
     admin.close()
+
+
+def _kicked(alice: Client, secure: Server) -> None:
+    _sent_away(secure, "kick")
+
+
+def _banned(alice: Client, secure: Server) -> None:
+    _sent_away(secure, "ban")
 
 
 def _taken_over(alice: Client, secure: Server) -> None:
     token = alice.records[1].text.split()[0]
     other = TlsClient(secure.port, "alice", f"/session {token} 0 2026-11-21T12:00:00.000Z")
     other.close()
-
-
-def _banned(alice: Client, secure: Server) -> None:
-    admin = Client(secure.port, "root")
-    admin.ask("/admin letmein", "/admin")
-    admin.send("/ban alice")
-    admin.until("leave", name="alice")
-    admin.close()
 
 
 def _server_stopped(alice: Client, secure: Server) -> None:

@@ -5,33 +5,16 @@ from __future__ import annotations
 import contextlib
 import gzip
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests import web
 from tests.harness import ROOT, Client, Server, serving, texts
-from tests.web import Page, ask
+from tests.web import MakePage, Page, ask
 
 Join = Callable[..., Client]
-
-
-@pytest.fixture
-def page(server: Server) -> Iterator[Callable[..., Page]]:
-    """Pages of the server, as `page("alice")` makes them."""
-    pages: list[Page] = []
-
-    def joined(name: str, **more: object) -> Page:
-        pages.append(Page(server.port, name, **more))
-        return pages[-1]
-
-    yield joined
-    for each in pages:
-        each.close()
-
-
-MakePage = Callable[..., Page]
 
 
 # ----------------------------------------------------------------------------------------- documents (R51)

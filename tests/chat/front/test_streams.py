@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,24 +18,9 @@ from chat.front.streams import STREAMS_PER_BROWSER
 from TCP_server import ChatServer
 from tests.harness import DEADLINE, Client, Server, serving, texts
 from tests.rooms import opened, service_of
-from tests.web import EventStream, Page, ask
+from tests.web import EventStream, MakePage, Page, ask
 
 Join = Callable[..., Client]
-MakePage = Callable[..., Page]
-
-
-@pytest.fixture
-def page(server: Server) -> Iterator[MakePage]:
-    """Pages of the server."""
-    pages: list[Page] = []
-
-    def joined(name: str, **more: object) -> Page:
-        pages.append(Page(server.port, name, **more))
-        return pages[-1]
-
-    yield joined
-    for each in pages:
-        each.close()
 
 
 def names(records: list[record.Record], kind: str) -> list[str]:

@@ -68,13 +68,23 @@ def test_an_empty_history(history_path: Path) -> None:
     assert next(Statistics(history_path).summary()) == "the last hour: no messages"
 
 
+@pytest.fixture
+def use_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Has the server take another Python: what this line of a shell starts."""
+
+    def use(line: str) -> None:
+        python = tmp_path / "python"
+        python.write_text(f"#!/bin/sh\n{line}\n")
+        python.chmod(0o700)
+        monkeypatch.setattr(sys, "executable", str(python))
+
+    return use
+
+
 def test_one_run_of_analytics_serves(
-    history_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    history_path: Path, tmp_path: Path, use_python: Callable[[str], None]
 ) -> None:
-    counting = tmp_path / "python"
-    counting.write_text(f'#!/bin/sh\necho run >> "{tmp_path}/runs"\nexec "{sys.executable}" "$@"\n')
-    counting.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(counting))
+    use_python(f'echo run >> "{tmp_path}/runs"\nexec "{sys.executable}" "$@"')
     history_path.touch()
     assert len(list(Statistics(history_path).summary())) == 3
     assert (tmp_path / "runs").read_text().count("run") == 1
@@ -106,23 +116,17 @@ def test_one_request_at_a_time(history_path: Path) -> None:
 
 
 def test_analytics_finds_what_it_needs_whatever_python_runs_the_server(
-    history_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    history_path: Path, use_python: Callable[[str], None]
 ) -> None:
-    bare = tmp_path / "python"
-    bare.write_text(f'#!/bin/sh\nexec "{sys.executable}" -S "$@"\n')
-    bare.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(bare))
+    use_python(f'exec "{sys.executable}" -S "$@"')
     history_path.touch()
     assert next(Statistics(history_path).summary()) == "the last hour: no messages"
 
 
 @pytest.fixture
-def endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def endless(use_python: Callable[[str], None]) -> None:
     """A Python that never ends."""
-    python = tmp_path / "python"
-    python.write_text("#!/bin/sh\nexec sleep 1000\n")
-    python.chmod(0o700)
-    monkeypatch.setattr(sys, "executable", str(python))
+    use_python("exec sleep 1000")
 
 
 @pytest.mark.usefixtures("endless")
